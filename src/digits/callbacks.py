@@ -1,0 +1,173 @@
+"""What a run shows and writes besides its checkpoints: progress, metrics.json, figures."""
+
+import json
+import logging
+import platform
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.tensorboard.summary import hparams
+from tqdm import tqdm
+
+from digits import checkpoint, figures
+from digits.datamodule import MNISTDataModule
+from digits.files import write_atomically
+from digits.model import DigitClassifier, Score
+
+log = logging.getLogger(__name__)
+
+HPARAMS_COLUMNS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
+
+
+class EpochBar(ProgressBar):
+    """A bar per epoch on a terminal; in a log file or a pipe one plain line per epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar: tqdm[Any] | None = None
+        self.begin = 0.0
+        self.enabled = True
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Lightning calls this in all processes but one."""
+        self.enabled = False
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.begin = time.monotonic()
+        if self.enabled and sys.stderr.isatty():
+            self.bar = tqdm(
+                total=int(trainer.num_training_batches),
+                desc=_epoch(trainer),
+                bar_format="{desc}  {n_fmt}/{total_fmt} {bar:24} {elapsed}<{remaining}{postfix}",
+            )
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        *_: Any,
+    ) -> None:
+        if self.bar is not None and self.bar.update():  # true about ten times a second
+            assert isinstance(pl_module, DigitClassifier)
+            self.bar.set_postfix_str(_loss_and_acc(pl_module.train_score), refresh=False)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, DigitClassifier)
+        scores = pl_module.train_score.compute() | trainer.callback_metrics
+        names = [name for name in ("loss", "acc", "val/loss", "val/acc") if name in scores]
+        line = "  ".join(f"{name} {scores[name]:.4f}" for name in names)
+        if self.bar is not None:
+            self.bar.set_postfix_str(line)
+        self._close()
+        level = logging.DEBUG if sys.stderr.isatty() else logging.INFO  # the file has it either way
+        log.log(level, "%s  %s  %.1f s", _epoch(trainer), line, time.monotonic() - self.begin)
+
+    def on_exception(self, *_: Any) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+class RunSummary(Callback):
+    """Writes metrics.json into `output_dir` and fills TensorBoard's HPARAMS tab with `hparams`.
+
+    metrics.json is flat: last and best value of each metric (losses, fractions), `fit_seconds`,
+    `images_per_second`, seed, checkpoint and versions. A run that is interrupted leaves what it
+    had.
+    """
+
+    def __init__(
+        self, output_dir: str, seed: int | None = None, hparams: dict[str, Any] | None = None
+    ) -> None:
+        self.path = Path(output_dir) / "metrics.json"
+        self.hparams = dict(hparams or {})
+        self.metrics: dict[str, Any] = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": L.__version__,
+        }
+        if seed is not None:
+            self.metrics["seed"] = seed
+        self.begin = 0.0
+        self.images = 0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.metrics["parameters"] = sum(p.numel() for p in pl_module.parameters())
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.begin = time.monotonic()
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                columns = dict.fromkeys(
+                    HPARAMS_COLUMNS, 0.0
+                )  # their values are the scalars to come
+                for summary in hparams(self.hparams, columns):  # type: ignore[no-untyped-call]
+                    logger.experiment.file_writer.add_summary(summary)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, DigitClassifier)
+        self.images += int(pl_module.train_score.images) * trainer.world_size
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._write(trainer)
+
+    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
+        self._write(trainer)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and self.begin:
+            seconds = time.monotonic() - self.begin
+            self.metrics |= {
+                "epochs": trainer.current_epoch,
+                "fit_seconds": round(seconds, 3),
+                "images_per_second": round(self.images / seconds, 1),
+            }
+        self.metrics |= {name: float(f"{v:.7g}") for name, v in trainer.callback_metrics.items()}
+        ckpt_path = trainer.ckpt_path or checkpoint.written_by(trainer)
+        self.metrics["ckpt_path"] = ckpt_path and str(ckpt_path)
+        if trainer.is_global_zero:
+            text = json.dumps(self.metrics, indent=2) + "\n"
+            write_atomically(self.path, text.encode())
+
+
+class SampleFigure(Callback):
+    """Draws the first training digits, as the reference program plots one, into `path` (PNG)."""
+
+    def __init__(self, path: str, count: int = 32) -> None:
+        self.path, self.count = Path(path), count
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.is_global_zero and isinstance(datamodule, MNISTDataModule) and datamodule.train:
+            images_NHW, labels_N = (tensor[: self.count] for tensor in datamodule.train)
+            png = BytesIO()
+            figures.samples(images_NHW, labels_N).savefig(png, dpi=120)
+            write_atomically(self.path, png.getvalue())
+
+
+def _epoch(trainer: L.Trainer) -> str:
+    last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+    return f"Epoch {trainer.current_epoch + 1}/{last}"
+
+
+def _loss_and_acc(score: Score) -> str:
+    """Over the images this process has seen since the epoch began."""
+    images = score.images.item()
+    return f"loss {score.loss_sum.item() / images:.4f}  acc {score.correct.item() / images:.4f}"

@@ -1,0 +1,181 @@
+"""Around Hydra: exit codes, one-line errors, run folders of one's own. No torch here, for
+`--help`'s sake.
+"""
+
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from digits import settings
+from digits.errors import OUR_FAULT, exit_code, one_line
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = str(ROOT / "configs")
+FULL_ERROR = "HYDRA_FULL_ERROR"
+RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+Task = Callable[[DictConfig], Any]
+
+
+@cache
+def new_folder(parent: str) -> str:
+    """A folder under `parent`, named after the time and made here: no other run can have it."""
+    while True:
+        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            return str(folder)
+
+
+OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+OmegaConf.register_new_resolver("new_folder", new_folder, replace=True)
+
+
+def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
+    """Make `task` a command that takes configs/<config_name>.yaml and overrides.
+
+    It exits with 0 done; 1 our fault; 2 wrong input, said in one line on stderr; 130 Ctrl+C; 143
+    SIGTERM. HYDRA_FULL_ERROR=1 brings tracebacks back. In a sweep a job that fails is reported and
+    the others go on.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        @wraps(task)
+        def command() -> None:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+            if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
+                cfg = OmegaConf.create(os.environ[RUN_CONFIG])
+                assert isinstance(cfg, DictConfig)
+                task(cfg)
+            else:
+                _Command(task, config_name).run()
+
+        return command
+
+    return decorate
+
+
+class _Command:
+    """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
+
+    def __init__(self, task: Task, config_name: str) -> None:
+        self.task, self.config_name = task, config_name
+        self.tracebacks = os.environ.get(FULL_ERROR) == "1"
+        self.failed: list[Exception] = []
+
+    def run(self) -> None:
+        new_folder.cache_clear()
+        job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
+        try:
+            with _environment(
+                FULL_ERROR, "1"
+            ):  # Hydra then raises, where it would print and exit with 1
+                hydra.main(CONFIGS, self.config_name, "1.3")(job)()
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            if error not in self.failed:  # it comes from Hydra, or from a launcher's other process
+                self.report(error)
+            sys.exit(min(map(exit_code, self.failed)))  # 1, our fault, is the graver
+
+    def job(self, cfg: DictConfig) -> Any:
+        """The task on one job's settings; a sweep has several."""
+        try:
+            settings.check(cfg)
+            settings.draw_seed(cfg)
+            _share_with_other_processes(cfg)
+            return self.task(cfg)
+        except SystemExit as stop:
+            interrupted = isinstance(
+                stop.__context__, KeyboardInterrupt
+            )  # Lightning turned it into exit(1)
+            if interrupted or stop.code == TERMINATED:
+                print(_how_to_go_on(cfg), file=sys.stderr)
+            if interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        except Exception as error:
+            self.report(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweep goes on and fails at its end
+            sys.exit(exit_code(error))
+
+    def report(self, error: Exception) -> None:
+        self.failed.append(error)
+        if self.tracebacks or exit_code(error) == OUR_FAULT:
+            traceback.print_exception(error)
+        text = f"{_job_name()}{self.explain(error)}"
+        print(f"error: {text}", file=sys.stderr)
+        log.debug("error: %s", text, exc_info=error)  # into the run's log file only
+
+    def explain(self, error: Exception) -> str:
+        unknown = re.match(r"Could not override '(.+?)'", str(error))
+        if unknown is None or not isinstance(error, ConfigCompositionException):
+            return one_line(error)
+        key = unknown[1]
+        with hydra.initialize_config_dir(CONFIGS, version_base="1.3"):
+            closest = settings.closest(key, hydra.compose(self.config_name))
+        return f"{key}: no such setting" + (
+            f"; did you mean {closest}?" if closest else "; see --cfg job"
+        )
+
+
+def _share_with_other_processes(cfg: DictConfig) -> None:
+    """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
+    it does.
+    """
+    os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
+    hydra_cfg = HydraConfig.instance().cfg
+    assert hydra_cfg is not None
+    with read_write(hydra_cfg):
+        hydra_cfg.hydra.run.dir = hydra_cfg.hydra.runtime.output_dir
+
+
+def _job_name() -> str:
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return ""
+    return f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname}): "
+
+
+def _how_to_go_on(cfg: DictConfig) -> str:
+    last = Path(cfg.paths.output_dir) / "checkpoints" / "last.ckpt"
+    return (
+        f"stopped; go on with ckpt_path={last}"
+        if last.is_file()
+        else "stopped before the first checkpoint"
+    )
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before

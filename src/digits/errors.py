@@ -1,0 +1,39 @@
+"""What counts as wrong input, and how it is said in one line. Imports no torch."""
+
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+INPUT_IS_WRONG = 2
+OUR_FAULT = 1
+
+
+class InputError(ValueError):
+    """A setting, file or checkpoint is wrong; the message names it, what was given, what is
+    accepted.
+    """
+
+
+def exit_code(error: BaseException) -> int:
+    """2 when the input is to blame (settings, files, a full disk), 1 when we are."""
+    blames_input = (InputError, OSError, HydraException, OmegaConfBaseException)
+    if isinstance(error, blames_input) or type(error).__name__ == "MisconfigurationException":
+        return INPUT_IS_WRONG  # Lightning's exception goes by its name: importing it takes 4 s
+    return OUR_FAULT
+
+
+def one_line(error: BaseException) -> str:
+    """The error as one line, without the advice on tracebacks that frameworks add."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing_config(error)
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = str(error).rpartition("full_key: ")[2]
+        return f"{key}: {one_line(error.__cause__)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    there_are = ", ".join(error.options or []) or "none"
+    return f"{group or 'config'}={name}: no such config; there are: {there_are}"

@@ -1,0 +1,159 @@
+"""The digit classifier. Shapes: B batch, H W pixels (28 each), K = 10 classes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
+
+from digits.errors import InputError
+
+CLASSES = 10
+SIDE = 28
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+class Score(Metric):
+    """Mean loss and accuracy (fraction in [0, 1]) over the images seen since `reset`, over all
+    processes.
+
+    One update and integer counts, so that the accuracy is exact and each image counts once however
+    they are batched.
+    """
+
+    full_state_update = False
+    loss_sum: Tensor
+    correct: Tensor
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, logits_BK: Tensor, y_B: Tensor) -> None:
+        self.loss_sum += loss.detach() * len(y_B)
+        self.correct += (logits_BK.detach().argmax(1) == y_B).sum()
+        self.images += len(y_B)
+
+    def compute(self) -> dict[str, Tensor]:
+        mean_loss, accuracy = self.loss_sum / self.images, self.correct / self.images
+        return {"loss": mean_loss, "acc": accuracy, "images": self.images.float()}
+
+
+class DigitClassifier(L.LightningModule):
+    """Flatten, Linear(784, hidden_size), ReLU, Linear(hidden_size, 10), trained with cross-entropy
+    on the logits.
+
+    Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
+    can be tested and predict, not trained. `scheduler` steps once an epoch. A checkpoint holds
+    `hidden_size` and the best scores as plain numbers.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 512,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters("hidden_size", logger=False)
+        self.net = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(SIDE * SIDE, hidden_size),
+            nn.ReLU(),
+            nn.Linear(hidden_size, CLASSES),
+        )
+        for layer in self.net:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
+        self.best: dict[str, float] = {}
+
+    def forward(self, x_BHW: Tensor) -> Tensor:
+        """Logits (B, 10) of images (B, 28, 28), float32 in [0, 1], 0 black: what `check_input`
+        accepts.
+        """
+        logits_BK: Tensor = self.net(x_BHW)
+        return logits_BK
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, batch_idx, self.train_score)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._step(batch, batch_idx, self.val_score)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._step(batch, batch_idx, self.test_score)
+
+    def _step(self, batch: tuple[Tensor, Tensor], batch_idx: int, score: Score) -> Tensor:
+        x_BHW, y_B = batch
+        if batch_idx == 0:  # every batch comes from the same place: one look an epoch will do
+            check_input(x_BHW)
+        logits_BK = self(x_BHW)
+        loss = F.cross_entropy(logits_BK, y_B)
+        score.update(loss, logits_BK, y_B)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        scores = self._log_scores("train", self.train_score)
+        if not scores["train/loss"].isfinite():
+            raise InputError(
+                f"training diverged: train/loss is {scores['train/loss']:g} in epoch "
+                f"{self.current_epoch + 1}; a lower model.optimizer.lr may help"
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self._log_scores("val", self.val_score)
+        if not self.trainer.sanity_checking:
+            for name, better in (("val/acc", max), ("val/loss", min)):
+                value = scores[name].item()
+                self.best[f"{name}_best"] = better(self.best.get(f"{name}_best", value), value)
+            self.log_dict(self.best, sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_scores("test", self.test_score, "images")  # how many the accuracy is over
+
+    def _log_scores(self, stage: str, score: Score, *more: str) -> dict[str, Tensor]:
+        computed = score.compute()
+        scores = {f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)}
+        self.log_dict(scores, sync_dist=True)
+        score.reset()
+        return scores
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["best_scores"] = self.best
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.best = dict(checkpoint["best_scores"])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        if self.make_optimizer is None:
+            raise InputError("model.optimizer: training needs one")
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+
+
+def check_input(x_BHW: Tensor) -> None:
+    """Raises ValueError unless x is (B, 28, 28), float32, in [0, 1]: what `DigitClassifier.forward`
+    takes.
+    """
+    low, high = (bound.item() for bound in x_BHW.aminmax()) if x_BHW.numel() else (0.0, 0.0)
+    if x_BHW.shape[1:] != (SIDE, SIDE) or x_BHW.dtype != torch.float32 or not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"images must be (B, 28, 28) float32 in [0, 1]; "
+            f"got {tuple(x_BHW.shape)} {x_BHW.dtype} in [{low:g}, {high:g}]"
+        )

@@ -1,0 +1,102 @@
+"""What training and testing share: making the Trainer, and showing what came out."""
+
+import logging
+import shlex
+import warnings
+from pathlib import Path
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from omegaconf import DictConfig
+
+from digits.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+NOISE = (
+    "Experiment logs directory .* exists and is not empty",  # the run folder: .hydra is in it
+    "`isinstance.treespec, LeafSpec.` is deprecated",  # Lightning 2.6 on torch 2.15
+    "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
+    "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
+    "The number of training batches .* is smaller than the logging interval",
+)
+
+
+def make_trainer(cfg: DictConfig) -> L.Trainer:
+    """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`."""
+    _quieten_lightning()
+    _check_accelerator(cfg.trainer.accelerator)
+    callbacks = [instantiate(callback) for callback in (cfg.get("callbacks") or {}).values()]
+    loggers = [instantiate(logger) for logger in (cfg.get("logger") or {}).values()]
+    trainer: L.Trainer = instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+    )
+    return trainer
+
+
+def _quieten_lightning() -> None:
+    """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
+    logging.getLogger("lightning").handlers.clear()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(
+            logging.WARNING
+        )  # set here: importing Lightning sets it to INFO
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _check_accelerator(name: str) -> None:
+    gpus = {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
+    if not (any(gpus.values()) if name == "gpu" else gpus.get(name, True)):
+        expected = ", ".join(["auto", "cpu", *(gpu for gpu, is_there in gpus.items() if is_there)])
+        raise InputError(
+            f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
+        )
+
+
+def objective(trainer: L.Trainer, metric: str | None) -> float | None:
+    """The metric a sweep optimises after a fit: the best validation score, or the last training
+    one.
+    """
+    if metric is None:
+        return None
+    name = f"{metric}_best" if metric.startswith("val/") else metric
+    if name not in trainer.callback_metrics:
+        there_are = (
+            ", ".join(n for n in trainer.callback_metrics if not n.endswith("_best")) or "none"
+        )
+        raise InputError(
+            f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
+        )
+    return float(trainer.callback_metrics[name])
+
+
+def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
+    """The table at a run's end: test scores, and where everything was written."""
+    if not trainer.is_global_zero:
+        return
+    rows = []
+    metrics = trainer.callback_metrics
+    if "test/acc" in metrics:
+        rows += [
+            ("test accuracy", f"{metrics['test/acc']:.4f}"),
+            ("test loss", f"{metrics['test/loss']:.4f}"),
+        ]
+    if trainer.ckpt_path:
+        rows += [("checkpoint", _relative(str(trainer.ckpt_path)))]
+    rows += [("run folder", _relative(paths.output_dir))]
+    if trainer.loggers:
+        rows += [("curves", f"tensorboard --logdir {shlex.quote(_relative(paths.outputs_dir))}")]
+    log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))
+
+
+def _relative(path: str) -> str:
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -1,0 +1,111 @@
+"""What the settings of a run may be. Checked before torch is imported, so that a slip costs no
+wait.
+"""
+
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from digits.errors import InputError
+
+TRAIN_IMAGES = 60_000
+METRICS = ("train/acc", "train/loss", "val/acc", "val/loss")  # the test set selects nothing
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _whole(low: int, high: float = math.inf) -> Rule:
+    text = f"a whole number from {low}" + (f" to {high}" if high < math.inf else "")
+    return lambda v: type(v) is int and low <= v <= high, text
+
+
+def _number(accepts: Callable[[float], bool], text: str) -> Rule:
+    return lambda v: type(v) in (int, float) and math.isfinite(v) and accepts(v), text
+
+
+def _or(value: object, meaning: str, rule: Rule) -> Rule:
+    return lambda v: v == value or rule[0](v), f"{rule[1]}, or {meaning}"
+
+
+def _one_of(*values: object) -> Rule:
+    return lambda v: v in values, "one of " + ", ".join(map(str, values))
+
+
+_POSITIVE = _number(lambda v: v > 0, "a number above 0")
+_FRACTION = _number(lambda v: 0 <= v < 1, "a number from 0 to below 1")
+_FLAG: Rule = (lambda v: type(v) is bool, "true or false")
+
+RULES: dict[str, Rule] = {
+    "seed": _or(None, "null for a new one", _whole(0, 2**32 - 1)),
+    "train": _FLAG,
+    "test": _FLAG,
+    "optimized_metric": _or(None, "null", _one_of(*METRICS)),
+    "data.batch_size": _whole(1, TRAIN_IMAGES),
+    "data.eval_batch_size": _whole(1, TRAIN_IMAGES),
+    "data.val_size": _whole(0, TRAIN_IMAGES - 1),
+    "model.hidden_size": _whole(1, 1 << 16),
+    "model.optimizer.lr": _POSITIVE,
+    "model.optimizer.alpha": _FRACTION,
+    "model.optimizer.eps": _POSITIVE,
+    "model.optimizer.momentum": _FRACTION,
+    "model.optimizer.weight_decay": _number(lambda v: v >= 0, "a number from 0"),
+    "trainer.max_epochs": _or(-1, "-1 for no limit", _whole(1)),
+    "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps"),
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Raises InputError for the first setting that is wrong: its name, what was given, what is
+    accepted.
+    """
+    for key, (accepts, text) in RULES.items():
+        missing = object()
+        value = OmegaConf.select(cfg, key, default=missing)
+        if value is not missing and not accepts(value):
+            raise InputError(f"{key}={_shown(value)}: expected {text}")
+    _check_validation(cfg)
+    if cfg.get("ckpt_path") is None and not cfg.get("train", True):
+        raise InputError(
+            "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
+        )
+
+
+def draw_seed(cfg: DictConfig) -> None:
+    """seed=null: draw one, which the run then records as it does any other."""
+    if cfg.seed is None:
+        cfg.seed = secrets.randbelow(2**32)
+
+
+def _check_validation(cfg: DictConfig) -> None:
+    if cfg.data.val_size:
+        return
+    metric = cfg.get("optimized_metric") or ""
+    if metric.startswith("val/"):
+        raise InputError(
+            f"optimized_metric={metric}: expected data.val_size above 0 too, e.g. 5000"
+        )
+    for name, callback in (cfg.get("callbacks") or {}).items():
+        if callback and callback.get("_target_", "").endswith("EarlyStopping"):
+            raise InputError(f"callbacks.{name}: expected data.val_size above 0 too, e.g. 5000")
+
+
+def closest(key: str, cfg: DictConfig) -> str | None:
+    """The setting or group in `cfg` whose name is nearest to `key`."""
+    close = get_close_matches(key, list(_keys(cfg, "")), n=1)
+    return close[0] if close else None
+
+
+def _keys(cfg: DictConfig, prefix: str) -> Iterator[str]:
+    for key in map(str, cfg):
+        yield f"{prefix}{key}"
+        if OmegaConf.is_dict(cfg._get_node(key)):
+            yield from _keys(cfg[key], f"{prefix}{key}.")
+
+
+def _shown(value: object) -> str:
+    """As one writes it on the command line."""
+    return str(OmegaConf.to_yaml([value])[2:].strip())

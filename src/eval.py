@@ -1,0 +1,26 @@
+"""Test a checkpoint on MNIST's 10,000 test images: `python src/eval.py ckpt_path=latest`."""
+
+from omegaconf import DictConfig
+
+from digits.cli import entry
+
+
+@entry("eval")
+def main(cfg: DictConfig) -> None:
+    from hydra.utils import instantiate
+
+    from digits import checkpoint, runs
+
+    ckpt_path = checkpoint.find(cfg.ckpt_path, cfg.paths.outputs_dir)
+    if cfg.ckpt_path == "latest":
+        ckpt_path = checkpoint.judged(ckpt_path)
+    model = checkpoint.model_from(ckpt_path)
+    trainer = runs.make_trainer(cfg)
+    trainer.test(
+        model, instantiate(cfg.data), ckpt_path=ckpt_path, weights_only=True, verbose=False
+    )
+    runs.show_results(trainer, cfg.paths)
+
+
+if __name__ == "__main__":
+    main()
