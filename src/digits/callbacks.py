@@ -5,6 +5,7 @@ import logging
 import platform
 import sys
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class EpochBar(ProgressBar):
             self.bar = tqdm(
                 total=int(trainer.num_training_batches),
                 desc=_epoch(trainer),
-                bar_format="{desc}  {n_fmt}/{total_fmt} {bar:24} {elapsed}<{remaining}{postfix}",
+                bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
             )
 
     def on_train_batch_end(
@@ -66,12 +67,13 @@ class EpochBar(ProgressBar):
         assert isinstance(pl_module, DigitClassifier)
         scores = pl_module.train_score.compute() | trainer.callback_metrics
         names = [name for name in ("loss", "acc", "val/loss", "val/acc") if name in scores]
-        line = "  ".join(f"{name} {scores[name]:.4f}" for name in names)
+        line = " ".join(f"{name} {scores[name]:.4f}" for name in names)
         if self.bar is not None:
+            self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
             self.bar.set_postfix_str(line)
         self._close()
         level = logging.DEBUG if sys.stderr.isatty() else logging.INFO  # the file has it either way
-        log.log(level, "%s  %s  %.1f s", _epoch(trainer), line, time.monotonic() - self.begin)
+        log.log(level, "%s %s %.1f s", _epoch(trainer), line, time.monotonic() - self.begin)
 
     def on_exception(self, *_: Any) -> None:
         self._close()
@@ -126,7 +128,8 @@ class RunSummary(Callback):
         self._write(trainer)
 
     def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
-        self._write(trainer)
+        with suppress(OSError):  # the exception is the news
+            self._write(trainer)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._write(trainer)
@@ -170,4 +173,4 @@ def _epoch(trainer: L.Trainer) -> str:
 def _loss_and_acc(score: Score) -> str:
     """Over the images this process has seen since the epoch began."""
     images = score.images.item()
-    return f"loss {score.loss_sum.item() / images:.4f}  acc {score.correct.item() / images:.4f}"
+    return f"loss {score.loss_sum.item() / images:.4f} acc {score.correct.item() / images:.4f}"

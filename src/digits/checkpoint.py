@@ -1,17 +1,32 @@
 """Finding, reading and checking a checkpoint as data: nothing in the file is ever run."""
 
+import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from digits.errors import InputError
+from digits.files import write_atomically
 from digits.model import DigitClassifier
 
 Checkpoint = dict[str, Any]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's own writes into /tmp and, from there to another disk, over the old file."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        content = BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(Path(path), content.getvalue())
 
 
 def find(ckpt_path: str, outputs_dir: str) -> Path:
@@ -48,19 +63,17 @@ def read(path: Path) -> Checkpoint:
     project.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # torch raises half a dozen kinds for files that are not checkpoints
-        raise InputError(
-            f"{path}: not a checkpoint, or damaged; expected one written by train.py"
-        ) from error
+        with warnings.catch_warnings(action="ignore"):  # torch's on old pickle protocols
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds
+        reason = getattr(error, "strerror", None) or "not a checkpoint, or damaged"
+        raise InputError(f"ckpt_path={path}: {reason}; expected one train.py wrote") from error
     parts = ("state_dict", "hyper_parameters", "best_scores")
     if not isinstance(content, dict) or not all(
         isinstance(content.get(part), dict) for part in parts
     ):
         raise InputError(
-            f"{path}: not a checkpoint of this project; expected one written by train.py"
+            f"ckpt_path={path}: not a checkpoint of this project; expected one train.py wrote"
         )
     return content
 

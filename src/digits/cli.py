@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -65,6 +65,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
     def decorate(task: Task) -> Callable[[], None]:
         @wraps(task)
         def command() -> None:
+            logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
             if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
                 cfg = OmegaConf.create(os.environ[RUN_CONFIG])
@@ -148,10 +149,9 @@ def _share_with_other_processes(cfg: DictConfig) -> None:
     it does.
     """
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
-    hydra_cfg = HydraConfig.instance().cfg
-    assert hydra_cfg is not None
+    hydra_cfg = cast(DictConfig, HydraConfig.get())
     with read_write(hydra_cfg):
-        hydra_cfg.hydra.run.dir = hydra_cfg.hydra.runtime.output_dir
+        hydra_cfg.run.dir = hydra_cfg.runtime.output_dir
 
 
 def _job_name() -> str:

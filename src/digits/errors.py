@@ -1,6 +1,11 @@
 """What counts as wrong input, and how it is said in one line. Imports no torch."""
 
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf.errors import OmegaConfBaseException
 
 INPUT_IS_WRONG = 2
@@ -28,8 +33,15 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2]
         return f"{key}: {one_line(error.__cause__)}"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})"
+    if isinstance(
+        error, OSError
+    ):  # reading raises InputError: what is left is writing a run's files
+        return (
+            f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "
+            "paths.outputs_dir=FOLDER writes elsewhere"
+        )
     return " ".join(str(error).split()) or type(error).__name__
 
 

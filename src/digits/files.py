@@ -13,6 +13,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         unfinished.write_bytes(data)
         unfinished.replace(path)
-    except OSError:
+    except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise
+        raise OSError(
+            error.errno, error.strerror, str(path)
+        ) from error  # a full disk names no file

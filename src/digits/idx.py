@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -41,8 +42,7 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
     """Leave the four files in `raw_dir`, downloading those that are absent or damaged.
 
     `mirrors` are URL prefixes, tried in order; None means torchvision's list. Raises InputError,
-    naming the files and the folder, when no mirror gives a good copy, and OSError when the folder
-    cannot be written.
+    naming files and folder, when no mirror gives a good copy or the folder cannot be written.
     """
     for name in MD5:
         path = raw_dir / name
@@ -52,8 +52,14 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
             log.warning("%s is damaged (its MD5 sum is wrong): getting it again", path)
         else:
             log.info("%s is not there: getting it", path)
-        raw_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _download(name, raw_dir, mirrors))
+        try:
+            raw_dir.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, _download(name, raw_dir, mirrors))
+        except OSError as error:
+            raise InputError(
+                f"paths.data_dir: cannot write {path} ({error.strerror}); expected a folder that "
+                f"can be written, or one that has MNIST/raw/{name}"
+            ) from error
 
 
 def read(raw_dir: Path, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
@@ -80,8 +86,8 @@ def parse(data: bytes, source: str) -> Tensor:
 
 def _read_verified(path: Path) -> Tensor:
     packed = path.read_bytes()
-    if not _is_intact(path.name, packed):
-        raise InputError(f"{path}: damaged (its MD5 sum is not {MD5[path.name]}); delete it")
+    if not _is_intact(path.name, packed):  # since `ensure` looked
+        raise InputError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
     return parse(gzip.decompress(packed), str(path))
 
 
@@ -102,7 +108,7 @@ def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
             if _is_intact(name, packed):
                 return packed
             failures.append(f"{url}: wrong content")
-        except (OSError, ValueError) as error:  # URLError and time-outs are OSErrors
+        except (OSError, HTTPException, ValueError) as error:  # time-outs are OSErrors
             failures.append(f"{url}: {error}")
     raise InputError(
         f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "

@@ -11,6 +11,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig
 
+from digits.checkpoint import AtomicCheckpointIO
 from digits.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
+        plugins=AtomicCheckpointIO(),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )

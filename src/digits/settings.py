@@ -68,6 +68,8 @@ def check(cfg: DictConfig) -> None:
         if value is not missing and not accepts(value):
             raise InputError(f"{key}={_shown(value)}: expected {text}")
     _check_validation(cfg)
+    if OmegaConf.is_missing(cfg, "ckpt_path"):
+        raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
     if cfg.get("ckpt_path") is None and not cfg.get("train", True):
         raise InputError(
             "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
@@ -108,4 +110,4 @@ def _keys(cfg: DictConfig, prefix: str) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     """As one writes it on the command line."""
-    return str(OmegaConf.to_yaml([value])[2:].strip())
+    return f"{value:g}" if type(value) is float else str(OmegaConf.to_yaml([value])[2:].strip())
