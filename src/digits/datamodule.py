@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 
-from digits import idx
+from digits import download, idx
 from digits.errors import InputError
 
 Batch = tuple[Tensor, Tensor]
@@ -56,7 +56,7 @@ class InOrder(SequentialSampler):
         return len(self.range)
 
     def indices(self) -> Tensor:
-        return torch.arange(self.range.start, self.range.stop, self.range.step)
+        return torch.tensor(self.range, dtype=torch.int64)
 
 
 class Batches:
@@ -107,18 +107,18 @@ class MNISTDataModule(L.LightningDataModule):
         self.test: Batch | None = None
 
     def prepare_data(self) -> None:
-        idx.ensure(self.raw_dir, self.mirrors)
+        download.ensure(self.raw_dir, self.mirrors)
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
-            images_NHW, labels_N = self._read(idx.TRAIN)
+            images_NHW, labels_N = self._read(download.TRAIN)
             held_out, kept = split(len(labels_N), self.val_size)
             self.val = images_NHW[held_out], labels_N[held_out]
             self.train = (
                 (images_NHW[kept], labels_N[kept]) if self.val_size else (images_NHW, labels_N)
             )
         elif stage == "test" and self.test is None:
-            self.test = self._read(idx.TEST)
+            self.test = self._read(download.TEST)
 
     def train_dataloader(self) -> Batches:
         assert self.train is not None

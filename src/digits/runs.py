@@ -9,9 +9,10 @@ import lightning as L
 from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 
-from digits.checkpoint import AtomicCheckpointIO
+from digits import checkpoint
 from digits.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
-        plugins=AtomicCheckpointIO(),
+        plugins=checkpoint.AtomicCheckpointIO(),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
@@ -91,10 +92,10 @@ def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
             ("test accuracy", f"{metrics['test/acc']:.4f}"),
             ("test loss", f"{metrics['test/loss']:.4f}"),
         ]
-    if trainer.ckpt_path:
-        rows += [("checkpoint", _relative(str(trainer.ckpt_path)))]
+    if ckpt_path := trainer.ckpt_path or checkpoint.written_by(trainer):
+        rows += [("checkpoint", _relative(str(ckpt_path)))]
     rows += [("run folder", _relative(paths.output_dir))]
-    if trainer.loggers:
+    if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         rows += [("curves", f"tensorboard --logdir {shlex.quote(_relative(paths.outputs_dir))}")]
     log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))
 

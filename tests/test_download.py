@@ -1,0 +1,137 @@
+import http.server
+import multiprocessing
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conftest import EMBEDDED
+from digits import download
+from digits.errors import InputError
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: refuses at once
+
+
+@contextmanager
+def served(handler: type[http.server.BaseHTTPRequestHandler] | partial) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def answering(answer) -> type[http.server.BaseHTTPRequestHandler]:
+    return type("Answering", (Quiet,), {"do_GET": answer})
+
+
+def test_ensure_leaves_good_files_alone_and_asks_nobody(tmp_path: Path) -> None:
+    raw = shutil.copytree(EMBEDDED, tmp_path / "raw")
+    before = {path: path.stat().st_mtime_ns for path in raw.iterdir()}
+    download.ensure(raw, [NOBODY])
+    assert {path: path.stat().st_mtime_ns for path in raw.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "swapped", "absent"])
+def test_ensure_replaces_a_damaged_file(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = shutil.copytree(EMBEDDED, tmp_path / "raw")
+    path = raw / download.TEST[1]
+    good = path.read_bytes()
+    damages = {
+        "truncated": good[:-1],
+        "flipped": good[:999] + bytes([good[999] ^ 1]) + good[1000:],
+        "swapped": (raw / download.TRAIN[1]).read_bytes(),
+    }
+    path.unlink() if damage == "absent" else path.write_bytes(damages[damage])
+    with served(partial(Quiet, directory=EMBEDDED)) as mirror, caplog.at_level("INFO"):
+        download.ensure(raw, [NOBODY, mirror])
+    assert path.read_bytes() == good
+    assert f"{path} is " in caplog.text
+    assert sorted(p.name for p in raw.iterdir()) == sorted(download.MD5)
+
+
+def send(self: Quiet, status: int, body: bytes, length: int | None = None) -> None:
+    self.send_response(status)
+    self.send_header("Content-Length", str(len(body) if length is None else length))
+    self.end_headers()
+    self.wfile.write(body)
+
+
+def drip(self: Quiet) -> None:
+    self.send_response(200)
+    self.end_headers()
+    for _ in range(100):
+        self.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+MIRRORS = {
+    "dead": None,
+    "403": lambda self: send(self, 403, b""),
+    "404": lambda self: send(self, 404, b""),
+    "503": lambda self: send(self, 503, b"busy"),
+    "wrong content": lambda self: send(self, 200, b"<html>log in to this hotel's network</html>"),
+    "cut": lambda self: send(self, 200, b"\x1f\x8b\x08", length=9_912_422),
+    "endless": lambda self: send(self, 200, bytes(download.MAX_BYTES + 1)),
+    "silent": lambda self: time.sleep(2),
+    "slow": drip,
+    "gibberish": lambda self: self.wfile.write(b"\x00\xff\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", MIRRORS)
+def test_a_bad_mirror_leaves_nothing_and_says_what_to_put_where(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SILENCE_S", 0.5)
+    monkeypatch.setattr(download, "PATIENCE_S", 0.5)
+    answer = MIRRORS[kind]
+    with served(answering(answer)) as url, pytest.raises(InputError) as caught:
+        download.ensure(tmp_path / "raw", [url if answer else NOBODY])
+    line = str(caught.value)
+    assert "\n" not in line
+    assert all(name in line for name in (*download.MD5, str(tmp_path / "raw")))
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_without_mirrors_torchvisions_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        asked.append(url)
+        return (EMBEDDED / url.rpartition("/")[2]).read_bytes()
+
+    monkeypatch.setattr(download, "_fetch", fetch)
+    download.ensure(tmp_path / "raw")
+    assert len(asked) == 4
+    assert all(url.startswith("https://") for url in asked)
+
+
+def test_eight_processes_on_an_empty_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with served(partial(Quiet, directory=EMBEDDED)) as mirror, context.Pool(8) as pool:
+        pool.starmap(download.ensure, [(tmp_path, [mirror])] * 8)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(download.MD5)
+    download.ensure(tmp_path, [NOBODY])
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_text("a file where the folder should be")
+    with pytest.raises(InputError, match=r"paths\.data_dir: cannot write .*raw"):
+        download.ensure(tmp_path / "raw", [NOBODY])
