@@ -3,7 +3,7 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lightning as L
 import torch
@@ -16,6 +16,7 @@ from digits.files import write_atomically
 from digits.model import DigitClassifier
 
 Checkpoint = dict[str, Any]
+PARTS = ("state_dict", "hyper_parameters", "best_scores")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -59,23 +60,24 @@ def judged(last: Path) -> Path:
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint's content on the CPU. Raises InputError for anything but a checkpoint of this
-    project.
-    """
+    """A checkpoint's content on the CPU. Raises InputError for any other file."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # torch's on old pickle protocols
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds
-        reason = getattr(error, "strerror", None) or "not a checkpoint, or damaged"
-        raise InputError(f"ckpt_path={path}: {reason}; expected one train.py wrote") from error
-    parts = ("state_dict", "hyper_parameters", "best_scores")
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(part), dict) for part in parts
-    ):
-        raise InputError(
-            f"ckpt_path={path}: not a checkpoint of this project; expected one train.py wrote"
-        )
+        with path.open("rb") as file:
+            content = _load(file)
+    except OSError as error:
+        raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(p), dict) for p in PARTS):
+        raise InputError(f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
     return content
+
+
+def _load(file: BinaryIO) -> Any:
+    """What torch makes of a file, or None; it raises half a dozen kinds of errors."""
+    with warnings.catch_warnings(action="ignore"):  # its remarks on old pickle protocols
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception:
+            return None
 
 
 def check_fits(path: Path, model: DigitClassifier) -> None:

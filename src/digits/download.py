@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from digits.errors import InputError
+from digits.errors import InputError, flat
 from digits.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
                 return packed
             failures.append(f"{url}: wrong content")
         except (OSError, HTTPException, ValueError) as error:  # time-outs are OSErrors
-            failures.append(f"{url}: {error}")
+            failures.append(f"{url}: {flat(str(error))}")
     raise InputError(
         f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "
         f"put the files {', '.join(MD5)} into {raw_dir}"

@@ -35,14 +35,17 @@ def one_line(error: BaseException) -> str:
         return f"{key}: {one_line(error.__cause__)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})"
-    if isinstance(
-        error, OSError
-    ):  # reading raises InputError: what is left is writing a run's files
+    if isinstance(error, OSError):  # of a run's files: reading others raises InputError
         return (
             f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "
             "paths.outputs_dir=FOLDER writes elsewhere"
         )
-    return " ".join(str(error).split()) or type(error).__name__
+    return flat(str(error)) or type(error).__name__
+
+
+def flat(text: str) -> str:
+    """`text` on one line, without control characters (a server may have sent it)."""
+    return "".join(filter(str.isprintable, " ".join(text.split())))
 
 
 def _missing_config(error: MissingConfigException) -> str:

@@ -110,4 +110,6 @@ def _keys(cfg: DictConfig, prefix: str) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     """As one writes it on the command line."""
+    if isinstance(value, str):
+        return value
     return f"{value:g}" if type(value) is float else str(OmegaConf.to_yaml([value])[2:].strip())

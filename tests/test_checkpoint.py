@@ -1,0 +1,136 @@
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from digits import checkpoint
+from digits.errors import InputError
+from digits.model import DigitClassifier
+
+
+def content(model: DigitClassifier, **changes: Any) -> dict[str, Any]:
+    return {
+        "state_dict": model.state_dict(),
+        "hyper_parameters": {"hidden_size": 8},
+        "best_scores": {},
+    } | changes
+
+
+def written(path: Path, **changes: Any) -> Path:
+    torch.save(content(DigitClassifier(8), **changes), path)
+    return path
+
+
+def test_a_model_comes_back(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.ckpt")
+    assert checkpoint.model_from(path).hparams == {"hidden_size": 8}
+    checkpoint.check_fits(path, DigitClassifier(8))
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match=r"another architecture: net.1.bias is 8, expected 9$"):
+        checkpoint.check_fits(path, DigitClassifier(9))
+    path = written(tmp_path / "y.ckpt", state_dict={})
+    with pytest.raises(InputError, match=r"net.1.bias is absent, expected 8$"):
+        checkpoint.check_fits(path, DigitClassifier(8))
+
+
+class Runs:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.victim}",)
+
+
+def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    paths = [tmp_path / name for name in ("zip.ckpt", "legacy.ckpt", "pickle.ckpt", "hparams.ckpt")]
+    torch.save(content(DigitClassifier(8), best_scores={"x": Runs(victim)}), paths[0])
+    torch.save(Runs(victim), paths[1], _use_new_zipfile_serialization=False)
+    paths[2].write_bytes(pickle.dumps(Runs(victim)))
+    torch.save(content(DigitClassifier(8), hyper_parameters={"x": Runs(victim)}), paths[3])
+    for path in paths:
+        with pytest.raises(InputError, match="not a checkpoint"):
+            checkpoint.read(path)
+    assert not victim.exists()
+    torch.load(paths[0], weights_only=False)  # the corpus is live: an unsafe reader does run it
+    assert victim.exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello\n", b"PK\x03\x04", b"\x80\x04N.", bytes(100)], ids=repr
+)
+def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.ckpt").write_bytes(data)
+    with pytest.raises(InputError, match=r"ckpt_path=.*x\.ckpt: not a checkpoint"):
+        checkpoint.read(tmp_path / "x.ckpt")
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.ckpt")
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 10):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match="not a checkpoint"):
+            checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"hidden_size": 0},
+        {"hidden_size": 1 << 40},
+        {"hidden_size": "8"},
+        {"hidden_size": 8, "_target_": "os.system"},
+    ],
+)
+def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
+    with pytest.raises(InputError, match="unknown settings"):
+        checkpoint.model_from(path)
+
+
+def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .* has a checkpoint yet"):
+        checkpoint.find("latest", str(tmp_path))
+    for age, run in enumerate(("train/b", "multirun/c/0", "train/a")):
+        last = tmp_path / run / "checkpoints" / "last.ckpt"
+        last.parent.mkdir(parents=True)
+        last.write_bytes(b"")
+        os.utime(last, (1000 + age, 1000 + age))
+    (tmp_path / "train" / "z" / "checkpoints").mkdir(parents=True)
+    assert checkpoint.find("latest", str(tmp_path)) == last
+    assert checkpoint.judged(last) == last
+    best = last.with_name("best.ckpt")
+    best.write_bytes(b"")
+    assert checkpoint.judged(last) == best
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ckpt_path=.*nope: no such file; expected a \.ckpt file"):
+        checkpoint.find(str(tmp_path / "nope"), "outputs")
+    with pytest.raises(InputError, match=r"ckpt_path=.*: a folder; expected a \.ckpt file in it"):
+        checkpoint.find(str(tmp_path), "outputs")
+
+
+def test_a_failed_save_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    io, path = checkpoint.AtomicCheckpointIO(), tmp_path / "last.ckpt"
+    io.save_checkpoint({"epoch": 1}, path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device.*last\.ckpt"):
+        io.save_checkpoint({"epoch": 2}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
