@@ -30,8 +30,8 @@ class Outcome:
 
     @property
     def folder(self) -> Path:
-        """The run's; there must be one."""
-        (folder,) = self.outputs.glob("*/20*")
+        """Of the one run; eval's do not count."""
+        (folder,) = self.outputs.glob("[!e]*/20*")
         return folder
 
     @property

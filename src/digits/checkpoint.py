@@ -30,6 +30,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         write_atomically(Path(path), content.getvalue())
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """best.ckpt. A resumed run, whose folder is new, takes the best so far with it."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.ckpt_path is None or self.dirpath is None:
+            return
+        before = Path(trainer.ckpt_path).with_name(f"{self.filename}.ckpt")
+        here = Path(self.dirpath) / before.name
+        if before.is_file() and before != here:
+            assert isinstance(pl_module, DigitClassifier)
+            score = torch.tensor(pl_module.best[f"{self.monitor}_best"])
+            write_atomically(here, before.read_bytes())
+            self.best_k_models = {str(here): score}
+            self.best_model_path = self.kth_best_model_path = str(here)
+            self.best_model_score = self.kth_value = score
+
+
 def find(ckpt_path: str, outputs_dir: str) -> Path:
     """The file `ckpt_path` names; `latest` is last.ckpt of the newest run under `outputs_dir`.
 

@@ -23,6 +23,7 @@ NOISE = (
     "`isinstance.treespec, LeafSpec.` is deprecated",  # Lightning 2.6 on torch 2.15
     "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
     "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
+    "The dirpath has changed from",  # a resumed run has a folder of its own; see BestCheckpoint
     "The number of training batches .* is smaller than the logging interval",
 )
 

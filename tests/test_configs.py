@@ -1,0 +1,95 @@
+"""Every YAML under configs/ composes and instantiates."""
+
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from conftest import ROOT
+from digits import cli, runs, settings
+from digits.datamodule import MNISTDataModule
+from digits.model import DigitClassifier
+
+FILES = sorted(path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml"))
+GROUPS = [path for path in FILES if path.parent != Path() and path.parts[0] != "hydra"]
+
+
+def composed(config_name: str, tmp_path: Path, *overrides: str) -> DictConfig:
+    given = [f"paths.output_dir={tmp_path}", *overrides]
+    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+        return hydra.compose(config_name, given)
+
+
+def override(path: Path, needs_gpu: tuple[str, ...] = ("gpu", "ddp")) -> list[str]:
+    """What chooses this file on the command line, made to fit a machine without GPUs."""
+    chosen = [f"{path.parent}={path.stem}"]
+    if path.parts[0] == "trainer" and path.stem in needs_gpu:
+        chosen += ["trainer.accelerator=cpu", "trainer.devices=1"]
+    return chosen + ["data.val_size=5000"] * (path.stem == "early_stopping")
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=str)
+def test_a_group_file_composes_and_instantiates(path: Path, tmp_path: Path) -> None:
+    cfg = composed("train", tmp_path, *override(path))
+    settings.check(cfg)
+    assert isinstance(instantiate(cfg.data), MNISTDataModule)
+    model = instantiate(cfg.model)
+    assert isinstance(model, DigitClassifier)
+    model.configure_optimizers()
+    trainer = runs.make_trainer(cfg)
+    assert trainer.max_epochs == (cfg.trainer.max_epochs if not cfg.trainer.fast_dev_run else 1)
+
+
+def test_eval_composes_and_instantiates(tmp_path: Path) -> None:
+    cfg = composed("eval", tmp_path, "ckpt_path=x.ckpt")
+    settings.check(cfg)
+    runs.make_trainer(cfg)
+    assert isinstance(instantiate(cfg.data), MNISTDataModule)
+
+
+def test_hydra_config_names_the_folders(tmp_path: Path) -> None:
+    overrides = [f"paths.outputs_dir={tmp_path}"]
+    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+        cfg = hydra.compose("train", overrides, return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.job.num = 3
+    HydraConfig.instance().set_config(cfg)
+    assert Path(cfg.hydra.run.dir).parent == tmp_path / "train"
+    assert Path(cfg.hydra.sweep.dir).parent == tmp_path / "multirun"
+    assert cfg.hydra.sweep.subdir == "3"
+
+
+def test_the_plain_command_is_the_reference_recipe(tmp_path: Path) -> None:
+    plain = composed("train", tmp_path)
+    recipe = {
+        "seed": 0,
+        "data.batch_size": 128,
+        "data.val_size": 0,
+        "model.hidden_size": 512,
+        "model.optimizer._target_": "torch.optim.RMSprop",
+        "model.optimizer.lr": 1e-3,
+        "model.optimizer.alpha": 0.9,
+        "model.optimizer.eps": 1e-7,
+        "model.optimizer.momentum": 0,
+        "model.optimizer.weight_decay": 0,
+        "model.scheduler": None,
+        "trainer.max_epochs": 5,
+        "trainer.gradient_clip_val": None,
+        "trainer.limit_train_batches": 1.0,
+        "trainer.precision": "32-true",
+    }
+    assert {key: OmegaConf.select(plain, key) for key in recipe} == recipe
+    assert composed("train", tmp_path, "experiment=reference") == plain
+
+
+def test_every_experiment_says_what_it_is_for_and_what_it_gave() -> None:
+    experiments = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
+    assert experiments
+    for path in experiments:
+        lines = path.read_text().splitlines()[1:5]
+        said = [line.split()[1] for line in lines]
+        assert said == ["For:", "Run:", "Result:", "Cost:"], path
+        assert "n=" in lines[2], f"{path}: a result has its n"
