@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,26 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue(), outputs)
 
 
-def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """`python <arguments>` on its own, in the repository, with its output in a pipe."""
+@contextmanager
+def process(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """`python <arguments>` on its own, in the repository, with its output in pipes."""
     options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen([sys.executable, *arguments], text=True, **options)
+    run = subprocess.Popen([sys.executable, *arguments], text=True, **options)
+    try:
+        yield run
+    finally:
+        run.kill()
+        for pipe in (run.stdout, run.stderr):
+            if pipe is not None:
+                pipe.close()
+        run.wait()
+
+
+def finish(*arguments: str, **options: Any) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python <arguments>`."""
+    with process(*arguments, **options) as run:
+        out, err = run.communicate(timeout=240)
+        return run.returncode, out, err
 
 
 @pytest.fixture(scope="session")

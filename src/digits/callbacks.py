@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -50,6 +51,8 @@ class EpochBar(ProgressBar):
             self.bar = tqdm(
                 total=int(trainer.num_training_batches),
                 desc=_epoch(trainer),
+                ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say,
+                nrows=2,  # and tqdm would show nothing there
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
             )
 

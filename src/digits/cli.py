@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from digits import settings
-from digits.errors import OUR_FAULT, exit_code, one_line
+from digits.errors import OUR_FAULT, InputError, exit_code, one_line
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class _Command:
         """The task on one job's settings; a sweep has several."""
         try:
             settings.check(cfg)
+            _check_folder_is_new(cfg)
             settings.draw_seed(cfg)
             _share_with_other_processes(cfg)
             return self.task(cfg)
@@ -141,6 +142,16 @@ class _Command:
             closest = settings.closest(key, hydra.compose(self.config_name))
         return f"{key}: no such setting" + (
             f"; did you mean {closest}?" if closest else "; see --cfg job"
+        )
+
+
+def _check_folder_is_new(cfg: DictConfig) -> None:
+    """hydra.run.dir may name a folder that another run has filled."""
+    last = Path(cfg.paths.output_dir) / "checkpoints" / "last.ckpt"
+    if last.exists():
+        raise InputError(
+            f"hydra.run.dir={cfg.paths.output_dir}: a run is there already; expected a new folder "
+            f"(ckpt_path={last} goes on from that run)"
         )
 
 

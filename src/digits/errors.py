@@ -6,7 +6,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
@@ -33,6 +33,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2]
         return f"{key}: {one_line(error.__cause__)}"
+    if isinstance(error, InterpolationResolutionError) and isinstance(_origin(error), OSError):
+        return one_line(_origin(error))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})"
     if isinstance(error, OSError):  # of a run's files: reading others raises InputError
@@ -46,6 +48,11 @@ def one_line(error: BaseException) -> str:
 def flat(text: str) -> str:
     """`text` on one line, without control characters (a server may have sent it)."""
     return "".join(filter(str.isprintable, " ".join(text.split())))
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What the first exception of the chain was: OmegaConf hides what a resolver raised."""
+    return error if error.__context__ is None else _origin(error.__context__)
 
 
 def _missing_config(error: MissingConfigException) -> str:
