@@ -95,7 +95,7 @@ def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
     code, _, err = finish("src/train.py", *overrides, f"paths.outputs_dir={tmp_path}")
     assert code == 2
     line = "error: data.batch_size=127: 2 processes share each batch: expected a multiple of 2"
-    assert line in err.splitlines()
+    assert err == f"{line}\n"
 
 
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:

@@ -60,9 +60,14 @@ def test_help_names_groups_settings_and_examples() -> None:
 ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_stopped_run_keeps_its_last_checkpoint(name: str, code: int, tmp_path: Path) -> None:
-    with start(tmp_path, *ENDLESS) as run:
+@pytest.mark.parametrize(
+    ("name", "code", "trainer"),
+    [("SIGINT", 130, "cpu"), ("SIGTERM", 143, "cpu"), ("SIGTERM", 143, "ddp_sim")],
+)
+def test_a_stopped_run_keeps_its_last_checkpoint(
+    name: str, code: int, trainer: str, tmp_path: Path
+) -> None:
+    with start(tmp_path, *ENDLESS, f"trainer={trainer}") as run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith("Epoch 1/1000 ")
         run.stdout.readline()  # epoch 2 has begun and ended: epoch 1's checkpoint is written

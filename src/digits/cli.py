@@ -36,6 +36,14 @@ TERMINATED = 128 + signal.SIGTERM
 Task = Callable[[DictConfig], Any]
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: Lightning shuts down as it does for Ctrl+C, and ends the run's other processes."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 @cache
 def new_folder(parent: str) -> str:
     """A folder under `parent`, named after the time and made here: no other run can have it."""
@@ -66,17 +74,27 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         @wraps(task)
         def command() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+            signal.signal(signal.SIGTERM, _terminate)
             if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
-                cfg = OmegaConf.create(os.environ[RUN_CONFIG])
-                assert isinstance(cfg, DictConfig)
-                task(cfg)
+                _join(task)
             else:
                 _Command(task, config_name).run()
 
         return command
 
     return decorate
+
+
+def _join(task: Task) -> None:
+    """The part of one more process in a run (DDP); the first says what is wrong."""
+    cfg = OmegaConf.create(os.environ[RUN_CONFIG])
+    assert isinstance(cfg, DictConfig)
+    try:
+        task(cfg)
+    except Exception as error:
+        if exit_code(error) == OUR_FAULT:
+            raise
+        sys.exit(exit_code(error))
 
 
 class _Command:
@@ -95,8 +113,8 @@ class _Command:
                 FULL_ERROR, "1"
             ):  # Hydra then raises, where it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+        except KeyboardInterrupt as stop:
+            sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
         except Exception as error:
             if error not in self.failed:  # it comes from Hydra, or from a launcher's other process
                 self.report(error)
@@ -110,15 +128,12 @@ class _Command:
             settings.draw_seed(cfg)
             _share_with_other_processes(cfg)
             return self.task(cfg)
-        except SystemExit as stop:
-            interrupted = isinstance(
-                stop.__context__, KeyboardInterrupt
-            )  # Lightning turned it into exit(1)
-            if interrupted or stop.code == TERMINATED:
-                print(_how_to_go_on(cfg), file=sys.stderr)
-            if interrupted:
-                raise KeyboardInterrupt from None
-            raise
+        except (KeyboardInterrupt, SystemExit) as stop:
+            cause = stop.__context__ if isinstance(stop, SystemExit) else stop
+            if not isinstance(cause, KeyboardInterrupt):  # of which Lightning makes exit(1)
+                raise
+            print(_how_to_go_on(cfg), file=sys.stderr)
+            raise cause from None
         except Exception as error:
             self.report(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -42,6 +42,8 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
+    # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 

@@ -1,0 +1,56 @@
+"""The reference recipe as Lightning's and torchvision's documentation would have one write it."""
+
+import argparse
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassAccuracy
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
+
+
+class LitClassifier(L.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
+        self.train_acc = MulticlassAccuracy(10, average="micro")
+        self.test_acc = MulticlassAccuracy(10, average="micro")
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, y = batch
+        logits = self.net(x)
+        loss = F.cross_entropy(logits, y)
+        self.train_acc(logits, y)
+        self.log("train/loss", loss, on_epoch=True, prog_bar=True)
+        self.log("train/acc", self.train_acc, on_epoch=True, prog_bar=True)
+        return loss
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, y = batch
+        logits = self.net(x)
+        self.test_acc(logits, y)
+        self.log("test/loss", F.cross_entropy(logits, y))
+        self.log("test/acc", self.test_acc)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.RMSprop(self.parameters(), lr=1e-3, alpha=0.9, eps=1e-7)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", help="folder with MNIST/raw in it; outputs go there too")
+    root = parser.parse_args().root
+    train = MNIST(root, train=True, transform=ToTensor(), download=True)
+    test = MNIST(root, train=False, transform=ToTensor())
+    trainer = L.Trainer(max_epochs=5, default_root_dir=root)
+    model = LitClassifier()
+    trainer.fit(model, DataLoader(train, batch_size=128, shuffle=True))
+    (metrics,) = trainer.test(model, DataLoader(test, batch_size=128))
+    print("test accuracy", metrics["test/acc"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Every command in the README runs, shortened where it would take long."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Outcome, command
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+RUNS = [line.rpartition("&& ")[2] for line in COMMANDS if "python src/" in line]
+ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", README, flags=re.MULTILINE)
+
+
+def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
+    assert COMMANDS[0] == "pip install -e . && python src/train.py trainer.max_epochs=5"
+    assert COMMANDS[1] == "pip install -e '.[dev]' && pytest"  # what runs this test
+    others = [line for line in COMMANDS if "python src/" not in line]
+    # TensorBoard is started in test_cli_processes.py
+    assert others == ["pip install -e '.[dev]' && pytest", "tensorboard --logdir outputs"]
+    assert len(README.splitlines()) < 200
+
+
+@pytest.mark.parametrize("line", RUNS)
+def test_a_command_runs(line: str, finished: Outcome, tmp_path: Path) -> None:
+    _, path, *arguments = shlex.split(line)
+    outputs = finished.outputs if "ckpt_path=latest" in arguments else tmp_path
+    if path == "src/train.py" and "--help" not in arguments:
+        arguments += ["trainer.limit_train_batches=5"]
+    if "callbacks=early_stopping" in arguments:
+        arguments += ["trainer.max_epochs=2"]
+    if "trainer=ddp_sim" in arguments:
+        pytest.skip("two processes train in test_cli_processes.py")
+    outcome = command(Path(path).stem, *arguments, outputs=outputs)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+
+
+@pytest.mark.parametrize(("line", "said"), ERRORS)
+def test_an_error_reads_as_shown(line: str, said: str, tmp_path: Path) -> None:
+    path, *arguments = shlex.split(line)
+    outcome = command(Path(path).stem, *arguments, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (2, said + "\n")
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
