@@ -15,6 +15,7 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 RUNS = [line.rpartition("&& ")[2] for line in COMMANDS if "python src/" in line]
+RUNS.remove("python src/train.py trainer=ddp_sim")  # runs in test_cli_processes.py
 ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", README, flags=re.MULTILINE)
 
 
@@ -35,8 +36,6 @@ def test_a_command_runs(line: str, finished: Outcome, tmp_path: Path) -> None:
         arguments += ["trainer.limit_train_batches=5"]
     if "callbacks=early_stopping" in arguments:
         arguments += ["trainer.max_epochs=2"]
-    if "trainer=ddp_sim" in arguments:
-        pytest.skip("two processes train in test_cli_processes.py")
     outcome = command(Path(path).stem, *arguments, outputs=outputs)
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
