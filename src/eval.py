@@ -15,11 +15,10 @@ def main(cfg: DictConfig) -> None:
     if cfg.ckpt_path == "latest":
         ckpt_path = checkpoint.judged(ckpt_path)
     model = checkpoint.model_from(ckpt_path)
-    trainer = runs.make_trainer(cfg)
-    trainer.test(
-        model, instantiate(cfg.data), ckpt_path=ckpt_path, weights_only=True, verbose=False
-    )
-    runs.show_results(trainer, cfg.paths)
+    data = instantiate(cfg.data)
+    with runs.trainer(cfg) as trainer:
+        trainer.test(model, data, ckpt_path=ckpt_path, weights_only=True, verbose=False)
+        runs.show_results(trainer, cfg.paths)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,16 @@ def main(cfg: DictConfig) -> float | None:
     model = instantiate(cfg.model)
     if ckpt_path:
         checkpoint.check_fits(ckpt_path, model)
-    trainer = runs.make_trainer(cfg)
 
-    if cfg.train:
-        trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
-        ckpt_path = checkpoint.written_by(trainer) or ckpt_path
-    objective = runs.objective(trainer, cfg.optimized_metric)
-    if cfg.test:
-        trainer.test(model, datamodule, ckpt_path=ckpt_path, weights_only=True, verbose=False)
-    runs.show_results(trainer, cfg.paths)
-    return objective
+    with runs.trainer(cfg) as trainer:
+        if cfg.train:
+            trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+            ckpt_path = checkpoint.written_by(trainer) or ckpt_path
+        objective = runs.objective(trainer, cfg.optimized_metric)
+        if cfg.test:
+            trainer.test(model, datamodule, ckpt_path=ckpt_path, weights_only=True, verbose=False)
+        runs.show_results(trainer, cfg.paths)
+        return objective
 
 
 if __name__ == "__main__":

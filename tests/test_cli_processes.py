@@ -90,19 +90,21 @@ def test_a_stopped_sweep_stops(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("multirun/*/[01]")] == ["0"]
 
 
-def test_two_processes_test_each_image_once(tmp_path: Path, finished: Outcome) -> None:
-    with start(tmp_path, "trainer=ddp_sim", *SHORT) as run:
-        out, err = run.communicate(timeout=240)
-    assert run.returncode == 0, err
-    assert err == ""
-    assert out.count("Epoch 2/2 ") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["train"]
-    (folder,) = tmp_path.glob("train/*")
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["test/images"] == 10_000
+def test_two_processes_train_as_one_and_test_each_image_once(
+    tmp_path: Path, finished: Outcome
+) -> None:
+    sweep = ["-m", "seed=0,1", "trainer=ddp_sim", *SHORT, f"paths.outputs_dir={tmp_path}"]
+    code, out, err = finish("src/train.py", *sweep)
+    assert (code, err) == (0, "")
+    assert out.count("Epoch 2/2 ") == 2
+    first, second = (
+        json.loads(path.read_text()) for path in sorted(tmp_path.glob("multirun/*/*/metrics.json"))
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["multirun"]  # no process made another
+    assert first["test/images"] == second["test/images"] == 10_000
     # the two processes' batches are those of one process: only float32 sums differ
-    assert metrics["train/loss"] == pytest.approx(finished.metrics["train/loss"], abs=2e-3)
-    assert metrics["test/acc"] == pytest.approx(finished.metrics["test/acc"], abs=5e-3)
+    assert first["train/loss"] == pytest.approx(finished.metrics["train/loss"], abs=2e-3)
+    assert first["test/acc"] == pytest.approx(finished.metrics["test/acc"], abs=5e-3)
 
 
 def test_a_terminal_shows_a_bar_an_epoch(tmp_path: Path) -> None:

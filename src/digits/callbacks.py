@@ -56,12 +56,7 @@ class EpochBar(ProgressBar):
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
             )
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        *_: Any,
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if self.bar is not None and self.bar.update():  # true about ten times a second
             assert isinstance(pl_module, DigitClassifier)
             self.bar.set_postfix_str(_loss_and_acc(pl_module.train_score), refresh=False)
@@ -75,8 +70,14 @@ class EpochBar(ProgressBar):
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
             self.bar.set_postfix_str(line)
         self._close()
-        level = logging.DEBUG if sys.stderr.isatty() else logging.INFO  # the file has it either way
-        log.log(level, "%s %s %.1f s", _epoch(trainer), line, time.monotonic() - self.begin)
+        has_seen = sys.stderr.isatty() and sys.stdout.isatty()  # the bar; train.log has both levels
+        log.log(
+            logging.DEBUG if has_seen else logging.INFO,
+            "%s %s %.1f s",
+            _epoch(trainer),
+            line,
+            time.monotonic() - self.begin,
+        )
 
     def on_exception(self, *_: Any) -> None:
         self._close()
@@ -145,8 +146,9 @@ class RunSummary(Callback):
                 "fit_seconds": round(seconds, 3),
                 "images_per_second": round(self.images / seconds, 1),
             }
-        self.metrics |= {name: float(f"{v:.7g}") for name, v in trainer.callback_metrics.items()}
-        ckpt_path = trainer.ckpt_path or checkpoint.written_by(trainer)
+        for name, value in trainer.callback_metrics.items():  # float32 has 7 digits, JSON no NaN
+            self.metrics[name] = float(f"{value:.7g}") if value.isfinite() else None
+        ckpt_path = checkpoint.written_by(trainer) or trainer.ckpt_path
         self.metrics["ckpt_path"] = ckpt_path and str(ckpt_path)
         if trainer.is_global_zero:
             text = json.dumps(self.metrics, indent=2) + "\n"

@@ -1,11 +1,15 @@
 """What training and testing share: making the Trainer, and showing what came out."""
 
 import logging
+import os
 import shlex
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning as L
+import torch.distributed as dist
 from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -26,6 +30,19 @@ NOISE = (
     "The dirpath has changed from",  # a resumed run has a folder of its own; see BestCheckpoint
     "The number of training batches .* is smaller than the logging interval",
 )
+
+
+@contextmanager
+def trainer(cfg: DictConfig) -> Iterator[L.Trainer]:
+    """The Trainer of a run. Its traces go with it: a sweep's next job may start processes too."""
+    environment = dict(os.environ)
+    try:
+        yield make_trainer(cfg)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def make_trainer(cfg: DictConfig) -> L.Trainer:
@@ -95,7 +112,7 @@ def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
             ("test accuracy", f"{metrics['test/acc']:.4f}"),
             ("test loss", f"{metrics['test/loss']:.4f}"),
         ]
-    if ckpt_path := trainer.ckpt_path or checkpoint.written_by(trainer):
+    if ckpt_path := checkpoint.written_by(trainer) or trainer.ckpt_path:
         rows += [("checkpoint", _relative(str(ckpt_path)))]
     rows += [("run folder", _relative(paths.output_dir))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
