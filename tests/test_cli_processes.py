@@ -69,8 +69,7 @@ def test_a_stopped_run_keeps_its_last_checkpoint(
 ) -> None:
     with start(tmp_path, *ENDLESS, f"trainer={trainer}") as run:
         assert run.stdout is not None
-        assert run.stdout.readline().startswith("Epoch 1/1000 ")
-        run.stdout.readline()  # epoch 2 has begun and ended: epoch 1's checkpoint is written
+        assert any(line.startswith("Epoch 2/") for line in run.stdout)  # 1 is in a checkpoint
         run.send_signal(getattr(signal, name))
         _, err = run.communicate(timeout=60)
     assert run.returncode == code
