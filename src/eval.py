@@ -11,13 +11,10 @@ def main(cfg: DictConfig) -> None:
 
     from digits import checkpoint, runs
 
-    ckpt_path = checkpoint.find(cfg.ckpt_path, cfg.paths.outputs_dir)
-    if cfg.ckpt_path == "latest":
-        ckpt_path = checkpoint.judged(ckpt_path)
-    model = checkpoint.model_from(ckpt_path)
+    model = checkpoint.model_from(cfg.ckpt_path)
     data = instantiate(cfg.data)
     with runs.trainer(cfg) as trainer:
-        trainer.test(model, data, ckpt_path=ckpt_path, weights_only=True, verbose=False)
+        trainer.test(model, data, ckpt_path=cfg.ckpt_path, weights_only=True, verbose=False)
         runs.show_results(trainer, cfg.paths)
 
 

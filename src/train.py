@@ -1,6 +1,4 @@
-"""Train the digit classifier, test it, and leave everything in one folder; --help lists what can be
-set.
-"""
+"""Train the digit classifier, test it, and leave everything in one folder. See --help."""
 
 from omegaconf import DictConfig
 
@@ -16,19 +14,21 @@ def main(cfg: DictConfig) -> float | None:
     from digits import checkpoint, runs
 
     L.seed_everything(cfg.seed, verbose=False)
-    ckpt_path = checkpoint.find(cfg.ckpt_path, cfg.paths.outputs_dir) if cfg.ckpt_path else None
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model)
-    if ckpt_path:
-        checkpoint.check_fits(ckpt_path, model)
+    tested = cfg.ckpt_path
+    if cfg.ckpt_path and cfg.train:
+        checkpoint.check_resumes(cfg.ckpt_path, model, datamodule, cfg.trainer.max_epochs)
+    elif cfg.ckpt_path:
+        checkpoint.check_fits(cfg.ckpt_path, model)
 
     with runs.trainer(cfg) as trainer:
         if cfg.train:
-            trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
-            ckpt_path = checkpoint.written_by(trainer) or ckpt_path
+            trainer.fit(model, datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
+            tested = checkpoint.judged_by(trainer)  # None: the weights in memory
         objective = runs.objective(trainer, cfg.optimized_metric)
         if cfg.test:
-            trainer.test(model, datamodule, ckpt_path=ckpt_path, weights_only=True, verbose=False)
+            trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
         runs.show_results(trainer, cfg.paths)
         return objective
 

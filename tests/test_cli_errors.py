@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import EMBEDDED, ROOT, Outcome, command, finish
+from conftest import ROOT, Outcome, Runs, command, finish
 
 LINES = {
     "trainer.max_epoch=3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",
     "data.batchsize=3": "data.batchsize: no such setting; did you mean data.batch_size?",
-    "zzz=1": "zzz: no such setting; see --cfg job",
+    "zzz=1": "zzz: no such setting; --cfg job shows all",
+    "model.optimizer.betas=1": "model.optimizer.betas: no such setting",
     "trainer.max_epochs": "trainer.max_epochs: expected SETTING=VALUE (",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: expected a whole number from 1, or -1 for",
     "trainer.max_epochs=-3": "trainer.max_epochs=-3: expected a whole number from 1, or -1 for",
     "trainer.max_epochs=0": "trainer.max_epochs=0: expected a whole number from 1, or -1 for no",
     "data.batch_size=0": "data.batch_size=0: expected a whole number from 1 to 60000",
     "data.batch_size=-1": "data.batch_size=-1: expected a whole number from 1 to 60000",
-    "data.batch_size=1e9": "data.batch_size=1e+09: expected a whole number from 1 to 60000",
+    "data.batch_size=1e9": "data.batch_size=1000000000.0: expected a whole number from 1 to 60000",
     "data.val_size=60000": "data.val_size=60000: expected a whole number from 0 to 59999",
     "data.val_size=-1": "data.val_size=-1: expected a whole number from 0 to 59999",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected one of auto, cpu, gpu, cuda, mps",
@@ -35,7 +36,26 @@ LINES = {
     "ckpt_path=nope.ckpt": "ckpt_path=nope.ckpt: no such file; expected a .ckpt file, or latest",
     "ckpt_path=src": "ckpt_path=src: a folder; expected a .ckpt file in it, or latest",
     "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint of train.py's, or damaged",
+    "ckpt_path=": "ckpt_path=: expected a .ckpt file, latest, or null",
+    "ckpt_path=123": "ckpt_path=123: expected a .ckpt file, latest, or null",
     "trainer.devices=abc": "trainer: ",
+    "trainer.limit_train_batches=0": "trainer.limit_train_batches=0: expected a number above 0",
+    "trainer.limit_train_batches=abc": "trainer.limit_train_batches=abc: expected a number above",
+    "trainer.limit_train_batches=7.5": "trainer: You have passed invalid value 7.5 for",
+    "trainer.max_steps=0": "trainer.max_steps=0: expected a whole number from 1, or -1",
+    "trainer.log_every_n_steps=0": "trainer.log_every_n_steps=0: expected a whole number from 1",
+    "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0: expected a whole",
+    "trainer.precision=64-true": "trainer.precision=64-true: expected one of 32-true, 16-mixed",
+    "model/optimizer=sgd": "model/optimizer=sgd: no such config; there are: adamw, rmsprop",
+    "model.optimizer._target_=torch.optim.SGD": "model.optimizer: SGD.__init__() got an unexp",
+    "+model.optimizer.nesterov=true": "model.optimizer: RMSprop.__init__() got an unexpected",
+    "model.scheduler=abc": "model.scheduler: 'str' object is not callable",
+    "callbacks.bar=abc": "callbacks.bar: expected settings with a _target_, or null for none",
+    "data.mirrors=http://x": "data.mirrors=http://x: expected a list of URLs, or null",
+    "data.seed=abc": "data.seed=abc: expected a whole number from 0 to 4294967295",
+    "paths.data_dir=": "paths.data_dir=: expected a path",
+    "task_name=../x": "task_name=../x: expected letters, digits, - and _",
+    "experiment=[reference,foo]": "In 'train': Could not find 'experiment/foo'",
     "+trainer.foo=1": "trainer: Trainer.__init__() got an unexpected keyword argument 'foo'",
     "paths.data_dir=/proc/x": "paths.data_dir: cannot write /proc/x/MNIST/raw/train-images-idx3-",
     "hydra.run.dir=/proc/x": "cannot write /proc/x: ",
@@ -114,10 +134,31 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_run_in_it_is_left_alone(finished: Outcome, tmp_path: Path) -> None:
-    before = (finished.folder / "checkpoints" / "last.ckpt").read_bytes()
-    outcome = command("train", f"hydra.run.dir={finished.folder}", outputs=tmp_path)
-    says(outcome, f"hydra.run.dir={finished.folder}: a run is there already; expected a new folder")
-    assert (finished.folder / "checkpoints" / "last.ckpt").read_bytes() == before
+    before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
+    argument = f"hydra.run.dir={finished.folder}"
+    says(command("train", argument, outputs=tmp_path), f"{argument}: a run is there already; exp")
+    assert before == {p: p.read_bytes() for p in finished.folder.rglob("*") if p.is_file()}
+
+
+def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "x.ckpt"
+    torch.save({"state_dict": Runs(victim)}, path)
+    for script, more in (("train", []), ("train", ["train=false"]), ("eval", [])):
+        outcome = command(script, f"ckpt_path={path}", *more, outputs=tmp_path / "out")
+        says(outcome, f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
+    assert not victim.exists()
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    line = "train=false test=false: nothing to do; expected one of them true"
+    says(command("train", "train=false", "test=false", outputs=tmp_path), line)
+
+
+def test_a_validation_set_too_small_to_share(tmp_path: Path) -> None:
+    overrides = ["trainer=ddp_sim", "data.val_size=1", "trainer.max_epochs=1"]
+    code, _, err = finish("src/train.py", *overrides, f"paths.outputs_dir={tmp_path}")
+    line = "error: data.val_size=1: 2 processes share it: expected at least 2\n"
+    assert (code, err) == (2, line)
 
 
 def test_our_own_fault_exits_with_1_and_a_traceback(
@@ -138,12 +179,6 @@ def test_full_error_brings_the_traceback_back(
     assert outcome.code == 2
     assert "Traceback" in outcome.err
     assert "seed=-1: expected" in outcome.err.splitlines()[-1]
-
-
-def test_a_wrong_run_writes_nothing_into_the_data(tmp_path: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in EMBEDDED.iterdir()}
-    command("train", "data.batch_size=0", outputs=tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in EMBEDDED.iterdir()} == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")

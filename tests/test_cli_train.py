@@ -9,7 +9,6 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import SHORT, Outcome, command
-from digits.cli import new_folder
 
 FAST = ("trainer.max_epochs=1", "trainer.limit_train_batches=10", "test=false", "logger=none")
 
@@ -44,10 +43,11 @@ def test_output_is_a_line_an_epoch_and_a_table(finished: Outcome) -> None:
     assert " acc 0." in lines[0]
     assert " val/acc 0." in lines[0]
     assert lines[1].startswith("Epoch 2/2 loss ")
-    table = dict(line.split(maxsplit=1) for line in lines[3:])
-    assert "accuracy  0." in table["test"] or "loss" in table["test"]
-    assert table["checkpoint"].endswith("checkpoints/best.ckpt")
-    assert Path(table["run"].removeprefix("folder").strip()) == finished.folder
+    table = {line[:14].strip(): line[15:] for line in lines[3:]}
+    assert list(table) == ["test accuracy", "test loss", "checkpoint", "run folder", "curves"]
+    assert table["test accuracy"] == f"{finished.metrics['test/acc']:.4f}"
+    assert table["checkpoint"] == str(finished.folder / "checkpoints" / "best.ckpt")
+    assert table["run folder"] == str(finished.folder)
     assert finished.err == ""
     assert "\r" not in finished.out
     assert "\x1b" not in finished.out
@@ -94,13 +94,31 @@ def test_tensorboard_has_train_val_test_and_hparams(finished: Outcome) -> None:
     assert "test/acc" in hparams
 
 
-def test_last_is_the_newest_step_and_best_the_best(finished: Outcome) -> None:
-    last = torch.load(finished.folder / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == 60
+def test_last_is_the_newest_and_best_the_best(tmp_path: Path) -> None:
+    """The learning rate makes validation worse in epoch 2."""
+    worse = [*SHORT, "model.optimizer.lr=0.02", "data.batch_size=32"]
+    outcome = command("train", *worse, outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    epochs = [line.split("val/acc ")[1].split()[0] for line in outcome.out.splitlines()[:2]]
+    assert epochs[0] > epochs[1], "these settings no longer get worse: choose others"
+    last, best = (
+        torch.load(outcome.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        for name in ("last", "best")
+    )
+    assert (last["global_step"], best["global_step"]) == (60, 30)
     assert last["hyper_parameters"] == {"hidden_size": 512}
-    best = torch.load(finished.folder / "checkpoints" / "best.ckpt", weights_only=True)
-    scores = best["best_scores"]
-    assert scores["val/acc_best"] == pytest.approx(finished.metrics["val/acc_best"], abs=1e-6)
+    assert f"{outcome.metrics['val/acc_best']:.4f}" == epochs[0]
+    assert outcome.metrics["ckpt_path"] == str(outcome.folder / "checkpoints" / "best.ckpt")
+    again = command("eval", "ckpt_path=latest", outputs=tmp_path)
+    assert again.code == 0, again.err
+    (path,) = tmp_path.glob("eval/*/metrics.json")
+    assert json.loads(path.read_text())["test/loss"] == outcome.metrics["test/loss"]
+    last_tested = command(
+        "train", "train=false", f"ckpt_path={outcome.folder}/checkpoints/last.ckpt",
+        outputs=tmp_path / "last",
+    )  # fmt: skip
+    assert last_tested.metrics["ckpt_path"].endswith("last.ckpt")
+    assert last_tested.metrics["test/loss"] != outcome.metrics["test/loss"]
 
 
 def test_eval_gives_the_numbers_of_the_run(finished: Outcome) -> None:
@@ -137,7 +155,7 @@ def test_seed_zero_is_a_seed_and_null_draws_one(tmp_path: Path) -> None:
     ]
     assert equal(weights(runs[0]), weights(runs[1]))
     assert not equal(weights(runs[0]), weights(runs[2]))
-    assert runs[2].metrics["seed"] > 0
+    assert f"seed {runs[2].metrics['seed']}" in runs[2].out
     again = command("train", *FAST, f"seed={runs[2].metrics['seed']}", outputs=tmp_path / "again")
     assert equal(weights(runs[2]), weights(again))
 
@@ -153,14 +171,52 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(finished: Outcome, tmp_path
     assert rest.metrics["val/acc_best"] == finished.metrics["val/acc_best"]
 
 
-def test_a_resumed_run_keeps_the_best_so_far(finished: Outcome, tmp_path: Path) -> None:
-    path = finished.folder / "checkpoints" / "last.ckpt"
-    never_better = [*SHORT, "trainer.max_epochs=3", "callbacks.best.mode=min"]
-    outcome = command("train", f"ckpt_path={path}", *never_better, outputs=tmp_path)
+def test_a_resumed_run_keeps_the_best_so_far(tmp_path: Path) -> None:
+    """The learning rate makes validation worse in epoch 2."""
+    worse = [*SHORT, "model.optimizer.lr=0.02", "data.batch_size=32"]
+    first = command("train", *worse, "trainer.max_epochs=1", outputs=tmp_path / "first")
+    path = first.folder / "checkpoints" / "last.ckpt"
+    rest = command("train", *worse, f"ckpt_path={path}", outputs=tmp_path / "rest")
+    assert rest.code == 0, rest.err
+    assert rest.metrics["val/acc"] < rest.metrics["val/acc_best"]
+    assert equal(weights(rest, "best"), weights(first, "best"))
+    assert rest.metrics["ckpt_path"] == str(rest.folder / "checkpoints" / "best.ckpt")
+    assert rest.metrics["test/loss"] == first.metrics["test/loss"]
+
+
+def test_a_checkpoint_that_was_moved_resumes_on_its_own(finished: Outcome, tmp_path: Path) -> None:
+    path = tmp_path / "moved.ckpt"
+    path.write_bytes((finished.folder / "checkpoints" / "last.ckpt").read_bytes())
+    longer = [*SHORT, "trainer.max_epochs=3", f"ckpt_path={path}"]
+    outcome = command("train", *longer, outputs=tmp_path / "moved")
     assert outcome.code == 0, outcome.err
-    assert outcome.metrics["epochs"] == 3
-    assert equal(weights(outcome, "best"), weights(finished, "best"))
     assert outcome.metrics["ckpt_path"] == str(outcome.folder / "checkpoints" / "best.ckpt")
+    unsaved = command("train", *longer, "callbacks=none", outputs=tmp_path / "none")
+    assert unsaved.code == 0, unsaved.err
+    in_memory = f"{outcome.metrics['test/loss']:.4f}"  # epoch 3 is the best, and the last
+    assert f"test loss      {in_memory}" in unsaved.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (["trainer.max_epochs=2"], "trainer.max_epochs=2: {path} has trained 2 epochs already"),
+        (["data.val_size=0"], "ckpt_path={path}: data.val_size was 5000, is 0; expected the same"),
+        (["seed=1"], "ckpt_path={path}: data.seed was 0, is 1; expected the same to go on"),
+        (["model.optimizer.lr=0.5"], "ckpt_path={path}: model.optimizer.lr was 0.001, is 0.5; "),
+        (["model/optimizer=adamw"], "ckpt_path={path}: model.optimizer.name was RMSprop, is AdamW"),
+    ],
+    ids=str,
+)
+def test_a_resume_with_other_settings_is_refused(
+    changes: list[str], line: str, finished: Outcome, tmp_path: Path
+) -> None:
+    path = finished.folder / "checkpoints" / "last.ckpt"
+    longer = [*SHORT, "trainer.max_epochs=3", f"ckpt_path={path}", *changes]
+    outcome = command("train", *longer, outputs=tmp_path)
+    assert outcome.code == 2
+    assert line.format(path=path) in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_early_stopping_stops(tmp_path: Path) -> None:
@@ -220,24 +276,6 @@ def test_diverging_training_is_stopped_and_named(tmp_path: Path) -> None:
     assert outcome.code == 2
     assert outcome.err.startswith("error: training diverged: train/loss is ")
     assert "model.optimizer.lr" in outcome.err
-
-
-def test_runs_of_the_same_instant_have_folders_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import datetime
-
-    class Stuck(datetime.datetime):
-        ticks = iter([0, 0, 0, 1, 1, 2])  # three processes read the same clock, twice
-
-        @classmethod
-        def now(cls, tz: object = None) -> datetime.datetime:
-            return datetime.datetime(2026, 1, 2, 3, 4, 5, next(cls.ticks))
-
-    monkeypatch.setattr("digits.cli.datetime", Stuck)
-    folders = [new_folder.__wrapped__(str(tmp_path)) for _ in range(3)]
-    assert len(set(folders)) == 3
-    assert Path(folders[0]).name == "2026-01-02_03-04-05-000000"
 
 
 @pytest.mark.parametrize("debug", ["fast", "limit", "overfit", "profiler"])

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,13 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
 @pytest.mark.parametrize("line", RUNS)
 def test_a_command_runs(line: str, finished: Outcome, tmp_path: Path) -> None:
     _, path, *arguments = shlex.split(line)
-    outputs = finished.outputs if "ckpt_path=latest" in arguments else tmp_path
+    if "ckpt_path=latest" in arguments:
+        shutil.copytree(finished.folder, tmp_path / "train" / finished.folder.name)
     if path == "src/train.py" and "--help" not in arguments:
         arguments += ["trainer.limit_train_batches=5"]
     if "callbacks=early_stopping" in arguments:
         arguments += ["trainer.max_epochs=2"]
-    outcome = command(Path(path).stem, *arguments, outputs=outputs)
+    outcome = command(Path(path).stem, *arguments, outputs=tmp_path)
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
 

@@ -37,6 +37,7 @@ class EpochBar(ProgressBar):
         self.bar: tqdm[Any] | None = None
         self.begin = 0.0
         self.enabled = True
+        self.validated = False
 
     def enable(self) -> None:
         self.enabled = True
@@ -46,7 +47,7 @@ class EpochBar(ProgressBar):
         self.enabled = False
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.begin = time.monotonic()
+        self.begin, self.validated = time.monotonic(), False
         if self.enabled and sys.stderr.isatty():
             self.bar = tqdm(
                 total=int(trainer.num_training_batches),
@@ -61,10 +62,13 @@ class EpochBar(ProgressBar):
             assert isinstance(pl_module, DigitClassifier)
             self.bar.set_postfix_str(_loss_and_acc(pl_module.train_score), refresh=False)
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validated = True
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DigitClassifier)
         scores = pl_module.train_score.compute() | trainer.callback_metrics
-        names = [name for name in ("loss", "acc", "val/loss", "val/acc") if name in scores]
+        names = ("loss", "acc", "val/loss", "val/acc") if self.validated else ("loss", "acc")
         line = " ".join(f"{name} {scores[name]:.4f}" for name in names)
         if self.bar is not None:
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
@@ -148,7 +152,7 @@ class RunSummary(Callback):
             }
         for name, value in trainer.callback_metrics.items():  # float32 has 7 digits, JSON no NaN
             self.metrics[name] = float(f"{value:.7g}") if value.isfinite() else None
-        ckpt_path = checkpoint.written_by(trainer) or trainer.ckpt_path
+        ckpt_path = checkpoint.judged_by(trainer)
         self.metrics["ckpt_path"] = ckpt_path and str(ckpt_path)
         if trainer.is_global_zero:
             text = json.dumps(self.metrics, indent=2) + "\n"

@@ -1,16 +1,18 @@
-"""Finding, reading and checking a checkpoint as data: nothing in the file is ever run."""
+"""Writing checkpoints whole; reading them as data: nothing in the file is ever run."""
 
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from digits.datamodule import MNISTDataModule
 from digits.errors import InputError
 from digits.files import write_atomically
 from digits.model import DigitClassifier
@@ -34,58 +36,42 @@ class BestCheckpoint(ModelCheckpoint):
     """best.ckpt. A resumed run, whose folder is new, takes the best so far with it."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.ckpt_path is None or self.dirpath is None:
+        assert isinstance(pl_module, DigitClassifier)
+        best = pl_module.best.get(f"{self.monitor}_best")
+        if trainer.ckpt_path is None or self.dirpath is None or best is None:
             return
         before = Path(trainer.ckpt_path).with_name(f"{self.filename}.ckpt")
         here = Path(self.dirpath) / before.name
         if before.is_file() and before != here:
-            assert isinstance(pl_module, DigitClassifier)
-            score = torch.tensor(pl_module.best[f"{self.monitor}_best"])
             write_atomically(here, before.read_bytes())
-            self.best_k_models = {str(here): score}
+            self.best_k_models = {str(here): torch.tensor(best)}
             self.best_model_path = self.kth_best_model_path = str(here)
-            self.best_model_score = self.kth_value = score
+            self.best_model_score = self.kth_value = torch.tensor(best)
 
 
-def find(ckpt_path: str, outputs_dir: str) -> Path:
-    """The file `ckpt_path` names; `latest` is last.ckpt of the newest run under `outputs_dir`.
-
-    Raises InputError where there is no such file.
-    """
-    if ckpt_path == "latest":
-        return _latest(Path(outputs_dir))
-    path = Path(ckpt_path)
-    if path.is_dir():
-        raise InputError(f"ckpt_path={path}: a folder; expected a .ckpt file in it, or latest")
-    if not path.is_file():
-        raise InputError(f"ckpt_path={path}: no such file; expected a .ckpt file, or latest")
-    return path
-
-
-def _latest(outputs_dir: Path) -> Path:
-    checkpoints = outputs_dir.glob("**/checkpoints/last.ckpt")
-    newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
-    if newest is None:
-        raise InputError(f"ckpt_path=latest: no run under {outputs_dir} has a checkpoint yet")
-    return newest
-
-
-def judged(last: Path) -> Path:
-    """The checkpoint a run was tested with: best.ckpt if it had validation, else last.ckpt."""
-    best = last.with_name("best.ckpt")
-    return best if best.is_file() else last
-
-
-def read(path: Path) -> Checkpoint:
+def read(path: str) -> Checkpoint:
     """A checkpoint's content on the CPU. Raises InputError for any other file."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             content = _load(file)
     except OSError as error:
         raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(p), dict) for p in PARTS):
+    if not _is_ours(content):
         raise InputError(f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
-    return content
+    return cast(Checkpoint, content)
+
+
+def _is_ours(content: object) -> bool:
+    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+        return False
+    weights, settings, scores = (content.get(part) for part in PARTS)
+    return (
+        isinstance(weights, dict)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in weights.items())
+        and isinstance(settings, dict)
+        and isinstance(scores, dict)
+        and all(isinstance(score, float) for score in scores.values())
+    )
 
 
 def _load(file: BinaryIO) -> Any:
@@ -97,7 +83,7 @@ def _load(file: BinaryIO) -> Any:
             return None
 
 
-def check_fits(path: Path, model: DigitClassifier) -> None:
+def check_fits(path: str, model: DigitClassifier) -> None:
     """Raises InputError unless `path` is a checkpoint whose weights fit `model`, naming the first
     that does not.
     """
@@ -110,7 +96,7 @@ def check_fits(path: Path, model: DigitClassifier) -> None:
             )
 
 
-def model_from(path: Path) -> DigitClassifier:
+def model_from(path: str) -> DigitClassifier:
     """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
     is none.
     """
@@ -127,11 +113,46 @@ def model_from(path: Path) -> DigitClassifier:
     return model
 
 
-def written_by(trainer: L.Trainer) -> Path | None:
-    """The checkpoint to judge a fit by: its best.ckpt, else its last.ckpt, else None."""
+def check_resumes(
+    path: str, model: DigitClassifier, datamodule: MNISTDataModule, max_epochs: int
+) -> None:
+    """Raises InputError unless a run of these can go on from `path` and has epochs to go."""
+    check_fits(path, model)
+    content = read(path)
+    if not {"loops", "optimizer_states", "optimizer", "MNISTDataModule"} <= content.keys():
+        raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
+    pairs = {
+        "model.optimizer": (content["optimizer"], model.optimizer_settings()),
+        "data": (content["MNISTDataModule"], datamodule.state_dict()),
+    }
+    differ = [
+        f"{group}.{key} was {old[key]}, is {new[key]}"
+        for group, (old, new) in pairs.items()
+        for key in old.keys() & new.keys()
+        if old[key] != new[key]
+    ]
+    if differ:
+        raise InputError(
+            f"ckpt_path={path}: {'; '.join(sorted(differ))}; expected the same to go on"
+        )
+    epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if epochs >= max_epochs > -1:
+        raise InputError(
+            f"trainer.max_epochs={max_epochs}: {path} has trained {epochs} epochs already; "
+            f"expected more, to go on"
+        )
+
+
+def judged_by(trainer: L.Trainer) -> Path | None:
+    """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
+    if trainer.state.fn == TrainerFn.TESTING:
+        return Path(trainer.ckpt_path) if trainer.ckpt_path else None
     callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
-    paths = [Path(c.best_model_path) for c in callbacks if c.best_model_path]
-    written = {path.name: path for path in paths}
+    written = {
+        Path(c.best_model_path).name: Path(c.best_model_path)
+        for c in callbacks
+        if c.dirpath and Path(c.best_model_path).parent == Path(c.dirpath)  # not a resumed one's
+    }
     return written.get("best.ckpt", written.get("last.ckpt"))
 
 

@@ -10,8 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,8 +20,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import settings
-from digits.errors import OUR_FAULT, InputError, exit_code, one_line
+from digits import outputs, settings
+from digits.errors import OUR_FAULT, exit_code, one_line
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = str(ROOT / "configs")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
+SEE = "--cfg job shows all"
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
@@ -44,22 +44,8 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
-@cache
-def new_folder(parent: str) -> str:
-    """A folder under `parent`, named after the time and made here: no other run can have it."""
-    while True:
-        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise
-        else:
-            return str(folder)
-
-
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
-OmegaConf.register_new_resolver("new_folder", new_folder, replace=True)
+OmegaConf.register_new_resolver("new_folder", outputs.new_folder, replace=True)
 
 
 def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -92,7 +78,8 @@ def _join(task: Task) -> None:
     try:
         task(cfg)
     except Exception as error:
-        if exit_code(error) == OUR_FAULT:
+        first_is_gone = "peer" in str(error)  # as gloo and NCCL put it
+        if exit_code(error) == OUR_FAULT and not first_is_gone:
             raise
         sys.exit(exit_code(error))
 
@@ -106,12 +93,11 @@ class _Command:
         self.failed: list[Exception] = []
 
     def run(self) -> None:
-        new_folder.cache_clear()
+        outputs.new_folder.cache_clear()
         job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
         try:
-            with _environment(
-                FULL_ERROR, "1"
-            ):  # Hydra then raises, where it would print and exit with 1
+            outputs.check_is_new(sys.argv[1:])
+            with _environment(FULL_ERROR, "1"):  # Hydra then raises: it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
         except KeyboardInterrupt as stop:
             sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
@@ -124,7 +110,7 @@ class _Command:
         """The task on one job's settings; a sweep has several."""
         try:
             settings.check(cfg)
-            _check_folder_is_new(cfg)
+            _resolve_checkpoint(cfg)
             settings.draw_seed(cfg)
             _share_with_other_processes(cfg)
             return self.task(cfg)
@@ -155,19 +141,16 @@ class _Command:
         key = unknown[1]
         with hydra.initialize_config_dir(CONFIGS, version_base="1.3"):
             closest = settings.closest(key, hydra.compose(self.config_name))
-        return f"{key}: no such setting" + (
-            f"; did you mean {closest}?" if closest else "; see --cfg job"
-        )
+        if closest == key:
+            return f"{key}: no such setting in the groups chosen; {SEE}"
+        return f"{key}: no such setting; " + (f"did you mean {closest}?" if closest else SEE)
 
 
-def _check_folder_is_new(cfg: DictConfig) -> None:
-    """hydra.run.dir may name a folder that another run has filled."""
-    last = Path(cfg.paths.output_dir) / "checkpoints" / "last.ckpt"
-    if last.exists():
-        raise InputError(
-            f"hydra.run.dir={cfg.paths.output_dir}: a run is there already; expected a new folder "
-            f"(ckpt_path={last} goes on from that run)"
-        )
+def _resolve_checkpoint(cfg: DictConfig) -> None:
+    """Here, once: another run may be the latest by the time this one's other processes look."""
+    if cfg.ckpt_path is not None:
+        to_train = cfg.get("train", False)
+        cfg.ckpt_path = str(outputs.find(cfg.ckpt_path, cfg.paths.outputs_dir, to_train))
 
 
 def _share_with_other_processes(cfg: DictConfig) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -106,6 +107,10 @@ class MNISTDataModule(L.LightningDataModule):
         self.val: Batch | None = None
         self.test: Batch | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the settings that decide which images come when."""
+        return {"batch_size": self.batch_size, "val_size": self.val_size, "seed": self.seed}
+
     def prepare_data(self) -> None:
         download.ensure(self.raw_dir, self.mirrors)
 
@@ -158,6 +163,12 @@ class MNISTDataModule(L.LightningDataModule):
         return images_NHW.to(device), labels_N.to(device)
 
     def _in_order(self, data: Batch) -> Batches:
+        _, world_size = self._place()
+        if len(data[1]) < world_size:
+            raise InputError(
+                f"data.val_size={len(data[1])}: {world_size} processes share it: "
+                f"expected at least {world_size}"
+            )
         return Batches(*data, self.eval_batch_size, InOrder(len(data[1]), *self._place()))
 
     def _place(self) -> tuple[int, int]:

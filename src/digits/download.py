@@ -38,7 +38,7 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
     for name in MD5:
         path = raw_dir / name
         if path.is_file():
-            if is_intact(name, path.read_bytes()):
+            if is_intact(name, read_packed(path)):
                 continue
             log.warning("%s is damaged (its MD5 sum is wrong): getting it again", path)
         else:
@@ -51,6 +51,14 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
                 f"paths.data_dir: cannot write {path} ({error.strerror}); expected a folder that "
                 f"can be written, or one that has MNIST/raw/{name}"
             ) from error
+
+
+def read_packed(path: Path) -> bytes:
+    """A whole file. Raises InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
 
 
 def is_intact(name: str, packed: bytes) -> bool:

@@ -57,5 +57,7 @@ def _origin(error: BaseException) -> BaseException:
 
 def _missing_config(error: MissingConfigException) -> str:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
-    there_are = ", ".join(error.options or []) or "none"
+    if not error.options:
+        return flat(str(error).partition("Config search path")[0])
+    there_are = ", ".join(error.options)
     return f"{group or 'config'}={name}: no such config; there are: {there_are}"

@@ -13,8 +13,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         unfinished.write_bytes(data)
         unfinished.replace(path)
-    except OSError as error:
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:  # after Ctrl+C too
         unfinished.unlink(missing_ok=True)
-        raise OSError(
-            error.errno, error.strerror, str(path)
-        ) from error  # a full disk names no file

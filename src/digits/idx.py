@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from digits.download import MD5, is_intact
+from digits.download import MD5, is_intact, read_packed
 from digits.errors import InputError
 
 
@@ -39,7 +39,7 @@ def parse(data: bytes, source: str) -> Tensor:
 
 
 def _read_verified(path: Path) -> Tensor:
-    packed = path.read_bytes()
+    packed = read_packed(path)
     if not is_intact(path.name, packed):  # since `ensure` looked
         raise InputError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
     return parse(gzip.decompress(packed), str(path))

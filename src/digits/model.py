@@ -137,19 +137,34 @@ class DigitClassifier(L.LightningModule):
         score.reset()
         return scores
 
+    def optimizer_settings(self) -> dict[str, Any]:
+        """Its name and what it was given, as plain values."""
+        optimizer = self._new_optimizer()
+        return {"name": type(optimizer).__name__, **optimizer.defaults}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["best_scores"] = self.best
+        checkpoint["optimizer"] = self.optimizer_settings()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.best = dict(checkpoint["best_scores"])
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        if self.make_optimizer is None:
-            raise InputError("model.optimizer: training needs one")
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self._new_optimizer()
         if self.make_scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+        try:
+            return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"model.scheduler: {error}") from error
+
+    def _new_optimizer(self) -> Optimizer:
+        if self.make_optimizer is None:
+            raise InputError("model.optimizer: training needs one")
+        try:
+            return self.make_optimizer(self.parameters())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"model.optimizer: {error}") from error
 
 
 def check_input(x_BHW: Tensor) -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch.distributed as dist
@@ -14,7 +15,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from digits import checkpoint
 from digits.errors import InputError
@@ -49,8 +50,7 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
     """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`."""
     _quieten_lightning()
     _check_accelerator(cfg.trainer.accelerator)
-    callbacks = [instantiate(callback) for callback in (cfg.get("callbacks") or {}).values()]
-    loggers = [instantiate(logger) for logger in (cfg.get("logger") or {}).values()]
+    callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,
@@ -60,17 +60,31 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     return trainer
+
+
+def _nothing() -> None:
+    """A function that processes started later can be handed, as a lambda can't."""
+
+
+def _instantiated(cfg: DictConfig, group: str) -> list[Any]:
+    """The objects of a group; null switches one off."""
+    made = []
+    for name, settings in (cfg.get(group) or {}).items():
+        if settings is not None and (not OmegaConf.is_dict(settings) or "_target_" not in settings):
+            raise InputError(f"{group}.{name}: expected settings with a _target_, or null for none")
+        if settings is not None:
+            made.append(instantiate(settings))
+    return made
 
 
 def _quieten_lightning() -> None:
     """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
     logging.getLogger("lightning").handlers.clear()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(
-            logging.WARNING
-        )  # set here: importing Lightning sets it to INFO
+    for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
 
@@ -92,9 +106,7 @@ def objective(trainer: L.Trainer, metric: str | None) -> float | None:
         return None
     name = f"{metric}_best" if metric.startswith("val/") else metric
     if name not in trainer.callback_metrics:
-        there_are = (
-            ", ".join(n for n in trainer.callback_metrics if not n.endswith("_best")) or "none"
-        )
+        there_are = ", ".join(n for n in trainer.callback_metrics if n.count("_") == 0) or "none"
         raise InputError(
             f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
         )
@@ -112,7 +124,7 @@ def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
             ("test accuracy", f"{metrics['test/acc']:.4f}"),
             ("test loss", f"{metrics['test/loss']:.4f}"),
         ]
-    if ckpt_path := checkpoint.written_by(trainer) or trainer.ckpt_path:
+    if ckpt_path := checkpoint.judged_by(trainer):
         rows += [("checkpoint", _relative(str(ckpt_path)))]
     rows += [("run folder", _relative(paths.output_dir))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):

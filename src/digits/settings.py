@@ -2,7 +2,9 @@
 wait.
 """
 
+import logging
 import math
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -11,6 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
+
+log = logging.getLogger(__name__)
 
 TRAIN_IMAGES = 60_000
 METRICS = ("train/acc", "train/loss", "val/acc", "val/loss")  # the test set selects nothing
@@ -35,11 +39,23 @@ def _one_of(*values: object) -> Rule:
     return lambda v: v in values, "one of " + ", ".join(map(str, values))
 
 
+def _are_urls(value: object) -> bool:
+    urls = value if OmegaConf.is_list(value) else [None]
+    return all(isinstance(url, str) and "://" in url for url in urls)  # type: ignore[attr-defined]
+
+
 _POSITIVE = _number(lambda v: v > 0, "a number above 0")
 _FRACTION = _number(lambda v: 0 <= v < 1, "a number from 0 to below 1")
 _FLAG: Rule = (lambda v: type(v) is bool, "true or false")
 
+_SHARE = _number(lambda v: v >= 0, "a fraction up to 1.0, or a whole number of batches")
+_PATH: Rule = (lambda v: isinstance(v, str) and v.strip() != "", "a path")
+
 RULES: dict[str, Rule] = {
+    "task_name": (lambda v: bool(re.fullmatch(r"[\w-]+", str(v))), "letters, digits, - and _"),
+    "paths.data_dir": _PATH,
+    "paths.outputs_dir": _PATH,
+    "ckpt_path": _or(None, "null", (_PATH[0], "a .ckpt file, latest")),
     "seed": _or(None, "null for a new one", _whole(0, 2**32 - 1)),
     "train": _FLAG,
     "test": _FLAG,
@@ -47,13 +63,26 @@ RULES: dict[str, Rule] = {
     "data.batch_size": _whole(1, TRAIN_IMAGES),
     "data.eval_batch_size": _whole(1, TRAIN_IMAGES),
     "data.val_size": _whole(0, TRAIN_IMAGES - 1),
+    "data.seed": _whole(0, 2**32 - 1),
+    "data.mirrors": _or(None, "null", (_are_urls, "a list of URLs")),
     "model.hidden_size": _whole(1, 1 << 16),
     "model.optimizer.lr": _POSITIVE,
     "model.optimizer.alpha": _FRACTION,
     "model.optimizer.eps": _POSITIVE,
     "model.optimizer.momentum": _FRACTION,
     "model.optimizer.weight_decay": _number(lambda v: v >= 0, "a number from 0"),
+    "model.scheduler.T_max": _whole(1),
     "trainer.max_epochs": _or(-1, "-1 for no limit", _whole(1)),
+    "trainer.max_steps": _or(-1, "-1 for no limit", _whole(1)),
+    "trainer.limit_train_batches": _number(lambda v: v > 0, "a number above 0"),
+    "trainer.limit_val_batches": _SHARE,
+    "trainer.limit_test_batches": _SHARE,
+    "trainer.overfit_batches": _SHARE,
+    "trainer.accumulate_grad_batches": _whole(1),
+    "trainer.check_val_every_n_epoch": _whole(1),
+    "trainer.num_sanity_val_steps": _whole(-1),
+    "trainer.log_every_n_steps": _whole(1),
+    "trainer.precision": _one_of("32-true", "16-mixed", "bf16-mixed"),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps"),
 }
 
@@ -70,6 +99,8 @@ def check(cfg: DictConfig) -> None:
     _check_validation(cfg)
     if OmegaConf.is_missing(cfg, "ckpt_path"):
         raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
+    if not cfg.get("train", True) and not cfg.get("test", True):
+        raise InputError("train=false test=false: nothing to do; expected one of them true")
     if cfg.get("ckpt_path") is None and not cfg.get("train", True):
         raise InputError(
             "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
@@ -80,6 +111,7 @@ def draw_seed(cfg: DictConfig) -> None:
     """seed=null: draw one, which the run then records as it does any other."""
     if cfg.seed is None:
         cfg.seed = secrets.randbelow(2**32)
+        log.info("seed %d", cfg.seed)
 
 
 def _check_validation(cfg: DictConfig) -> None:
@@ -90,8 +122,8 @@ def _check_validation(cfg: DictConfig) -> None:
         raise InputError(
             f"optimized_metric={metric}: expected data.val_size above 0 too, e.g. 5000"
         )
-    for name, callback in (cfg.get("callbacks") or {}).items():
-        if callback and callback.get("_target_", "").endswith("EarlyStopping"):
+    for name in cfg.get("callbacks") or {}:
+        if OmegaConf.select(cfg, f"callbacks.{name}._target_", default="").endswith("Stopping"):
             raise InputError(f"callbacks.{name}: expected data.val_size above 0 too, e.g. 5000")
 
 
@@ -110,6 +142,6 @@ def _keys(cfg: DictConfig, prefix: str) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     """As one writes it on the command line."""
-    if isinstance(value, str):
-        return value
-    return f"{value:g}" if type(value) is float else str(OmegaConf.to_yaml([value])[2:].strip())
+    words: dict[object, str] = {None: "null", True: "true", False: "false"}
+    is_word = value is None or isinstance(value, bool)
+    return words[value] if is_word else str(value).replace(" ", "")

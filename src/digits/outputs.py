@@ -1,0 +1,59 @@
+"""The runs' folders: making one that is new, finding a checkpoint in them. Imports no torch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from digits.errors import InputError
+
+
+@cache
+def new_folder(parent: str) -> str:
+    """A folder under `parent`, named after the time and made here: no other run can have it."""
+    while True:
+        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            return str(folder)
+
+
+def check_is_new(arguments: Sequence[str]) -> None:
+    """Raises InputError where a command line sends a run into a folder that has one already."""
+    for argument in arguments:
+        key, _, folder = argument.partition("=")
+        marks = {"hydra.run.dir": ".hydra", "hydra.sweep.dir": "multirun.yaml"}
+        if key in marks and (Path(folder) / marks[key]).exists():
+            raise InputError(f"{argument}: a run is there already; expected a new folder")
+
+
+def find(ckpt_path: str, outputs_dir: str, to_train: bool) -> Path:
+    """The checkpoint `ckpt_path` names. `latest` is the newest run's: last.ckpt to train on, and to
+    test the one that run was tested with, which is best.ckpt where it had validation.
+
+    Raises InputError where there is no such file.
+    """
+    if ckpt_path == "latest":
+        last = _latest(Path(outputs_dir))
+        best = last.with_name("best.ckpt")
+        return best if best.is_file() and not to_train else last
+    path = Path(ckpt_path)
+    try:
+        kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
+    except OSError as error:  # a name too long
+        kind = error.strerror
+    if kind:
+        raise InputError(f"ckpt_path={path}: {kind}; expected a .ckpt file, or latest")
+    return path
+
+
+def _latest(outputs_dir: Path) -> Path:
+    checkpoints = outputs_dir.glob("**/checkpoints/last.ckpt")
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        raise InputError(f"ckpt_path=latest: no run under {outputs_dir} has a checkpoint yet")
+    return newest

@@ -1,0 +1,60 @@
+import datetime
+import os
+from pathlib import Path
+
+import pytest
+
+from digits import outputs
+from digits.errors import InputError
+
+
+def test_runs_of_the_same_instant_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(datetime.datetime):
+        ticks = iter([0, 0, 0, 1, 1, 2])  # three processes read the same clock, twice
+
+        @classmethod
+        def now(cls, tz: object = None) -> datetime.datetime:
+            return datetime.datetime(2026, 1, 2, 3, 4, 5, next(cls.ticks))
+
+    monkeypatch.setattr(outputs, "datetime", Stuck)
+    folders = [outputs.new_folder.__wrapped__(str(tmp_path)) for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert Path(folders[0]).name == "2026-01-02_03-04-05-000000"
+
+
+def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .* has a checkpoint yet"):
+        outputs.find("latest", str(tmp_path), to_train=True)
+    for age, run in enumerate(("train/b", "multirun/c/0", "train/a")):
+        last = tmp_path / run / "checkpoints" / "last.ckpt"
+        last.parent.mkdir(parents=True)
+        last.write_bytes(b"")
+        os.utime(last, (1000 + age, 1000 + age))
+    (tmp_path / "train" / "z" / "checkpoints").mkdir(parents=True)
+    assert outputs.find("latest", str(tmp_path), to_train=True) == last
+    assert outputs.find("latest", str(tmp_path), to_train=False) == last
+    best = last.with_name("best.ckpt")
+    best.write_bytes(b"")
+    assert outputs.find("latest", str(tmp_path), to_train=True) == last
+    assert outputs.find("latest", str(tmp_path), to_train=False) == best
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("nope", "no such file"), (".", "a folder"), ("x" * 300, "File name too")]
+)
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
+    with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
+        outputs.find(str(tmp_path / name), "outputs", to_train=True)
+
+
+def test_a_folder_with_a_run_in_it_is_refused(tmp_path: Path) -> None:
+    arguments = ["seed=1", f"hydra.run.dir={tmp_path}", f"hydra.sweep.dir={tmp_path}"]
+    outputs.check_is_new(arguments)
+    (tmp_path / "multirun.yaml").touch()
+    with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: a run is there already"):
+        outputs.check_is_new(arguments)
+    (tmp_path / ".hydra").mkdir()
+    with pytest.raises(InputError, match=r"hydra\.run\.dir=.*: a run is there already"):
+        outputs.check_is_new(arguments)
