@@ -204,7 +204,7 @@ def test_a_checkpoint_that_was_moved_resumes_on_its_own(finished: Outcome, tmp_p
         (["data.val_size=0"], "ckpt_path={path}: data.val_size was 5000, is 0; expected the same"),
         (["seed=1"], "ckpt_path={path}: data.seed was 0, is 1; expected the same to go on"),
         (["model.optimizer.lr=0.5"], "ckpt_path={path}: model.optimizer.lr was 0.001, is 0.5; "),
-        (["model/optimizer=adamw"], "ckpt_path={path}: model.optimizer.name was RMSprop, is AdamW"),
+        (["model/optimizer=adamw"], "model.optimizer.name was RMSprop, is AdamW"),
     ],
     ids=str,
 )

@@ -45,7 +45,7 @@ def test_the_reference_passes() -> None:
         ("trainer__max_epochs", True, "trainer.max_epochs=true: expected"),
         ("trainer__max_epochs", None, "trainer.max_epochs=null: expected"),
         ("data__batch_size", 0, "data.batch_size=0: expected a whole number from 1 to 60000"),
-        ("data__batch_size", 1e9, "data.batch_size=1e+09: expected"),
+        ("data__batch_size", 1e9, "data.batch_size=1000000000.0: expected"),
         ("data__val_size", 60_000, "data.val_size=60000: expected a whole number from 0 to 59999"),
         ("model__optimizer__lr", -1, "model.optimizer.lr=-1: expected a number above 0"),
         ("model__optimizer__lr", float("nan"), "model.optimizer.lr=nan: expected"),

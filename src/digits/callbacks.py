@@ -74,9 +74,9 @@ class EpochBar(ProgressBar):
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
             self.bar.set_postfix_str(line)
         self._close()
-        has_seen = sys.stderr.isatty() and sys.stdout.isatty()  # the bar; train.log has both levels
+        bar_was_seen = sys.stderr.isatty() and sys.stdout.isatty()  # train.log has it
         log.log(
-            logging.DEBUG if has_seen else logging.INFO,
+            logging.DEBUG if bar_was_seen else logging.INFO,
             "%s %s %.1f s",
             _epoch(trainer),
             line,

@@ -109,9 +109,9 @@ class _Command:
     def job(self, cfg: DictConfig) -> Any:
         """The task on one job's settings; a sweep has several."""
         try:
+            settings.draw_seed(cfg)
             settings.check(cfg)
             _resolve_checkpoint(cfg)
-            settings.draw_seed(cfg)
             _share_with_other_processes(cfg)
             return self.task(cfg)
         except (KeyboardInterrupt, SystemExit) as stop:
