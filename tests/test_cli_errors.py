@@ -1,7 +1,6 @@
 """Wrong input: one line on stderr, exit code 2, nothing written over."""
 
 import resource
-import sys
 from pathlib import Path
 
 import pytest
@@ -181,7 +180,6 @@ def test_full_error_brings_the_traceback_back(
     assert "seed=-1: expected" in outcome.err.splitlines()[-1]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
 def test_a_read_only_outputs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(self))  # root may write anywhere

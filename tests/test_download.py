@@ -108,6 +108,11 @@ def test_a_bad_mirror_leaves_nothing_and_says_what_to_put_where(
     assert list((tmp_path / "raw").iterdir()) == []
 
 
+def test_a_mirror_may_be_a_folder(tmp_path: Path) -> None:
+    download.ensure(tmp_path / "raw", [EMBEDDED.as_uri()])
+    assert sorted(p.name for p in (tmp_path / "raw").iterdir()) == sorted(download.MD5)
+
+
 def test_without_mirrors_torchvisions_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

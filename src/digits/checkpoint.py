@@ -83,17 +83,19 @@ def _load(file: BinaryIO) -> Any:
             return None
 
 
-def check_fits(path: str, model: DigitClassifier) -> None:
-    """Raises InputError unless `path` is a checkpoint whose weights fit `model`, naming the first
+def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
+    """The checkpoint at `path`. Raises InputError unless its weights fit `model`, naming the first
     that does not.
     """
-    theirs, ours = read(path)["state_dict"], model.state_dict()
+    content = read(path)
+    theirs, ours = content["state_dict"], model.state_dict()
     for name in sorted(ours.keys() | theirs.keys()):
         there, here = _shape(theirs.get(name)), _shape(ours.get(name))
         if there != here:
             raise InputError(
                 f"ckpt_path={path}: another architecture: {name} is {there}, expected {here}"
             )
+    return content
 
 
 def model_from(path: str) -> DigitClassifier:
@@ -117,8 +119,7 @@ def check_resumes(
     path: str, model: DigitClassifier, datamodule: MNISTDataModule, max_epochs: int
 ) -> None:
     """Raises InputError unless a run of these can go on from `path` and has epochs to go."""
-    check_fits(path, model)
-    content = read(path)
+    content = check_fits(path, model)
     if not {"loops", "optimizer_states", "optimizer", "MNISTDataModule"} <= content.keys():
         raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
     pairs = {
@@ -139,7 +140,7 @@ def check_resumes(
     if epochs >= max_epochs > -1:
         raise InputError(
             f"trainer.max_epochs={max_epochs}: {path} has trained {epochs} epochs already; "
-            f"expected more, to go on"
+            "expected more, to go on"
         )
 
 

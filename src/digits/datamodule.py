@@ -152,10 +152,7 @@ class MNISTDataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         x_BHW, y_B = batch
-        return (
-            x_BHW / 255,
-            y_B,
-        )  # true division: uint8 to float32 in one pass, on the batch's device
+        return x_BHW / 255, y_B  # uint8 to float32 in one pass, where the batch is
 
     def _read(self, names: tuple[str, str]) -> Batch:
         images_NHW, labels_N = idx.read(self.raw_dir, names)

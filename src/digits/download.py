@@ -91,7 +91,9 @@ def _fetch(url: str) -> bytes:
     request = Request(url, headers={"User-Agent": "lightning-digits"})
     with (
         urlopen(request, timeout=SILENCE_S) as response,
-        tqdm(total=response.length, unit="B", unit_scale=True, disable=None) as bar,
+        tqdm(
+            total=getattr(response, "length", None), unit="B", unit_scale=True, disable=None
+        ) as bar,
     ):
         while chunk := response.read1(1 << 16):
             data += chunk
