@@ -16,13 +16,14 @@ import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from digits import checkpoint, figures
 from digits.datamodule import MNISTDataModule
 from digits.files import write_atomically
-from digits.model import DigitClassifier, Score
+from digits.model import DigitClassifier
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class EpochBar(ProgressBar):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if self.bar is not None and self.bar.update():  # true about ten times a second
             assert isinstance(pl_module, DigitClassifier)
-            self.bar.set_postfix_str(_loss_and_acc(pl_module.train_score), refresh=False)
+            scores = pl_module.train_score.so_far()
+            self.bar.set_postfix_str(_line(scores, "loss", "acc"), refresh=False)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated = True
@@ -68,8 +70,7 @@ class EpochBar(ProgressBar):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DigitClassifier)
         scores = pl_module.train_score.compute() | trainer.callback_metrics
-        names = ("loss", "acc", "val/loss", "val/acc") if self.validated else ("loss", "acc")
-        line = " ".join(f"{name} {scores[name]:.4f}" for name in names)
+        line = _line(scores, "loss", "acc", *(("val/loss", "val/acc") if self.validated else ()))
         if self.bar is not None:
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
             self.bar.set_postfix_str(line)
@@ -124,7 +125,7 @@ class RunSummary(Callback):
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 columns = dict.fromkeys(
                     HPARAMS_COLUMNS, 0.0
-                )  # their values are the scalars to come
+                )  # TensorBoard shows the scalars' values
                 for summary in hparams(self.hparams, columns):  # type: ignore[no-untyped-call]
                     logger.experiment.file_writer.add_summary(summary)
 
@@ -179,7 +180,5 @@ def _epoch(trainer: L.Trainer) -> str:
     return f"Epoch {trainer.current_epoch + 1}/{last}"
 
 
-def _loss_and_acc(score: Score) -> str:
-    """Over the images this process has seen since the epoch began."""
-    images = score.images.item()
-    return f"loss {score.loss_sum.item() / images:.4f} acc {score.correct.item() / images:.4f}"
+def _line(scores: dict[str, Tensor], *names: str) -> str:
+    return " ".join(f"{name} {scores[name]:.4f}" for name in names)

@@ -97,7 +97,8 @@ class _Command:
         job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
         try:
             outputs.check_is_new(sys.argv[1:])
-            with _environment(FULL_ERROR, "1"):  # Hydra then raises: it would print and exit with 1
+            with _environment_restored():
+                os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
         except KeyboardInterrupt as stop:
             sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
@@ -112,8 +113,9 @@ class _Command:
             settings.draw_seed(cfg)
             settings.check(cfg)
             _resolve_checkpoint(cfg)
-            _share_with_other_processes(cfg)
-            return self.task(cfg)
+            with _environment_restored():  # LOCAL_RANK and more, where Lightning starts processes
+                _share_with_other_processes(cfg)
+                return self.task(cfg)
         except (KeyboardInterrupt, SystemExit) as stop:
             cause = stop.__context__ if isinstance(stop, SystemExit) else stop
             if not isinstance(cause, KeyboardInterrupt):  # of which Lightning makes exit(1)
@@ -179,12 +181,10 @@ def _how_to_go_on(cfg: DictConfig) -> str:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment_restored() -> Iterator[None]:
+    before = dict(os.environ)
     try:
         yield
     finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        os.environ.clear()
+        os.environ.update(before)

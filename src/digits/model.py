@@ -46,6 +46,10 @@ class Score(Metric):
         self.images += len(y_B)
 
     def compute(self) -> dict[str, Tensor]:
+        return self.so_far()
+
+    def so_far(self) -> dict[str, Tensor]:
+        """What `compute` gives, over this process's images alone: it waits for no other process."""
         mean_loss, accuracy = self.loss_sum / self.images, self.correct / self.images
         return {"loss": mean_loss, "acc": accuracy, "images": self.images.float()}
 
@@ -56,7 +60,7 @@ class DigitClassifier(L.LightningModule):
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
     can be tested and predict, not trained. `scheduler` steps once an epoch. A checkpoint holds
-    `hidden_size` and the best scores as plain numbers.
+    `hidden_size`, the best scores and the optimizer's settings as plain values.
     """
 
     def __init__(
@@ -133,7 +137,9 @@ class DigitClassifier(L.LightningModule):
     def _log_scores(self, stage: str, score: Score, *more: str) -> dict[str, Tensor]:
         computed = score.compute()
         scores = {f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)}
-        self.log_dict(scores, sync_dist=True)
+        self.log_dict(
+            scores
+        )  # reduced already: sync_dist would wait for processes again, at any time
         score.reset()
         return scores
 

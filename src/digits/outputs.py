@@ -24,9 +24,9 @@ def new_folder(parent: str) -> str:
 
 def check_is_new(arguments: Sequence[str]) -> None:
     """Raises InputError where a command line sends a run into a folder that has one already."""
+    marks = {"hydra.run.dir": ".hydra", "hydra.sweep.dir": "multirun.yaml"}
     for argument in arguments:
         key, _, folder = argument.partition("=")
-        marks = {"hydra.run.dir": ".hydra", "hydra.sweep.dir": "multirun.yaml"}
         if key in marks and (Path(folder) / marks[key]).exists():
             raise InputError(f"{argument}: a run is there already; expected a new folder")
 

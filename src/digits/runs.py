@@ -1,7 +1,6 @@
 """What training and testing share: making the Trainer, and showing what came out."""
 
 import logging
-import os
 import shlex
 import warnings
 from collections.abc import Iterator
@@ -35,15 +34,12 @@ NOISE = (
 
 @contextmanager
 def trainer(cfg: DictConfig) -> Iterator[L.Trainer]:
-    """The Trainer of a run. Its traces go with it: a sweep's next job may start processes too."""
-    environment = dict(os.environ)
+    """The Trainer of a run. Its process group ends with it: a sweep's next job may need its own."""
     try:
         yield make_trainer(cfg)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(environment)
 
 
 def make_trainer(cfg: DictConfig) -> L.Trainer:
