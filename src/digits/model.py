@@ -129,7 +129,7 @@ class DigitClassifier(L.LightningModule):
             for name, better in (("val/acc", max), ("val/loss", min)):
                 value = scores[name].item()
                 self.best[f"{name}_best"] = better(self.best.get(f"{name}_best", value), value)
-            self.log_dict(self.best, sync_dist=True)
+            self.log_dict(self.best)
 
     def on_test_epoch_end(self) -> None:
         self._log_scores("test", self.test_score, "images")  # how many the accuracy is over

@@ -28,6 +28,7 @@ NOISE = (
     "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
     "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
     "The dirpath has changed from",  # a resumed run has a folder of its own; see BestCheckpoint
+    "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
     "The number of training batches .* is smaller than the logging interval",
 )
 
