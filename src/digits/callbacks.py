@@ -58,8 +58,17 @@ class EpochBar(ProgressBar):
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
             )
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if self.bar is not None and self.bar.update():  # true about ten times a second
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self.bar is None:  # batch_idx skips the steps that SparseLoop ran in between
+            return
+        if self.bar.update(batch_idx + 1 - self.bar.n):  # true about ten times a second
             assert isinstance(pl_module, DigitClassifier)
             scores = pl_module.train_score.so_far()
             self.bar.set_postfix_str(_line(scores, "loss", "acc"), refresh=False)

@@ -30,6 +30,7 @@ CONFIGS = str(ROOT / "configs")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
 SEE = "--cfg job shows all"
+SPIN = "30000"  # turns, 0.5 ms or so, that torch's threads wait awake for work; see threads.py
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
@@ -61,6 +62,8 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def command() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             signal.signal(signal.SIGTERM, _terminate)
+            if "OMP_WAIT_POLICY" not in os.environ:
+                os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
             if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
                 _join(task)
             else:

@@ -61,9 +61,7 @@ class InOrder(SequentialSampler):
 
 
 class Batches:
-    """One pass over the images as (x_BHW uint8, y_B int64), each batch one gather on the images'
-    device.
-    """
+    """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device."""
 
     batch_sampler = None  # as `sampler`, a name Lightning looks for
 
@@ -79,7 +77,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         indices_N = self.sampler.indices().to(self.labels_N.device)
         for index_B in torch.split(indices_N, self.batch_size):
-            yield self.images_NHW.index_select(0, index_B), self.labels_N.index_select(0, index_B)
+            x_BHW = self.images_NHW.index_select(0, index_B)
+            yield x_BHW / 255, self.labels_N.index_select(0, index_B)
 
 
 class MNISTDataModule(L.LightningDataModule):
@@ -149,10 +148,6 @@ class MNISTDataModule(L.LightningDataModule):
     def test_dataloader(self) -> Batches:
         assert self.test is not None
         return self._in_order(self.test)
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        x_BHW, y_B = batch
-        return x_BHW / 255, y_B  # uint8 to float32 in one pass, where the batch is
 
     def _read(self, names: tuple[str, str]) -> Batch:
         images_NHW, labels_N = idx.read(self.raw_dir, names)

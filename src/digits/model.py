@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from digits.errors import InputError
+from digits.linear import Linear
 
 CLASSES = 10
 SIDE = 28
@@ -41,7 +42,7 @@ class Score(Metric):
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, logits_BK: Tensor, y_B: Tensor) -> None:
-        self.loss_sum += loss.detach() * len(y_B)
+        self.loss_sum.add_(loss.detach(), alpha=len(y_B))
         self.correct += (logits_BK.detach().argmax(1) == y_B).sum()
         self.images += len(y_B)
 
@@ -73,9 +74,9 @@ class DigitClassifier(L.LightningModule):
         self.save_hyperparameters("hidden_size", logger=False)
         self.net = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(SIDE * SIDE, hidden_size),
+            Linear(SIDE * SIDE, hidden_size),
             nn.ReLU(),
-            nn.Linear(hidden_size, CLASSES),
+            Linear(hidden_size, CLASSES),
         )
         for layer in self.net:
             if isinstance(layer, nn.Linear):

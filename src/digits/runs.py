@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits import checkpoint
 from digits.errors import InputError
+from digits.loop import SparseLoop
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,10 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         plugins=checkpoint.AtomicCheckpointIO(),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+    )
+    lightning_loop = trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = SparseLoop(
+        trainer, lightning_loop.min_steps, lightning_loop.max_steps
     )
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]

@@ -1,0 +1,142 @@
+"""Lightning's loop over an epoch, with its bookkeeping once in a while instead of at each step.
+
+Lightning's hooks, closures and result tables around a step cost as much as the step of a network
+this small. Where nothing asks to see a step, `SparseLoop` does what Lightning's loop would do to
+weights and counters, and nothing else; every other step is Lightning's own.
+"""
+
+import time
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, Timer
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch import Tensor
+
+from digits.datamodule import Batches
+from digits.linear import bits_ignore_threads
+from digits.threads import Threads
+
+LOOK_EVERY = 0.1  # seconds: for the bar, a timer, a signal
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+MODULE_STEPS = (*TRANSFER, *STEP_HOOKS, "optimizer_step", "optimizer_zero_grad", "backward")
+
+
+class SparseLoop(_TrainingEpochLoop):
+    """An epoch whose weights, counters, logs and checkpoints are those of Lightning's loop, bit for
+    bit on a CPU.
+
+    Lightning runs the last step of an epoch and those that are logged, validated after or the last
+    allowed, and one every `LOOK_EVERY` seconds. It runs all of them where a callback, a profiler,
+    mixed precision, accumulation, several processes or batches other than `Batches` have a part in
+    each. `training_step` can't use `self.log`.
+    """
+
+    threads: Threads | None = None  # from a fit's first epoch to its end
+    sees_every_step = True
+
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        super().on_run_start(data_fetcher)
+        self.sees_every_step = _sees_every_step(self.trainer)
+        if not self.sees_every_step and self.threads is None:
+            self.threads = _threads(self.trainer)
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        until = time.monotonic() + LOOK_EVERY
+        while not self._is_seen_next() and time.monotonic() < until:
+            self._step(data_fetcher)
+        if self.threads:
+            self.threads.look()
+        super().advance(data_fetcher)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if self.threads:
+            self.threads.release()
+            self.threads = None
+
+    def _is_seen_next(self) -> bool:
+        trainer, batches = self.trainer, self.batch_progress
+        validate_every = trainer.val_check_batch or 1
+        return (
+            self.sees_every_step
+            or self.restarting
+            or trainer.should_stop
+            or batches.current.ready + 1 >= trainer.num_training_batches
+            or (batches.current.ready + 1) % validate_every == 0
+            or (batches.total.ready + 1) % validate_every == 0
+            or (self._batches_that_stepped + 1) % trainer.log_every_n_steps == 0
+            or self.global_step + 1 == self.max_steps
+        )
+
+    def _step(self, data_fetcher: _DataFetcher) -> None:
+        trainer, module = self.trainer, self.trainer.lightning_module
+        optimizer, counts = trainer.optimizers[0], self.automatic_optimization.optim_progress
+        batch, _, _ = next(data_fetcher)
+        self.batch_progress.increment_ready()
+        self.batch_progress.increment_started()
+
+        def closure() -> Tensor:
+            loss: Tensor = module.training_step(batch, self.batch_idx)
+            counts.optimizer.zero_grad.increment_by(1)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if trainer.gradient_clip_val:
+                module.configure_gradient_clipping(
+                    optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+                )
+            return loss
+
+        counts.optimizer.step.increment_ready()
+        optimizer.step(closure)
+        counts.optimizer.step.increment_completed()
+        self.batch_progress.increment_processed()
+        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        self.batch_progress.increment_completed()
+        self.update_lr_schedulers("step", update_plateau_schedulers=True)
+        self._batches_that_stepped += 1
+
+
+def _sees_every_step(trainer: Trainer) -> bool:
+    return (
+        type(trainer.strategy) is not SingleDeviceStrategy
+        or type(trainer.precision_plugin) is not Precision
+        or not isinstance(trainer.profiler, PassThroughProfiler)  # type: ignore[attr-defined]
+        or trainer.accumulate_grad_batches > 1
+        or not isinstance(trainer.train_dataloader, Batches)  # they come on the device
+        or _overrides(trainer.datamodule, LightningDataModule, TRANSFER)  # type: ignore[attr-defined]
+        or _overrides(trainer.lightning_module, LightningModule, MODULE_STEPS)
+        or any(_callback_sees(callback) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    )
+
+
+def _threads(trainer: Trainer) -> Threads:
+    """Those of a fit. They stay as many as they are where the weights depend on their number."""
+    loader = trainer.train_dataloader
+    assert isinstance(loader, Batches)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    sizes = (loader.batch_size, len(loader.sampler) % loader.batch_size)
+    assert trainer.lightning_module is not None
+    return Threads(on_cpu and bits_ignore_threads(trainer.lightning_module, sizes))
+
+
+def _callback_sees(callback: Callback) -> bool:
+    if isinstance(callback, ModelCheckpoint):
+        return callback._every_n_train_steps > 0
+    now_and_then = isinstance(callback, ProgressBar | Timer)
+    return not now_and_then and _overrides(callback, Callback, STEP_HOOKS)
+
+
+def _overrides(thing: object, base: type, hooks: tuple[str, ...]) -> bool:
+    return any(getattr(type(thing), hook) is not getattr(base, hook) for hook in hooks)
