@@ -2,14 +2,15 @@
 
 from omegaconf import DictConfig
 
-from digits.cli import entry
+from digits.cli import entry, importing
 
 
 @entry("eval")
 def main(cfg: DictConfig) -> None:
-    from hydra.utils import instantiate
+    with importing():
+        from hydra.utils import instantiate
 
-    from digits import checkpoint, runs
+        from digits import checkpoint, runs
 
     model = checkpoint.model_from(cfg.ckpt_path)
     data = instantiate(cfg.data)

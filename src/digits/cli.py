@@ -2,6 +2,7 @@
 `--help`'s sake.
 """
 
+import gc
 import logging
 import os
 import re
@@ -72,6 +73,23 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         return command
 
     return decorate
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around the imports of a command: a quarter faster without the garbage collector.
+
+    What they make stays; looking through it later would take 0.25 s each time.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _join(task: Task) -> None:
