@@ -1,69 +1,205 @@
-"""Time our whole 5-epoch run and a stock Lightning script's, taking turns in one session.
+"""Our whole run beside what one would write otherwise, taking turns in one session.
 
-    python benchmarks/compare.py --rounds 5
+    pip install -e '.[bench]'
+    python benchmarks/compare.py                      # everything: half an hour on 2 cores
+    python benchmarks/compare.py processes --rounds 3
 
-Whole processes: interpreter start, imports, data, training, test, everything written.
+Results go to benchmarks/results/<machine>.json and docs/speed.png. The test set is only the
+yardstick: nothing is chosen by it.
 """
 
 import argparse
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[1]
+import chart
+from measure import ROOT, Run, busy_neighbour, run
+
+PEERS = {
+    "bare PyTorch loop": ["torch_loop.py"],
+    "stock Lightning": ["stock_lightning.py"],
+    "stock Lightning, 2 workers": ["stock_lightning.py", "--workers=2"],
+    "Keras, TensorFlow": ["keras_tensorflow.py"],
+    "JAX, lax.scan": ["jax_scan.py"],
+}
+GROWING = ("bare PyTorch loop", "stock Lightning", "Keras, TensorFlow", "JAX, lax.scan")
+GROWTH = {"epochs": (1, 5, 20), "batch": (32, 128, 512, 4096), "images": (6000, 60000, 240000)}
+OURS = "ours"
+PACKAGES = ("torch", "lightning", "torchvision", "tensorflow", "keras", "jax", "numpy")
+
+Results = dict[str, Any]
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Wall-clock seconds of a command and the test accuracy it printed."""
-    begin = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    seconds = time.perf_counter() - begin
-    accuracies = re.findall(r"^test accuracy\s+([\d.]+)", run.stdout, flags=re.MULTILINE)
-    return seconds, float(accuracies[-1])
+def peer(name: str, folder: Path, *more: str) -> list[str]:
+    script, *arguments = PEERS[name]
+    return [f"benchmarks/peers/{script}", str(folder), *arguments, *more]
 
 
-def compare(rounds: int, folder: Path) -> dict[str, list[tuple[float, float]]]:
-    shutil.copytree(ROOT / "data" / "MNIST" / "raw", folder / "MNIST" / "raw")
-    commands = {
-        "ours": ["src/train.py", "trainer.max_epochs=5", f"paths.outputs_dir={folder}/ours"],
-        "stock Lightning": ["benchmarks/stock_lightning.py", str(folder)],
+def ours(folder: Path, *overrides: str) -> list[str]:
+    return ["src/train.py", f"paths.outputs_dir={folder}/ours", *overrides]
+
+
+def take_turns(
+    rounds: int, folder: Path, contenders: dict[str, Callable[[], list[str]]]
+) -> dict[str, list[Run]]:
+    """Each contender once a round, in turn, so that all see the same weather."""
+    runs: dict[str, list[Run]] = {name: [] for name in contenders}
+    for turn in range(1, rounds + 1):
+        for name, command in contenders.items():
+            runs[name].append(run(command(), folder))
+            print(f"  round {turn}  {name:<28} {runs[name][-1].seconds:6.1f} s", flush=True)
+    return runs
+
+
+def processes(rounds: int, folder: Path) -> Results:
+    """Whole 5-epoch processes, and the floor in the same rounds."""
+    contenders: dict[str, Callable[[], list[str]]] = {
+        OURS: lambda: ours(folder, "trainer.max_epochs=5")
     }
-    results: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    for turn in range(rounds):
+    for name in PEERS:
+        contenders[name] = lambda name=name: peer(name, folder)  # type: ignore[misc]
+    contenders["matrix products alone"] = lambda: ["benchmarks/peers/products.py"]
+    contenders["import lightning"] = lambda: ["-c", "import lightning"]
+    return {
+        name: [asdict(one) for one in runs]
+        for name, runs in take_turns(rounds, folder, contenders).items()
+    }
+
+
+def startup(rounds: int, folder: Path) -> Results:
+    """Seconds from the process's start to its first batch, beside `import lightning`."""
+    probe = "+callbacks.probe._target_=probe.FirstBatch"
+    seconds: dict[str, list[float]] = {"first batch": [], "import lightning": []}
+    for _ in range(rounds):
+        begin = time.time()
+        reached = run(ours(folder, "trainer.max_epochs=1", probe), folder)
+        seconds["first batch"].append(reached.report["first_batch_at"] - begin)
+        seconds["import lightning"].append(run(["-c", "import lightning"], folder).seconds)
+    return seconds
+
+
+def inference(rounds: int, folder: Path) -> Results:
+    """Seconds for the 10,000 test images, loaded, to digits and probabilities."""
+    run(ours(folder, "trainer.max_epochs=1"), folder)
+    newest = max(folder.glob("ours/*/*/checkpoints/last.ckpt"))
+    command = ["benchmarks/peers/probe.py", str(newest), str(folder)]
+    reports = [run(command, folder).report for _ in range(rounds)]
+    return {
+        "first": [report["first"] for report in reports],
+        "median of 20": [statistics.median(report["seconds"]) for report in reports],
+    }
+
+
+def neighbour(rounds: int, folder: Path) -> Results:
+    """The fit alone, and with one core taken by a busy neighbour."""
+    commands = {
+        OURS: ours(folder, "trainer.max_epochs=5"),
+        "bare PyTorch loop": peer("bare PyTorch loop", folder, "--epochs=1"),
+    }
+    epoch_seconds: Results = {f"{name}, {how}": [] for name in commands for how in ("alone", "not")}
+    for _ in range(rounds):
         for name, command in commands.items():
-            results[name].append(timed(command))
-            print(f"round {turn + 1}  {name:<16} {results[name][-1][0]:6.1f} s", flush=True)
-    return results
+            alone = run(command, folder)
+            with busy_neighbour():
+                beside = run(command, folder)
+            for how, one in (("alone", alone), ("not", beside)):
+                epochs = 5 if name == OURS else 1
+                epoch_seconds[f"{name}, {how}"].append(one.report["fit_seconds"] / epochs)
+            print(f"  {name:<20} {alone.seconds:6.1f} s, beside one {beside.seconds:6.1f} s")
+    return epoch_seconds
+
+
+def growth(rounds: int, folder: Path) -> Results:
+    """Seconds of the fit against epochs, batch size and number of images; one epoch but for the
+    first, and one run each.
+    """
+    grown: Results = {}
+    for what, values in GROWTH.items():
+        for value in values:
+            settings = {"epochs": 1, "batch": 128, "images": 60000} | {what: value}
+            commands = {OURS: ours(folder, *_overrides(**settings))}
+            flags = [f"--{name}={number}" for name, number in settings.items()]
+            commands |= {name: peer(name, folder, *flags) for name in GROWING}
+            for name, command in commands.items():
+                seconds = run(command, folder).report["fit_seconds"]
+                grown.setdefault(what, {}).setdefault(name, []).append([value, seconds])
+            fits = {name: round(grown[what][name][-1][1], 2) for name in commands}
+            print(f"  {what}={value}: {fits}", flush=True)
+    return grown
+
+
+def _overrides(epochs: int, batch: int, images: int) -> list[str]:
+    scaled = [] if images == 60000 else ["data._target_=probe.Scaled", f"+data.images={images}"]
+    return [f"trainer.max_epochs={epochs}", f"data.batch_size={batch}", *scaled]
+
+
+def summary(results: Results) -> str:
+    """Medians, ranges and the ratios the targets are about."""
+    lines = []
+    if whole := results.get("processes"):
+        lines += [f"{'':28} {'process':>16} {'fit':>6} {'epoch':>6} {'MiB':>6} {'test acc':>9}"]
+        for name, runs in whole.items():
+            lines.append(f"{name:<28} {_row(runs)}")
+        lines += ["", *chart.ratios(whole)]
+    for section in ("startup", "inference", "neighbour"):
+        for name, seconds in results.get(section, {}).items():
+            low, high = min(seconds), max(seconds)
+            middle = statistics.median(seconds)
+            lines.append(f"{section}: {name:<28} {middle:.3f} s ({low:.3f}-{high:.3f})")
+    return "\n".join(lines)
+
+
+def _row(runs: list[Results]) -> str:
+    seconds = [run["seconds"] for run in runs]
+    process = f"{statistics.median(seconds):.1f} ({min(seconds):.1f}-{max(seconds):.1f})"
+    if "fit_seconds" not in runs[0]["report"]:
+        floor = {n: f"{chart.median(runs, n):.3f}" for n in runs[0]["report"]}
+        return f"{process:>16} {floor or ''}"
+    fit, epoch, accuracy = (chart.median(runs, n) for n in chart.REPORTED)
+    memory = statistics.median(run["peak_mib"] for run in runs)
+    return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"
+
+
+def machine() -> Results:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return {"cores": os.cpu_count(), "architecture": platform.machine(), **versions}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    sections = {f.__name__: f for f in (processes, startup, inference, neighbour, growth)}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="|".join(sections), default=list(sections))
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as folder:
-        results = compare(rounds, Path(folder))
-    medians = {name: statistics.median(s for s, _ in runs) for name, runs in results.items()}
-    for name, runs in results.items():
-        seconds, accuracies = zip(*runs, strict=True)
-        print(
-            f"{name:<16} median {medians[name]:5.1f} s ({min(seconds):.1f}-{max(seconds):.1f}, "
-            f"n={rounds})  test accuracy {statistics.mean(accuracies):.4f}"
-        )
-    print(f"ours / stock Lightning  {medians['ours'] / medians['stock Lightning']:.2f}")
+    given = parser.parse_args()
+    if unknown := set(given.sections) - set(sections):
+        parser.error(f"{', '.join(unknown)}: expected some of {', '.join(sections)}")
     path = ROOT / "benchmarks" / "results" / f"{os.cpu_count()}-cores-{platform.machine()}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"seconds, test accuracy": results}, indent=1) + "\n")
-    print(f"written to {path.relative_to(ROOT)}")
+    results: Results = json.loads(path.read_text()) if path.is_file() else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "data" / "MNIST" / "raw", folder / "MNIST" / "raw")
+        for section in given.sections:
+            print(section, flush=True)
+            results[section] = sections[section](given.rounds, folder)
+    results["machine"] = machine()
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(summary(results))
+    chart.draw(results, ROOT / "docs" / "speed.png")
 
 
 if __name__ == "__main__":

@@ -43,5 +43,3 @@ def arrays(folder: Path, part: str) -> tuple[Bytes, Bytes]:
 def tile(count: int, there_are: int) -> list[int]:
     """Indices that repeat or cut `there_are` images to `count`."""
     return (list(range(there_are)) * -(-count // there_are))[:count]
-
-

@@ -4,6 +4,7 @@ import json
 import logging
 import platform
 import shutil
+import statistics
 import sys
 import time
 from contextlib import suppress
@@ -106,8 +107,8 @@ class RunSummary(Callback):
     """Writes metrics.json into `output_dir` and fills TensorBoard's HPARAMS tab with `hparams`.
 
     metrics.json is flat: last and best value of each metric (losses, fractions), `fit_seconds`,
-    `images_per_second`, seed, checkpoint and versions. A run that is interrupted leaves what it
-    had.
+    `epoch_seconds` (the median epoch's, validation included), `images_per_second`, seed,
+    checkpoint and versions. A run that is interrupted leaves what it had.
     """
 
     def __init__(
@@ -122,7 +123,8 @@ class RunSummary(Callback):
         }
         if seed is not None:
             self.metrics["seed"] = seed
-        self.begin = 0.0
+        self.begin = self.epoch_begin = 0.0
+        self.epoch_seconds: list[float] = []
         self.images = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -138,8 +140,12 @@ class RunSummary(Callback):
                 for summary in hparams(self.hparams, columns):  # type: ignore[no-untyped-call]
                     logger.experiment.file_writer.add_summary(summary)
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch_begin = time.monotonic()
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DigitClassifier)
+        self.epoch_seconds.append(time.monotonic() - self.epoch_begin)
         self.images += int(pl_module.train_score.images) * trainer.world_size
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -160,6 +166,8 @@ class RunSummary(Callback):
                 "fit_seconds": round(seconds, 3),
                 "images_per_second": round(self.images / seconds, 1),
             }
+            if self.epoch_seconds:
+                self.metrics["epoch_seconds"] = round(statistics.median(self.epoch_seconds), 4)
         for name, value in trainer.callback_metrics.items():  # float32 has 7 digits, JSON no NaN
             self.metrics[name] = float(f"{value:.7g}") if value.isfinite() else None
         ckpt_path = checkpoint.judged_by(trainer)

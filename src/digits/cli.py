@@ -2,6 +2,7 @@
 `--help`'s sake.
 """
 
+import atexit
 import gc
 import logging
 import os
@@ -31,7 +32,6 @@ CONFIGS = str(ROOT / "configs")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
 SEE = "--cfg job shows all"
-SPIN = "30000"  # turns, 0.5 ms or so, that torch's threads wait awake for work; see threads.py
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
@@ -63,8 +63,6 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def command() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             signal.signal(signal.SIGTERM, _terminate)
-            if "OMP_WAIT_POLICY" not in os.environ:
-                os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
             if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
                 _join(task)
             else:
@@ -88,6 +86,7 @@ def importing() -> Iterator[None]:
     try:
         yield
         gc.freeze()
+        atexit.register(gc.unfreeze)  # or some libraries report leaks at the end
     finally:
         gc.enable()
 

@@ -2,18 +2,19 @@
 
 A parallel section ends when its slowest thread does. Where another program has taken a core, the
 rest spin at the end of each section until the scheduler gives that thread a turn, and a step takes
-ten times as long. Here they spin half a millisecond at most (`SPIN` in cli.py), and once they are
-turned out of the cores often, one fewer computes for a while.
+ten times as long. Here, while threads have to queue for the cores, one fewer computes.
 """
 
-import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
-TURNED_OUT = 300.0  # involuntary context switches a second; alone 20-160 were seen, beside one
-WINDOW = 0.2  # seconds to count them over               # busy neighbour 600-1000
+QUEUED = 0.3  # seconds a second: 0-0.2 was seen alone, 0.5-0.9 beside one busy program
+WINDOW = 0.2  # seconds to look over
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds to the next try with one thread more
+TASKS = Path("/proc/self/task")  # Linux; elsewhere there is nothing to see
 
 
 class Threads:
@@ -22,8 +23,9 @@ class Threads:
     """
 
     def __init__(self, may_change: bool) -> None:
-        self.most, self.may_change = torch.get_num_threads(), may_change
-        self.since, self.switches = time.monotonic(), involuntary_switches()
+        self.most = torch.get_num_threads()
+        self.may_change = may_change and self.most > 1 and TASKS.is_dir()
+        self.since, self.queued = time.monotonic(), seconds_queued()
         self.changed, self.failures = self.since, 0
 
     def look(self) -> None:
@@ -31,30 +33,35 @@ class Threads:
         now = time.monotonic()
         if not self.may_change or now - self.since < WINDOW:
             return
-        switches = involuntary_switches()
-        rate = (switches - self.switches) / (now - self.since)
-        self.since, self.switches = now, switches
-        threads, waited = torch.get_num_threads(), now - self.changed
-        if rate > TURNED_OUT and threads > 1:
+        queued = seconds_queued()
+        share = (queued - self.queued) / (now - self.since)
+        self.since, self.queued = now, queued
+        self.adapt(share, now - self.changed)
+
+    def adapt(self, share: float, unchanged_for: float) -> None:
+        """Given the seconds queued a second, and for how many seconds these threads were used."""
+        threads = torch.get_num_threads()
+        if share > QUEUED and threads > 1:
             self._use(threads - 1)
-            self.failures += 1
-        elif waited > WAITS[min(self.failures, len(WAITS)) - 1] and threads < self.most:
+            self.failures = min(self.failures + 1, len(WAITS))
+        elif threads < self.most and unchanged_for > WAITS[self.failures - 1]:
             self._use(threads + 1)
-        elif waited > WAITS[-1]:
+        elif threads == self.most and unchanged_for > WAITS[-1]:
             self.failures = 0
 
     def release(self) -> None:
-        torch.set_num_threads(self.most)
+        if self.may_change:
+            torch.set_num_threads(self.most)
 
     def _use(self, threads: int) -> None:
         torch.set_num_threads(threads)
         self.changed = self.since
 
 
-def involuntary_switches() -> int:
-    """How often the scheduler has taken a core from this process; 0 where that can't be known."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+def seconds_queued() -> float:
+    """How long this process's threads have waited for a core, being ready, in all (0.1 ms)."""
+    nanoseconds = 0
+    for task in TASKS.glob("*/schedstat"):
+        with suppress(OSError, IndexError):  # a thread that has just ended
+            nanoseconds += int(task.read_text().split()[1])
+    return nanoseconds / 1e9

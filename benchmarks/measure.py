@@ -1,0 +1,74 @@
+"""Running a command and measuring it from outside: seconds, peak memory, and what it reports."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "benchmarks" / "peers"
+
+
+@dataclass
+class Run:
+    """One whole process: wall-clock seconds, MiB at its peak, and the script's own report."""
+
+    seconds: float
+    peak_mib: float
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def run(command: list[str], folder: Path) -> Run:
+    """Python with `command`; raises RuntimeError with what it printed where it fails.
+
+    Peak memory is that of the largest single process (Linux counts KiB), workers not added up.
+    """
+    with tempfile.TemporaryFile() as output:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(PEERS)},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command} ended with {process.returncode}:\n{text[-2000:]}")
+    return Run(seconds, usage.ru_maxrss / 1024, _report(text, folder))
+
+
+def _report(text: str, folder: Path) -> dict[str, Any]:
+    """The last line of JSON that a peer printed, or the newest metrics.json of ours."""
+    for line in reversed(text.splitlines()):
+        if line.startswith("{"):
+            return dict(json.loads(line))
+    newest = max(folder.glob("ours/*/*/metrics.json"), default=None)
+    metrics = json.loads(newest.read_text()) if newest else {}
+    return {
+        "fit_seconds": metrics.get("fit_seconds"),
+        "epoch_seconds": [metrics.get("epoch_seconds")],
+        "test_accuracy": metrics.get("test/acc"),
+    }
+
+
+@contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """Another program that never rests, as an editor's indexer or a second job might."""
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()

@@ -1,0 +1,57 @@
+"""What our runs are asked in a benchmark beyond their plain command."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "src"))
+
+from digits import checkpoint, datamodule, download, idx  # noqa: E402
+
+
+class FirstBatch(Callback):
+    """Prints the time at which the first epoch is about to fetch its first batch."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            print(json.dumps({"first_batch_at": time.time()}), flush=True)
+
+
+class Scaled(datamodule.MNISTDataModule):
+    """`images` training images: fewer of them, or all several times over."""
+
+    def __init__(self, images: int, **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        self.images = images
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self.train is not None and len(self.train[1]) != self.images:
+            chosen = torch.arange(self.images) % len(self.train[1])
+            self.train = self.train[0][chosen], self.train[1][chosen]
+
+
+def inference(ckpt_path: str, data_dir: str) -> None:
+    """Prints seconds from 10,000 uint8 images in memory to their digits and probabilities."""
+    model = checkpoint.model_from(ckpt_path).eval()
+    model.load_state_dict(checkpoint.read(ckpt_path)["state_dict"])
+    images, labels = idx.read(Path(data_dir) / "MNIST" / "raw", download.TEST)
+    times = []
+    with torch.inference_mode():
+        for _ in range(20):
+            begin = time.perf_counter()
+            probability, digit = model(images / 255).softmax(1).max(1)
+            times.append(time.perf_counter() - begin)
+    accuracy = (digit == labels).float().mean().item()
+    print(json.dumps({"first": times[0], "seconds": times, "accuracy": accuracy}))
+    assert probability.min() > 0.1
+
+
+if __name__ == "__main__":
+    inference(*sys.argv[1:])
