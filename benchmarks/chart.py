@@ -12,16 +12,14 @@ BLUE, GREY = "#1f6feb", "#9aa4b0"
 
 
 def median(runs: list[dict[str, Any]], name: str) -> float:
-    """Of one reported number over runs; of epochs, those after the first (it compiles, warms up)."""
+    """Of one reported number over runs; of epochs, those after the first, which compiles."""
     values = [run["report"][name] for run in runs]
-    return statistics.median(
-        statistics.median(value[1:] or value) if isinstance(value, list) else value
-        for value in values
-    )
+    each = [statistics.median(v[1:] or v) if isinstance(v, list) else v for v in values]
+    return float(statistics.median(each))
 
 
 def process(runs: list[dict[str, Any]]) -> float:
-    return statistics.median(run["seconds"] for run in runs)
+    return float(statistics.median(run["seconds"] for run in runs))
 
 
 def ratios(whole: dict[str, list[dict[str, Any]]]) -> list[str]:

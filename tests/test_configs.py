@@ -69,7 +69,7 @@ def test_the_plain_command_is_the_reference_recipe(tmp_path: Path) -> None:
         "data.batch_size": 128,
         "data.val_size": 0,
         "model.hidden_size": 512,
-        "model.optimizer._target_": "torch.optim.RMSprop",
+        "model.optimizer._target_": "digits.optim.RMSprop",
         "model.optimizer.lr": 1e-3,
         "model.optimizer.alpha": 0.9,
         "model.optimizer.eps": 1e-7,

@@ -1,4 +1,4 @@
-"""What every peer is told and reports: the settings on its command line, one line of JSON at its end."""
+"""What every peer is told, by its command line, and reports, as a line of JSON at its end."""
 
 import argparse
 import gzip

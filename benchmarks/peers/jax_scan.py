@@ -1,4 +1,4 @@
-"""JAX: an epoch is one compiled `lax.scan` over its batches, data on the device, updates in place."""
+"""JAX: an epoch is one compiled `lax.scan` over its batches, updates in place."""
 
 import time
 from functools import partial

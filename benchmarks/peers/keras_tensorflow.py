@@ -26,13 +26,13 @@ class EpochSeconds(keras.callbacks.Callback):
 
 def main() -> None:
     given = settings()
-    train_images, train_labels = arrays(given.folder, "train")
-    test_images, test_labels = arrays(given.folder, "t10k")
-    chosen = tile(given.images, len(train_labels))
-    train_images = train_images[chosen].reshape((-1, 28 * 28)).astype("float32") / 255
-    test_images = test_images.reshape((-1, 28 * 28)).astype("float32") / 255
-    train_labels = keras.utils.to_categorical(train_labels[chosen])
-    test_labels = keras.utils.to_categorical(test_labels)
+    images, labels = arrays(given.folder, "train")
+    chosen = tile(given.images, len(labels))
+    train_images = images[chosen].reshape((-1, 28 * 28)).astype("float32") / 255
+    train_labels = keras.utils.to_categorical(labels[chosen])
+    images, labels = arrays(given.folder, "t10k")
+    test_images = images.reshape((-1, 28 * 28)).astype("float32") / 255
+    test_labels = keras.utils.to_categorical(labels)
 
     network = keras.Sequential(
         [

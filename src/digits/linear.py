@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 class Linear(nn.Linear):
@@ -31,7 +30,6 @@ class _OneDNN(torch.autograd.Function):
         return _product(x_BD, weight_ED, bias_E)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_BE: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x_BD, weight_ED = ctx.saved_tensors
         grad_x_BD = _product(grad_BE, weight_ED.t()) if ctx.needs_input_grad[0] else None

@@ -49,6 +49,8 @@ class SparseLoop(_TrainingEpochLoop):
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         self.sees_every_step = _sees_every_step(self.trainer)
+        (optimizer,) = self.trainer.optimizers
+        self.weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         if not self.sees_every_step and self.threads is None:
             self.threads = _threads(self.trainer)
 
@@ -90,7 +92,8 @@ class SparseLoop(_TrainingEpochLoop):
         def closure() -> Tensor:
             loss: Tensor = module.training_step(batch, self.batch_idx)
             counts.optimizer.zero_grad.increment_by(1)
-            optimizer.zero_grad()
+            for weight in self.weights:  # optimizer.zero_grad() takes 25 us
+                weight.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
             if trainer.gradient_clip_val:
                 module.configure_gradient_clipping(
@@ -102,10 +105,17 @@ class SparseLoop(_TrainingEpochLoop):
         optimizer.step(closure)
         counts.optimizer.step.increment_completed()
         self.batch_progress.increment_processed()
-        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            self.update_lr_schedulers("step", update_plateau_schedulers=True)
         self.batch_progress.increment_completed()
-        self.update_lr_schedulers("step", update_plateau_schedulers=True)
         self._batches_that_stepped += 1
+
+
+def install(trainer: Trainer) -> None:
+    """Let `trainer` fit with a SparseLoop."""
+    given = trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = SparseLoop(trainer, given.min_steps, given.max_steps)
 
 
 def _sees_every_step(trainer: Trainer) -> bool:

@@ -16,9 +16,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import checkpoint
+from digits import checkpoint, loop
 from digits.errors import InputError
-from digits.loop import SparseLoop
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def trainer(cfg: DictConfig) -> Iterator[L.Trainer]:
 
 def make_trainer(cfg: DictConfig) -> L.Trainer:
     """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`."""
-    _quieten_lightning()
+    quieten_lightning()
     _check_accelerator(cfg.trainer.accelerator)
     callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
     trainer: L.Trainer = instantiate(
@@ -57,10 +56,7 @@ def make_trainer(cfg: DictConfig) -> L.Trainer:
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
-    lightning_loop = trainer.fit_loop.epoch_loop
-    trainer.fit_loop.epoch_loop = SparseLoop(
-        trainer, lightning_loop.min_steps, lightning_loop.max_steps
-    )
+    loop.install(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     return trainer
@@ -81,7 +77,7 @@ def _instantiated(cfg: DictConfig, group: str) -> list[Any]:
     return made
 
 
-def _quieten_lightning() -> None:
+def quieten_lightning() -> None:
     """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
     logging.getLogger("lightning").handlers.clear()
     for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
