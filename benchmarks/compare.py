@@ -106,15 +106,16 @@ def neighbour(rounds: int, folder: Path) -> Results:
         OURS: ours(folder, "trainer.max_epochs=5"),
         "bare PyTorch loop": peer("bare PyTorch loop", folder, "--epochs=1"),
     }
-    epoch_seconds: Results = {f"{name}, {how}": [] for name in commands for how in ("alone", "not")}
+    ways = ("alone", "beside a busy program")
+    epoch_seconds: Results = {f"{name}, {way}": [] for name in commands for way in ways}
     for _ in range(rounds):
         for name, command in commands.items():
             alone = run(command, folder)
             with busy_neighbour():
                 beside = run(command, folder)
-            for how, one in (("alone", alone), ("not", beside)):
+            for way, one in zip(ways, (alone, beside), strict=True):
                 epochs = 5 if name == OURS else 1
-                epoch_seconds[f"{name}, {how}"].append(one.report["fit_seconds"] / epochs)
+                epoch_seconds[f"{name}, {way}"].append(one.report["fit_seconds"] / epochs)
             print(f"  {name:<20} {alone.seconds:6.1f} s, beside one {beside.seconds:6.1f} s")
     return epoch_seconds
 
@@ -197,6 +198,7 @@ def main() -> None:
             print(section, flush=True)
             results[section] = sections[section](given.rounds, folder)
     results["machine"] = machine()
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
     print(summary(results))
     chart.draw(results, ROOT / "docs" / "speed.png")

@@ -46,16 +46,19 @@ def run(command: list[str], folder: Path) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command} ended with {process.returncode}:\n{text[-2000:]}")
-    return Run(seconds, usage.ru_maxrss / 1024, _report(text, folder))
+    report = _ours(folder) if command[0] == "src/train.py" else {}
+    return Run(seconds, usage.ru_maxrss / 1024, report | _printed(text))
 
 
-def _report(text: str, folder: Path) -> dict[str, Any]:
-    """The last line of JSON that a peer printed, or the newest metrics.json of ours."""
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            return dict(json.loads(line))
-    newest = max(folder.glob("ours/*/*/metrics.json"), default=None)
-    metrics = json.loads(newest.read_text()) if newest else {}
+def _printed(text: str) -> dict[str, Any]:
+    """The last line of JSON, with which a peer reports."""
+    lines = [line for line in text.splitlines() if line.startswith("{")]
+    return dict(json.loads(lines[-1])) if lines else {}
+
+
+def _ours(folder: Path) -> dict[str, Any]:
+    """What our newest run wrote, in a peer's words."""
+    metrics = json.loads(max(folder.glob("ours/*/*/metrics.json")).read_text())
     return {
         "fit_seconds": metrics.get("fit_seconds"),
         "epoch_seconds": [metrics.get("epoch_seconds")],

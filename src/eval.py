@@ -2,7 +2,8 @@
 
 from omegaconf import DictConfig
 
-from digits.cli import entry, importing
+from digits.cli import entry
+from digits.imports import importing
 
 
 @entry("eval")

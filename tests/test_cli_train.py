@@ -70,6 +70,7 @@ def test_metrics_json(finished: Outcome) -> None:
     assert metrics["val/loss_best"] <= metrics["val/loss"]
     rate = 2 * 30 * 128 / metrics["fit_seconds"]
     assert metrics["images_per_second"] == pytest.approx(rate, rel=0.01)
+    assert 0 < metrics["epoch_seconds"] < metrics["fit_seconds"]
 
 
 def test_metrics_csv(finished: Outcome) -> None:

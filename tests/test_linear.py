@@ -42,6 +42,30 @@ def test_other_types_are_left_to_torch(dtype: torch.dtype) -> None:
     assert torch.equal(ours(x), theirs(x))
 
 
+def test_a_layer_without_bias_and_a_frozen_one() -> None:
+    x = torch.rand(3, 4)
+    layer = Linear(4, 2, bias=False)
+    layer(x).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, x.sum(0).expand(2, 4))
+    frozen = Linear(4, 2)
+    frozen.weight.requires_grad_(False)
+    frozen(x).sum().backward()
+    assert frozen.weight.grad is None
+    assert frozen.bias.grad.tolist() == [3, 3]
+
+
+def test_a_second_derivative_is_refused_not_wrong() -> None:
+    x = torch.rand(3, 4, requires_grad=True)
+    (grad,) = torch.autograd.grad(Linear(4, 2)(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+def test_autocast_is_left_to_torch() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert pair()[1](torch.rand(3, 784)).dtype == torch.bfloat16
+
+
 def test_no_rows_give_no_rows() -> None:
     assert pair()[1](torch.rand(0, 784)).shape == (0, 512)
 
@@ -66,5 +90,6 @@ def test_whether_bits_depend_on_threads_is_found_out(monkeypatch: pytest.MonkeyP
         assert not bits_ignore_threads(ours, (128,))
         assert torch.get_num_threads() == 2
         assert bits_ignore_threads(nn.Flatten(), (128,))
+        assert not bits_ignore_threads(nn.Conv2d(1, 1, 3), (128,))  # not tried, so not known
     finally:
         torch.set_num_threads(threads)

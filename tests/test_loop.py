@@ -1,5 +1,7 @@
 """SparseLoop beside Lightning's own loop: the same weights, counters, logs and checkpoints."""
 
+import math
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,13 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
 from torch.optim.lr_scheduler import StepLR
 
-from digits import loop, runs
+from digits import loop, runs, threads
 from digits.datamodule import MNISTDataModule
+from digits.linear import bits_ignore_threads
 from digits.model import DigitClassifier
 from digits.optim import RMSprop
 
@@ -94,6 +97,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         step(self, data_fetcher)
 
     monkeypatch.setattr(loop.SparseLoop, "_step", recorded)
+    monkeypatch.setattr(loop, "LOOK_EVERY", math.inf)
     return steps
 
 
@@ -153,8 +157,30 @@ def test_resumes_as_lightnings_loop_does(tmp_path: Path, quick: list[int]) -> No
     last = tmp_path / "part" / "last.ckpt"
     trainer, model, _ = fit(tmp_path / "rest", sparse=True, max_epochs=3, ckpt_path=last)
     assert trainer.global_step == 60
-    assert min(quick) == 21  # Lightning takes the first step itself: it has counters to repair
+    assert min(quick) == 20
     assert all(map(torch.equal, model.parameters(), expected.parameters()))
+
+
+def test_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        if not bits_ignore_threads(Model(hidden_size=16), (32, 12)):
+            pytest.skip("this oneDNN divides such products differently among threads")
+        _, expected, _ = fit(tmp_path / "3", sparse=True)
+        torch.set_num_threads(1)
+        _, model, _ = fit(tmp_path / "1", sparse=True)
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, model.parameters(), expected.parameters()))
+
+
+@pytest.mark.parametrize("batch_size", [31, 620, 1000])
+def test_any_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
+    """One that divides the images, that is all of them, and that is more."""
+    monkeypatch.setattr(sys.modules[__name__], "BATCH", batch_size)
+    trainer, _, _ = fit(tmp_path, sparse=True, max_epochs=1)
+    assert trainer.global_step == -(-IMAGES // batch_size)
 
 
 class Watching(L.Callback):
@@ -173,9 +199,12 @@ class Watching(L.Callback):
 
 
 def test_a_callback_that_watches_steps_sees_each(tmp_path: Path, quick: list[int]) -> None:
-    watching = Watching()
-    fit(tmp_path, sparse=True, callbacks=(watching,), max_epochs=1)
+    watching, seen = Watching(), []
+    by_name = LambdaCallback(on_before_zero_grad=lambda *_: seen.append(1))
+    for name, callback in (("a", watching), ("b", by_name)):
+        fit(tmp_path / name, sparse=True, callbacks=(callback,), max_epochs=1)
     assert watching.batches == list(range(20))
+    assert len(seen) == 20
     assert not quick
 
 
@@ -210,7 +239,50 @@ def test_data_that_must_be_moved_is_left_to_lightning(
 def test_a_timer_ends_the_fit_within_an_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: list[int]
 ) -> None:
-    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
-    timer = Timer(duration={"seconds": 0})
+    monkeypatch.setattr(loop, "LOOK_EVERY", 0.001)
+    timer = Timer(duration={"hours": 1})
+    monkeypatch.setattr(timer, "time_elapsed", lambda *_: 7200.0 if quick else 0.0)
     trainer, _, _ = fit(tmp_path, sparse=True, callbacks=(timer,))
-    assert trainer.global_step < 20
+    assert 0 < trainer.global_step < 20
+    assert quick
+
+
+class Logging(Model):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.log("step", float(batch_idx), on_step=False, on_epoch=True, reduce_fx="max")
+        return loss
+
+
+class ClippingItself(Model):
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None: ...
+
+
+@pytest.mark.parametrize("kind", [Logging, ClippingItself])
+def test_a_module_with_a_part_in_each_step_gets_each(
+    tmp_path: Path, quick: list[int], monkeypatch: pytest.MonkeyPatch, kind: type[Model]
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "Model", kind)
+    trainer, _, _ = fit(tmp_path, sparse=True)
+    assert trainer.callback_metrics.get("step", 19) == 19
+    assert not quick
+
+
+def test_threads_are_given_back_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(L.Callback):
+        def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            torch.set_num_threads(1)
+            raise OSError("disk full")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr(loop, "_may_change_threads", lambda _: True)
+    monkeypatch.setattr(threads, "TASKS", tmp_path)
+    try:
+        with pytest.raises(OSError, match="disk full"):
+            fit(tmp_path, sparse=True, callbacks=(Failing(),), val_size=100)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

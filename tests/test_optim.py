@@ -6,20 +6,33 @@ from digits.optim import RMSprop
 
 
 def steps(optimizer_class: type[torch.optim.RMSprop], **settings: float) -> tuple[Tensor, Tensor]:
-    """A weight and its square_avg after 300 steps: some gradients are always 0, some vanish."""
+    """Weights and square_avg after 300 steps: some gradients are always 0, some vanish, and some
+    are so small from the first that only eps keeps their step finite; those weights start at 0.
+    """
     generator = torch.Generator().manual_seed(0)
     weight = nn.Parameter(torch.rand(1000, generator=generator))
+    weight.data[400:600] = 0
     optimizer = optimizer_class([weight], **({"lr": 1e-3, "alpha": 0.9, "eps": 1e-7} | settings))
     for step in range(300):
         weight.grad = torch.randn(1000, generator=generator)
         weight.grad[:200] = 0
         weight.grad[200:400] *= 10.0 ** -(step / 6)  # to 1e-50: through denormals to 0
+        weight.grad[400:600] *= 10.0 ** -torch.linspace(10, 40, 200)  # squares from 1e-20 to 0
         optimizer.step()
     return weight.detach(), optimizer.state[weight]["square_avg"]
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"momentum": 0.5}, {"weight_decay": 0.1}, {"centered": True}], ids=str
+    "settings",
+    [
+        {},
+        {"eps": 2e-11},
+        {"eps": 1e-20},
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"centered": True},
+    ],
+    ids=str,
 )
 def test_bits_are_those_of_torch(settings: dict[str, float]) -> None:
     expected_weight, expected_average = steps(torch.optim.RMSprop, **settings)

@@ -44,16 +44,21 @@ def test_never_fewer_than_one_and_tries_grow_rarer(four: Threads) -> None:
 
 def test_release_gives_all_back(four: Threads) -> None:
     four.adapt(1.0, 1.0)
+    four.may_change = True  # where there is no /proc
     four.release()
     assert torch.get_num_threads() == 4
 
 
 def test_stays_where_it_may_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "WINDOW", 0.0)
-    monkeypatch.setattr(threads, "seconds_queued", lambda: time.monotonic() * 10)
+    monkeypatch.setattr(threads, "seconds_queued", lambda: {"a": time.monotonic() * 10})
     before = torch.get_num_threads()
-    Threads(may_change=False).look()
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(4)
+    try:
+        Threads(may_change=False).look()
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_queued_seconds_are_read_from_the_kernel(
@@ -63,4 +68,17 @@ def test_queued_seconds_are_read_from_the_kernel(
     for task, content in (("1", "7 1500000000 3"), ("2", "7 500000000 3"), ("3", "")):
         (tmp_path / task).mkdir()
         (tmp_path / task / "schedstat").write_text(content)
-    assert threads.seconds_queued() == 2.0
+    assert threads.seconds_queued() == {"1": 1.5, "2": 0.5}
+
+
+def test_look_goes_by_the_thread_that_queued_longest(
+    four: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "WINDOW", 0.0)
+    monkeypatch.setattr(four, "may_change", True)  # where there is no /proc
+    shares = []
+    monkeypatch.setattr(four, "adapt", lambda share, unchanged_for: shares.append(share))
+    four.since, four.queued = time.monotonic() - 1, {"a": 3.0, "b": 3.0, "gone": 9.0}
+    monkeypatch.setattr(threads, "seconds_queued", lambda: {"a": 3.1, "b": 3.5, "new": 7.0})
+    four.look()
+    assert shares == [pytest.approx(0.5, rel=0.05)]

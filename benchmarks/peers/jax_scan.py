@@ -58,9 +58,11 @@ def epoch(state: State, x: Array, y: Array, key: Array, batch: int) -> tuple[Sta
 def main() -> None:
     given = settings()
     images, labels = arrays(given.folder, "train")
-    chosen = tile(given.images, len(labels))
-    x = jnp.asarray(images[chosen].reshape(-1, 784), jnp.float32) / 255
-    y = jnp.asarray(labels[chosen], jnp.int32)
+    if given.images != len(labels):
+        chosen = tile(given.images, len(labels))
+        images, labels = images[chosen], labels[chosen]
+    x = jnp.asarray(images.reshape(-1, 784), jnp.float32) / 255
+    y = jnp.asarray(labels, jnp.int32)
     state = init(jax.random.key(0))
     epoch_seconds = []
     for number in range(given.epochs):

@@ -27,9 +27,11 @@ class EpochSeconds(keras.callbacks.Callback):
 def main() -> None:
     given = settings()
     images, labels = arrays(given.folder, "train")
-    chosen = tile(given.images, len(labels))
-    train_images = images[chosen].reshape((-1, 28 * 28)).astype("float32") / 255
-    train_labels = keras.utils.to_categorical(labels[chosen])
+    if given.images != len(labels):
+        chosen = tile(given.images, len(labels))
+        images, labels = images[chosen], labels[chosen]
+    train_images = images.reshape((-1, 28 * 28)).astype("float32") / 255
+    train_labels = keras.utils.to_categorical(labels)
     images, labels = arrays(given.folder, "t10k")
     test_images = images.reshape((-1, 28 * 28)).astype("float32") / 255
     test_labels = keras.utils.to_categorical(labels)

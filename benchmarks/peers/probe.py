@@ -16,10 +16,10 @@ from digits import checkpoint, datamodule, download, idx  # noqa: E402
 
 
 class FirstBatch(Callback):
-    """Prints the time at which the first epoch is about to fetch its first batch."""
+    """Prints the time at which the first batch is there."""
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.current_epoch == 0:
+    def on_train_batch_start(self, trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step == 0:
             print(json.dumps({"first_batch_at": time.time()}), flush=True)
 
 
@@ -46,11 +46,10 @@ def inference(ckpt_path: str, data_dir: str) -> None:
     with torch.inference_mode():
         for _ in range(20):
             begin = time.perf_counter()
-            probability, digit = model(images / 255).softmax(1).max(1)
+            digit = model(images / 255).softmax(1).argmax(1)
             times.append(time.perf_counter() - begin)
     accuracy = (digit == labels).float().mean().item()
     print(json.dumps({"first": times[0], "seconds": times, "accuracy": accuracy}))
-    assert probability.min() > 0.1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The recipe as Lightning's and torchvision's documentation would have one write it."""
 
+import sys
 import time
+from types import ModuleType
 
 import lightning as L
 import torch
@@ -11,6 +13,9 @@ from torch.utils.data import DataLoader, Subset
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
+
+# Other peers need TensorFlow here, and TensorBoard would import it: 5 s that are not Lightning's
+sys.modules["tensorboard.compat.notf"] = ModuleType("tensorboard.compat.notf")
 
 
 class LitClassifier(L.LightningModule):

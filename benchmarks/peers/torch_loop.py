@@ -12,8 +12,11 @@ from torchvision.datasets import MNIST
 def main() -> None:
     given = settings()
     train = MNIST(given.folder, train=True, download=True)
-    chosen = tile(given.images, len(train))
-    x, y = train.data[chosen].float() / 255, train.targets[chosen]
+    images, labels = train.data, train.targets
+    if given.images != len(train):
+        chosen = tile(given.images, len(train))
+        images, labels = images[chosen], labels[chosen]
+    x, y = images.float() / 255, labels
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
     optimizer = torch.optim.RMSprop(net.parameters(), lr=1e-3, alpha=0.9, eps=1e-7)
     epoch_seconds = []

@@ -2,8 +2,6 @@
 `--help`'s sake.
 """
 
-import atexit
-import gc
 import logging
 import os
 import re
@@ -71,24 +69,6 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         return command
 
     return decorate
-
-
-@contextmanager
-def importing() -> Iterator[None]:
-    """Around the imports of a command: a quarter faster without the garbage collector.
-
-    What they make stays; looking through it later would take 0.25 s each time.
-    """
-    if "torch" in sys.modules:
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # or some libraries report leaks at the end
-    finally:
-        gc.enable()
 
 
 def _join(task: Task) -> None:

@@ -2,11 +2,13 @@
 features out.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class Linear(nn.Linear):
@@ -25,15 +27,20 @@ class Linear(nn.Linear):
 
 class _OneDNN(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_BD: Tensor, weight_ED: Tensor, bias_E: Tensor) -> Tensor:
+    def forward(ctx: Any, x_BD: Tensor, weight_ED: Tensor, bias_E: Tensor | None) -> Tensor:
         ctx.save_for_backward(x_BD, weight_ED)
         return _product(x_BD, weight_ED, bias_E)
 
     @staticmethod
-    def backward(ctx: Any, grad_BE: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    @once_differentiable
+    def backward(ctx: Any, grad_BE: Tensor) -> tuple[Tensor | None, ...]:
         x_BD, weight_ED = ctx.saved_tensors
-        grad_x_BD = _product(grad_BE, weight_ED.t()) if ctx.needs_input_grad[0] else None
-        return grad_x_BD, _product(grad_BE.t(), x_BD.t()), grad_BE.sum(0)
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            _product(grad_BE, weight_ED.t()) if of_x else None,
+            _product(grad_BE.t(), x_BD.t()) if of_weight else None,
+            grad_BE.sum(0) if of_bias else None,
+        )
 
 
 def _product(x_BD: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor:
@@ -42,29 +49,35 @@ def _product(x_BD: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> T
     return y_BE
 
 
-def bits_ignore_threads(module: nn.Module, batch_sizes: tuple[int, ...]) -> bool:
+def bits_ignore_threads(module: nn.Module, batch_sizes: Iterable[int]) -> bool:
     """Whether `module` computes the same bits with 1 to torch's present number of threads.
 
-    Tried out on its layers' products: it depends on shapes, CPU and oneDNN's version, not on data.
+    Tried out on its Linear layers: it depends on shapes, CPU and oneDNN's version, not on data.
+    False for a module that learns in other layers.
     """
+    layers = [layer for layer in module.modules() if list(layer.parameters(recurse=False))]
+    if not all(isinstance(layer, nn.Linear) for layer in layers):
+        return False
     most = torch.get_num_threads()
-    outcomes = []
-    for threads in range(1, most + 1):
-        torch.set_num_threads(threads)
-        outcomes.append(
-            [
-                product
-                for layer in module.modules()
-                if isinstance(layer, nn.Linear)
-                for size in batch_sizes
-                for product in _products(layer, size)
-            ]
+    try:
+        return all(
+            _same_with_any_threads(layer, size, most)
+            for layer in layers
+            if isinstance(layer, nn.Linear)
+            for size in batch_sizes
         )
-    return all(
-        torch.equal(one, other)
-        for outcome in outcomes[:-1]
-        for one, other in zip(outcomes[-1], outcome, strict=True)
-    )
+    finally:
+        torch.set_num_threads(most)
+
+
+def _same_with_any_threads(layer: nn.Linear, batch_size: int, most: int) -> bool:
+    torch.set_num_threads(1)
+    expected = _products(layer, batch_size)
+    for threads in range(2, most + 1):
+        torch.set_num_threads(threads)
+        if not all(map(torch.equal, _products(layer, batch_size), expected)):
+            return False
+    return True
 
 
 def _products(layer: nn.Linear, batch_size: int) -> tuple[Tensor, ...]:
@@ -73,7 +86,8 @@ def _products(layer: nn.Linear, batch_size: int) -> tuple[Tensor, ...]:
     x_BD.requires_grad_()
     y_BE = layer(x_BD)
     grad_BE = torch.linspace(-1, 1, y_BE.numel()).view_as(y_BE)
-    return y_BE, *torch.autograd.grad(y_BE, (x_BD, *layer.parameters()), grad_BE)
+    learned = [weight for weight in layer.parameters() if weight.requires_grad]
+    return y_BE, *torch.autograd.grad(y_BE, (x_BD, *learned), grad_BE)
 
 
 def _suits_onednn(x_BD: Tensor) -> bool:
@@ -86,4 +100,5 @@ def _suits_onednn(x_BD: Tensor) -> bool:
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )

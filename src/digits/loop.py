@@ -6,21 +6,24 @@ weights and counters, and nothing else; every other step is Lightning's own.
 """
 
 import time
+from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, Timer
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from digits.datamodule import Batches
+from digits.callbacks import EpochBar
+from digits.datamodule import Batches, MNISTDataModule
 from digits.linear import bits_ignore_threads
 from digits.threads import Threads
 
-LOOK_EVERY = 0.1  # seconds: for the bar, a timer, a signal
+LOOK_EVERY = 0.2  # seconds: for the bar, a timer, a signal
 STEP_HOOKS = (
     "on_train_batch_start",
     "on_train_batch_end",
@@ -30,29 +33,47 @@ STEP_HOOKS = (
     "on_before_optimizer_step",
 )
 TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-MODULE_STEPS = (*TRANSFER, *STEP_HOOKS, "optimizer_step", "optimizer_zero_grad", "backward")
+MODULE_STEPS = (
+    *TRANSFER,
+    *STEP_HOOKS,
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "backward",
+    "configure_gradient_clipping",
+)
+NOW_AND_THEN = (EpochBar, ModelCheckpoint, Timer)  # callbacks that need not see each step
 
 
 class SparseLoop(_TrainingEpochLoop):
     """An epoch whose weights, counters, logs and checkpoints are those of Lightning's loop, bit for
     bit on a CPU.
 
-    Lightning runs the last step of an epoch and those that are logged, validated after or the last
-    allowed, and one every `LOOK_EVERY` seconds. It runs all of them where a callback, a profiler,
-    mixed precision, accumulation, several processes or batches other than `Batches` have a part in
-    each. `training_step` can't use `self.log`.
+    Lightning runs the last step of an epoch, those with validation after them, the last allowed,
+    and one every `LOOK_EVERY` seconds. It runs all of them where a callback, a profiler,
+    mixed precision, accumulation, several processes, batches other than `Batches` or `self.log` in
+    `training_step` have a part in each. What stops a fit or saves by the clock does so within
+    `LOOK_EVERY`. `training_step` returns the loss, a tensor.
     """
 
     threads: Threads | None = None  # from a fit's first epoch to its end
     sees_every_step = True
+    logs_steps = False
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
-        self.sees_every_step = _sees_every_step(self.trainer)
-        (optimizer,) = self.trainer.optimizers
-        self.weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        if not self.sees_every_step and self.threads is None:
-            self.threads = _threads(self.trainer)
+        self.sees_every_step = self.logs_steps or _sees_every_step(self.trainer)
+        if self.sees_every_step:
+            return
+        groups = self.trainer.optimizers[0].param_groups
+        self.weights = [weight for group in groups for weight in group["params"]]
+        self.threads = self.threads or Threads(_may_change_threads(self.trainer))
+
+    def run(self, data_fetcher: _DataFetcher) -> None:
+        try:
+            super().run(data_fetcher)
+        except BaseException:  # while it validates, Lightning would tear down another loop
+            self._release()
+            raise
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
@@ -61,9 +82,14 @@ class SparseLoop(_TrainingEpochLoop):
         if self.threads:
             self.threads.look()
         super().advance(data_fetcher)
+        if any(key.startswith("training_step.") for key in self._results):  # it has used self.log
+            self.sees_every_step = self.logs_steps = True
 
     def teardown(self) -> None:
         super().teardown()
+        self._release()
+
+    def _release(self) -> None:
         if self.threads:
             self.threads.release()
             self.threads = None
@@ -74,11 +100,11 @@ class SparseLoop(_TrainingEpochLoop):
         return (
             self.sees_every_step
             or self.restarting
+            or batches.total.ready == 0  # the first of all shows whether it uses self.log
             or trainer.should_stop
             or batches.current.ready + 1 >= trainer.num_training_batches
             or (batches.current.ready + 1) % validate_every == 0
             or (batches.total.ready + 1) % validate_every == 0
-            or (self._batches_that_stepped + 1) % trainer.log_every_n_steps == 0
             or self.global_step + 1 == self.max_steps
         )
 
@@ -119,34 +145,42 @@ def install(trainer: Trainer) -> None:
 
 
 def _sees_every_step(trainer: Trainer) -> bool:
+    module, loader = trainer.lightning_module, trainer.train_dataloader
     return (
-        type(trainer.strategy) is not SingleDeviceStrategy
+        not module.automatic_optimization
+        or type(trainer.strategy) is not SingleDeviceStrategy
         or type(trainer.precision_plugin) is not Precision
         or not isinstance(trainer.profiler, PassThroughProfiler)  # type: ignore[attr-defined]
         or trainer.accumulate_grad_batches > 1
-        or not isinstance(trainer.train_dataloader, Batches)  # they come on the device
+        or not isinstance(loader, Batches)
+        or loader.labels_N.device != trainer.strategy.root_device
         or _overrides(trainer.datamodule, LightningDataModule, TRANSFER)  # type: ignore[attr-defined]
-        or _overrides(trainer.lightning_module, LightningModule, MODULE_STEPS)
+        or _overrides(module, LightningModule, MODULE_STEPS)
         or any(_callback_sees(callback) for callback in trainer.callbacks)  # type: ignore[attr-defined]
     )
 
 
-def _threads(trainer: Trainer) -> Threads:
-    """Those of a fit. They stay as many as they are where the weights depend on their number."""
-    loader = trainer.train_dataloader
-    assert isinstance(loader, Batches)
-    on_cpu = trainer.strategy.root_device.type == "cpu"
-    sizes = (loader.batch_size, len(loader.sampler) % loader.batch_size)
-    assert trainer.lightning_module is not None
-    return Threads(on_cpu and bits_ignore_threads(trainer.lightning_module, sizes))
+def _may_change_threads(trainer: Trainer) -> bool:
+    """Whether the weights and scores of a fit are the same with any number of threads."""
+    data, loader = trainer.datamodule, trainer.train_dataloader  # type: ignore[attr-defined]
+    if trainer.strategy.root_device.type != "cpu":
+        return False
+    if not isinstance(data, MNISTDataModule) or not isinstance(loader, Batches):
+        return False
+    if trainer.gradient_clip_val:  # a norm is summed up thread by thread
+        return False
+    sizes = {data.batch_size, len(loader.sampler) % data.batch_size}
+    if data.val_size:
+        sizes |= {data.eval_batch_size, data.val_size % data.eval_batch_size}
+    return bits_ignore_threads(trainer.lightning_module, sizes - {0})
 
 
 def _callback_sees(callback: Callback) -> bool:
-    if isinstance(callback, ModelCheckpoint):
-        return callback._every_n_train_steps > 0
-    now_and_then = isinstance(callback, ProgressBar | Timer)
-    return not now_and_then and _overrides(callback, Callback, STEP_HOOKS)
+    if isinstance(callback, ModelCheckpoint) and callback._every_n_train_steps > 0:
+        return True
+    base = next((known for known in NOW_AND_THEN if isinstance(callback, known)), Callback)
+    return _overrides(callback, base, STEP_HOOKS)
 
 
-def _overrides(thing: object, base: type, hooks: tuple[str, ...]) -> bool:
-    return any(getattr(type(thing), hook) is not getattr(base, hook) for hook in hooks)
+def _overrides(thing: Any, base: type[Any], hooks: tuple[str, ...]) -> bool:
+    return any(is_overridden(hook, thing, base) for hook in hooks)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-QUEUED = 0.3  # seconds a second: 0-0.2 was seen alone, 0.5-0.9 beside one busy program
+QUEUED = 0.3  # seconds a second, the worst thread: alone 0-0.2 was seen, beside a busy program 0.5
 WINDOW = 0.2  # seconds to look over
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds to the next try with one thread more
 TASKS = Path("/proc/self/task")  # Linux; elsewhere there is nothing to see
@@ -34,7 +34,8 @@ class Threads:
         if not self.may_change or now - self.since < WINDOW:
             return
         queued = seconds_queued()
-        share = (queued - self.queued) / (now - self.since)
+        longest = max(queued[task] - self.queued.get(task, queued[task]) for task in queued)
+        share = longest / (now - self.since)
         self.since, self.queued = now, queued
         self.adapt(share, now - self.changed)
 
@@ -58,10 +59,10 @@ class Threads:
         self.changed = self.since
 
 
-def seconds_queued() -> float:
-    """How long this process's threads have waited for a core, being ready, in all (0.1 ms)."""
-    nanoseconds = 0
+def seconds_queued() -> dict[str, float]:
+    """How long each of this process's threads has waited for a core, being ready (0.1 ms)."""
+    seconds = {}
     for task in TASKS.glob("*/schedstat"):
         with suppress(OSError, IndexError):  # a thread that has just ended
-            nanoseconds += int(task.read_text().split()[1])
-    return nanoseconds / 1e9
+            seconds[task.parent.name] = int(task.read_text().split()[1]) / 1e9
+    return seconds

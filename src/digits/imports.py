@@ -1,0 +1,28 @@
+"""Importing what a command needs, 3 s of it, as fast as can be. No torch here."""
+
+import atexit
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around the imports of a command: a quarter faster without the garbage collector.
+
+    What they make stays; looking through it later would take 0.25 s each time.
+    """
+    # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+    if "torch" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # or some libraries report leaks at the end
+    finally:
+        gc.enable()
