@@ -18,12 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import chart
-from measure import ROOT, Run, busy_neighbour, run
+from measure import ROOT, Run, busy_neighbour, machine, run
 
 PEERS = {
     "bare PyTorch loop": ["torch_loop.py"],
@@ -35,7 +34,6 @@ PEERS = {
 GROWING = ("bare PyTorch loop", "stock Lightning", "Keras, TensorFlow", "JAX, lax.scan")
 GROWTH = {"epochs": (1, 5, 20), "batch": (32, 128, 512, 4096), "images": (6000, 60000, 240000)}
 OURS = "ours"
-PACKAGES = ("torch", "lightning", "torchvision", "tensorflow", "keras", "jax", "numpy")
 
 Results = dict[str, Any]
 
@@ -169,16 +167,6 @@ def _row(runs: list[Results]) -> str:
     fit, epoch, accuracy = (chart.median(runs, n) for n in chart.REPORTED)
     memory = statistics.median(run["peak_mib"] for run in runs)
     return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"
-
-
-def machine() -> Results:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "absent"
-    return {"cores": os.cpu_count(), "architecture": platform.machine(), **versions}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -9,11 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
+PACKAGES = ("torch", "lightning", "torchvision", "tensorflow", "keras", "jax", "numpy")
 
 
 @dataclass
@@ -75,3 +78,14 @@ def busy_neighbour() -> Iterator[None]:
     finally:
         neighbour.kill()
         neighbour.wait()
+
+
+def machine() -> dict[str, Any]:
+    """Cores, architecture and versions, for a results file."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return {"cores": os.cpu_count(), "architecture": platform.machine(), **versions}

@@ -157,7 +157,7 @@ def test_resumes_as_lightnings_loop_does(tmp_path: Path, quick: list[int]) -> No
     last = tmp_path / "part" / "last.ckpt"
     trainer, model, _ = fit(tmp_path / "rest", sparse=True, max_epochs=3, ckpt_path=last)
     assert trainer.global_step == 60
-    assert min(quick) == 20
+    assert min(quick) == 21  # Lightning takes the first one itself
     assert all(map(torch.equal, model.parameters(), expected.parameters()))
 
 

@@ -134,9 +134,7 @@ class RunSummary(Callback):
         self.begin = time.monotonic()
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                columns = dict.fromkeys(
-                    HPARAMS_COLUMNS, 0.0
-                )  # TensorBoard shows the scalars' values
+                columns = dict.fromkeys(HPARAMS_COLUMNS, 0.0)  # the tab shows the scalars' values
                 for summary in hparams(self.hparams, columns):  # type: ignore[no-untyped-call]
                     logger.experiment.file_writer.add_summary(summary)
 

@@ -58,6 +58,7 @@ class SparseLoop(_TrainingEpochLoop):
     threads: Threads | None = None  # from a fit's first epoch to its end
     sees_every_step = True
     logs_steps = False
+    has_looked = False  # Lightning runs the first step of all, which shows whether it uses self.log
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
@@ -82,6 +83,7 @@ class SparseLoop(_TrainingEpochLoop):
         if self.threads:
             self.threads.look()
         super().advance(data_fetcher)
+        self.has_looked = True
         if any(key.startswith("training_step.") for key in self._results):  # it has used self.log
             self.sees_every_step = self.logs_steps = True
 
@@ -100,7 +102,7 @@ class SparseLoop(_TrainingEpochLoop):
         return (
             self.sees_every_step
             or self.restarting
-            or batches.total.ready == 0  # the first of all shows whether it uses self.log
+            or not self.has_looked
             or trainer.should_stop
             or batches.current.ready + 1 >= trainer.num_training_batches
             or (batches.current.ready + 1) % validate_every == 0
