@@ -16,13 +16,13 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import chart
-from measure import ROOT, Run, busy_neighbour, machine, run
+from chart import OURS
+from measure import ROOT, busy_neighbour, machine, run
 
 PEERS = {
     "bare PyTorch loop": ["torch_loop.py"],
@@ -33,7 +33,6 @@ PEERS = {
 }
 GROWING = ("bare PyTorch loop", "stock Lightning", "Keras, TensorFlow", "JAX, lax.scan")
 GROWTH = {"epochs": (1, 5, 20), "batch": (32, 128, 512, 4096), "images": (6000, 60000, 240000)}
-OURS = "ours"
 
 Results = dict[str, Any]
 
@@ -47,31 +46,20 @@ def ours(folder: Path, *overrides: str) -> list[str]:
     return ["src/train.py", f"paths.outputs_dir={folder}/ours", *overrides]
 
 
-def take_turns(
-    rounds: int, folder: Path, contenders: dict[str, Callable[[], list[str]]]
-) -> dict[str, list[Run]]:
-    """Each contender once a round, in turn, so that all see the same weather."""
-    runs: dict[str, list[Run]] = {name: [] for name in contenders}
+def processes(rounds: int, folder: Path) -> Results:
+    """Whole 5-epoch processes, and the floor, in turn: all see the same weather."""
+    contenders = {
+        OURS: ours(folder, "trainer.max_epochs=5"),
+        **{name: peer(name, folder) for name in PEERS},
+        "matrix products alone": ["benchmarks/peers/products.py"],
+    }
+    runs: Results = {name: [] for name in contenders}
     for turn in range(1, rounds + 1):
         for name, command in contenders.items():
-            runs[name].append(run(command(), folder))
-            print(f"  round {turn}  {name:<28} {runs[name][-1].seconds:6.1f} s", flush=True)
+            one = run(command, folder)
+            runs[name].append(asdict(one))
+            print(f"  round {turn}  {name:<28} {one.seconds:6.1f} s", flush=True)
     return runs
-
-
-def processes(rounds: int, folder: Path) -> Results:
-    """Whole 5-epoch processes, and the floor in the same rounds."""
-    contenders: dict[str, Callable[[], list[str]]] = {
-        OURS: lambda: ours(folder, "trainer.max_epochs=5")
-    }
-    for name in PEERS:
-        contenders[name] = lambda name=name: peer(name, folder)  # type: ignore[misc]
-    contenders["matrix products alone"] = lambda: ["benchmarks/peers/products.py"]
-    contenders["import lightning"] = lambda: ["-c", "import lightning"]
-    return {
-        name: [asdict(one) for one in runs]
-        for name, runs in take_turns(rounds, folder, contenders).items()
-    }
 
 
 def startup(rounds: int, folder: Path) -> Results:
@@ -163,7 +151,7 @@ def _row(runs: list[Results]) -> str:
     process = f"{statistics.median(seconds):.1f} ({min(seconds):.1f}-{max(seconds):.1f})"
     if "fit_seconds" not in runs[0]["report"]:
         floor = {n: f"{chart.median(runs, n):.3f}" for n in runs[0]["report"]}
-        return f"{process:>16} {floor or ''}"
+        return f"{process:>16} {floor}"
     fit, epoch, accuracy = (chart.median(runs, n) for n in chart.REPORTED)
     memory = statistics.median(run["peak_mib"] for run in runs)
     return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"

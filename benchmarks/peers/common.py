@@ -29,15 +29,19 @@ def report(fit_seconds: float, epoch_seconds: list[float], test_accuracy: float)
     print(json.dumps(line))
 
 
-def arrays(folder: Path, part: str) -> tuple[Bytes, Bytes]:
-    """Images (N, 28, 28) and labels (N,) of "train" or "t10k", for peers without a reader."""
+def arrays(folder: Path, part: str, count: int | None = None) -> tuple[Bytes, Bytes]:
+    """Images (N, 28, 28) and labels (N,) of "train" or "t10k", for peers without a reader: those
+    there are, or `count` of them as `tile` has it.
+    """
     raw = folder / "MNIST" / "raw"
-    images = gzip.decompress((raw / f"{part}-images-idx3-ubyte.gz").read_bytes())
-    labels = gzip.decompress((raw / f"{part}-labels-idx1-ubyte.gz").read_bytes())
-    return (
-        np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
-        np.frombuffer(labels, np.uint8, offset=8),
-    )
+    packed = [raw / f"{part}-{what}-ubyte.gz" for what in ("images-idx3", "labels-idx1")]
+    pixels, classes = (gzip.decompress(path.read_bytes()) for path in packed)
+    images = np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28)
+    labels = np.frombuffer(classes, np.uint8, offset=8)
+    if count is None or count == len(labels):
+        return images, labels
+    chosen = tile(count, len(labels))
+    return images[chosen], labels[chosen]
 
 
 def tile(count: int, there_are: int) -> list[int]:

@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from common import arrays, report, settings, tile
+from common import arrays, report, settings
 from jax import Array, lax
 
 LR, SMOOTHING, EPSILON = 1e-3, 0.9, 1e-7
@@ -57,10 +57,7 @@ def epoch(state: State, x: Array, y: Array, key: Array, batch: int) -> tuple[Sta
 
 def main() -> None:
     given = settings()
-    images, labels = arrays(given.folder, "train")
-    if given.images != len(labels):
-        chosen = tile(given.images, len(labels))
-        images, labels = images[chosen], labels[chosen]
+    images, labels = arrays(given.folder, "train", given.images)
     x = jnp.asarray(images.reshape(-1, 784), jnp.float32) / 255
     y = jnp.asarray(labels, jnp.int32)
     state = init(jax.random.key(0))

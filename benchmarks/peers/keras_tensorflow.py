@@ -3,7 +3,7 @@
 import os
 import time
 
-from common import arrays, report, settings, tile
+from common import arrays, report, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -26,10 +26,7 @@ class EpochSeconds(keras.callbacks.Callback):
 
 def main() -> None:
     given = settings()
-    images, labels = arrays(given.folder, "train")
-    if given.images != len(labels):
-        chosen = tile(given.images, len(labels))
-        images, labels = images[chosen], labels[chosen]
+    images, labels = arrays(given.folder, "train", given.images)
     train_images = images.reshape((-1, 28 * 28)).astype("float32") / 255
     train_labels = keras.utils.to_categorical(labels)
     images, labels = arrays(given.folder, "t10k")
