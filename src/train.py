@@ -13,20 +13,21 @@ def main(cfg: DictConfig) -> float | None:
         import lightning as L
         from hydra.utils import instantiate
 
-        from digits import checkpoint, runs
+        from digits import checkpoint, runs, stop
 
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model)
-    tested = cfg.ckpt_path
-    if cfg.ckpt_path and cfg.train:
-        checkpoint.check_resumes(cfg.ckpt_path, model, datamodule, cfg.trainer.max_epochs)
-    elif cfg.ckpt_path:
-        checkpoint.check_fits(cfg.ckpt_path, model)
+    begin = runs.begin(cfg, model)
+    if begin and runs.says_finished(cfg, begin):
+        return None
 
-    with runs.trainer(cfg) as trainer:
+    with runs.trainer(cfg, begin) as trainer:
+        tested = cfg.ckpt_path
         if cfg.train:
-            trainer.fit(model, datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
+            ckpt_path = begin.path if begin else None
+            with stop.after_the_step():
+                trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
             tested = checkpoint.judged_by(trainer)  # None: the weights in memory
         objective = runs.objective(trainer, cfg.optimized_metric)
         if cfg.test:

@@ -102,18 +102,3 @@ def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str
     path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
     with pytest.raises(InputError, match="unknown settings"):
         checkpoint.model_from(path)
-
-
-def test_a_failed_save_keeps_the_old_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    io, path = checkpoint.AtomicCheckpointIO(), tmp_path / "last.ckpt"
-    io.save_checkpoint({"epoch": 1}, path)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=r"No space left on device.*last\.ckpt"):
-        io.save_checkpoint({"epoch": 2}, path)
-    assert torch.load(path, weights_only=True) == {"epoch": 1}

@@ -163,7 +163,7 @@ def test_a_validation_set_too_small_to_share(tmp_path: Path) -> None:
 def test_our_own_fault_exits_with_1_and_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digits.runs.make_trainer", lambda cfg: 1 / 0)
+    monkeypatch.setattr("digits.runs.make_trainer", lambda *_: 1 / 0)
     outcome = command("train", outputs=tmp_path)
     assert outcome.code == 1
     assert "Traceback" in outcome.err

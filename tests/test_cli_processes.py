@@ -80,7 +80,7 @@ def test_a_stopped_run_keeps_its_last_checkpoint(
         _, err = run.communicate(timeout=60)
     assert run.returncode == code
     (last,) = tmp_path.glob("train/*/checkpoints/last.ckpt")
-    assert err == f"stopped; go on with ckpt_path={last}\n"
+    assert err == f"stopped; go on with resume={last.parents[1]}\n"
     assert json.loads((last.parents[1] / "metrics.json").read_text())["epochs"] >= 1
 
 

@@ -48,12 +48,17 @@ class EpochBar(ProgressBar):
         """Lightning calls this in all processes but one."""
         self.enabled = False
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.fit_loop.restarted_mid_epoch:  # then Lightning does not start the epoch again
+            self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.begin, self.validated = time.monotonic(), False
         if self.enabled and sys.stderr.isatty():
             self.bar = tqdm(
                 total=int(trainer.num_training_batches),
                 desc=_epoch(trainer),
+                initial=trainer.fit_loop.epoch_loop.batch_progress.current.ready,
                 ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say,
                 nrows=2,  # and tqdm would show nothing there
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
@@ -118,7 +123,7 @@ class RunSummary(Callback):
         self.hparams = dict(hparams or {})
         self.metrics: dict[str, Any] = {
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a class of its own
             "lightning": L.__version__,
         }
         if seed is not None:
@@ -126,12 +131,32 @@ class RunSummary(Callback):
         self.begin = self.epoch_begin = 0.0
         self.epoch_seconds: list[float] = []
         self.images = 0
+        self.restored: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.metrics["parameters"] = sum(p.numel() for p in pl_module.parameters())
 
+    def state_dict(self) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "metrics": self.metrics,
+            "fit_seconds": now - self.begin,
+            "this_epoch_seconds": now - self.epoch_begin,
+            "epoch_seconds": self.epoch_seconds,
+            "images": self.images,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.restored = state_dict
+
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.begin = time.monotonic()
+        self.begin = self.epoch_begin = time.monotonic()
+        if self.restored:  # what was done before counts, what was lost does not
+            self.begin -= self.restored["fit_seconds"]
+            self.epoch_begin -= self.restored["this_epoch_seconds"]
+            self.epoch_seconds = list(self.restored["epoch_seconds"])
+            self.images = self.restored["images"]
+            self.metrics = self.restored["metrics"] | self.metrics
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 columns = dict.fromkeys(HPARAMS_COLUMNS, 0.0)  # the tab shows the scalars' values

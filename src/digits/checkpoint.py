@@ -1,61 +1,69 @@
-"""Writing checkpoints whole; reading them as data: nothing in the file is ever run."""
+"""Finding out whether a checkpoint is one of ours, and fits: nothing in the file is ever run."""
 
-import warnings
-from io import BytesIO
+import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from digits.datamodule import MNISTDataModule
+from digits import plain
 from digits.errors import InputError
-from digits.files import write_atomically
 from digits.model import DigitClassifier
 
+log = logging.getLogger(__name__)
+
 Checkpoint = dict[str, Any]
-PARTS = ("state_dict", "hyper_parameters", "best_scores")
+PARTS = {"state_dict": Tensor, "hyper_parameters": str | int | float, "best_scores": float}
+TO_GO_ON = {
+    "loops": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "callbacks": dict,
+    "global_step": int,
+    "processes": list,
+    "metrics": dict,
+    "should_stop": bool,
+    "settings": dict,
+}
+ABSENT = "absent"
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes into /tmp and, from there to another disk, over the old file."""
+@dataclass
+class Start:
+    """Where a run goes on from: a file, and what is in it."""
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        content = BytesIO()
-        torch.save(checkpoint, content)
-        write_atomically(Path(path), content.getvalue())
+    path: Path
+    content: Checkpoint
 
+    @property
+    def step(self) -> int:
+        return int(self.content["global_step"])
 
-class BestCheckpoint(ModelCheckpoint):
-    """best.ckpt. A resumed run, whose folder is new, takes the best so far with it."""
+    @property
+    def epochs(self) -> int:
+        """Those that are complete."""
+        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, DigitClassifier)
-        best = pl_module.best.get(f"{self.monitor}_best")
-        if trainer.ckpt_path is None or self.dirpath is None or best is None:
-            return
-        before = Path(trainer.ckpt_path).with_name(f"{self.filename}.ckpt")
-        here = Path(self.dirpath) / before.name
-        if before.is_file() and before != here:
-            write_atomically(here, before.read_bytes())
-            self.best_k_models = {str(here): torch.tensor(best)}
-            self.best_model_path = self.kth_best_model_path = str(here)
-            self.best_model_score = self.kth_value = torch.tensor(best)
+    @property
+    def batch(self) -> int:
+        """How many batches of the next epoch are done."""
+        progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+        begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
+        return int(progress["ready"]) if begun > self.epochs else 0
 
 
 def read(path: str) -> Checkpoint:
     """A checkpoint's content on the CPU. Raises InputError for any other file."""
     try:
-        with Path(path).open("rb") as file:
-            content = _load(file)
+        content = plain.load(Path(path))
     except OSError as error:
         raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
+    except InputError as error:
+        raise InputError(f"ckpt_path={path}: {error}") from error
     if not _is_ours(content):
         raise InputError(f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
     return cast(Checkpoint, content)
@@ -64,23 +72,11 @@ def read(path: str) -> Checkpoint:
 def _is_ours(content: object) -> bool:
     if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
         return False
-    weights, settings, scores = (content.get(part) for part in PARTS)
-    return (
-        isinstance(weights, dict)
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in weights.items())
-        and isinstance(settings, dict)
-        and isinstance(scores, dict)
-        and all(isinstance(score, float) for score in scores.values())
+    return all(
+        isinstance(part := content.get(name), dict)
+        and all(isinstance(key, str) and isinstance(value, kind) for key, value in part.items())
+        for name, kind in PARTS.items()
     )
-
-
-def _load(file: BinaryIO) -> Any:
-    """What torch makes of a file, or None; it raises half a dozen kinds of errors."""
-    with warnings.catch_warnings(action="ignore"):  # its remarks on old pickle protocols
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:
-            return None
 
 
 def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
@@ -93,8 +89,10 @@ def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
         there, here = _shape(theirs.get(name)), _shape(ours.get(name))
         if there != here:
             raise InputError(
-                f"ckpt_path={path}: another architecture: {name} is {there}, expected {here}"
+                f"ckpt_path={path}: another architecture: {name[:80]} is {there}, expected {here}"
             )
+        if not theirs[name].isfinite().all():
+            raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
     return content
 
 
@@ -109,53 +107,71 @@ def model_from(path: str) -> DigitClassifier:
         or type(hidden_size) is not int
         or not 0 < hidden_size <= 1 << 16
     ):
-        raise InputError(f"ckpt_path={path}: unknown settings {settings}; expected a hidden_size")
+        shown = str(settings)[:80]
+        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected a hidden_size")
     model = DigitClassifier(hidden_size)
     check_fits(path, model)
     return model
 
 
-def check_resumes(
-    path: str, model: DigitClassifier, datamodule: MNISTDataModule, max_epochs: int
-) -> None:
-    """Raises InputError unless a run of these can go on from `path` and has epochs to go."""
+def start(
+    path: str, model: DigitClassifier, settings: dict[str, Any], in_its_folder: bool
+) -> Start:
+    """Where a run with `settings` goes on: at `path` or, `in_its_folder` and where that one is
+    damaged or another run's, at the one before it, which a line in the log says.
+
+    Raises InputError, for `path`, where it can go on from neither.
+    """
+    try:
+        return _start(path, model, settings)
+    except InputError as error:
+        before = Path(path).with_name("previous.ckpt")
+        if not in_its_folder or not before.is_file():
+            raise
+        try:
+            begin = _start(str(before), model, settings)
+        except InputError:
+            raise error from None
+        log.warning("%s; going on from %s", error, before.name)
+        return begin
+
+
+def _start(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     content = check_fits(path, model)
-    if not {"loops", "optimizer_states", "optimizer", "MNISTDataModule"} <= content.keys():
+    if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
-    pairs = {
-        "model.optimizer": (content["optimizer"], model.optimizer_settings()),
-        "data": (content["MNISTDataModule"], datamodule.state_dict()),
-    }
+    before: dict[str, Any] = content["settings"]
     differ = [
-        f"{group}.{key} was {old[key]}, is {new[key]}"
-        for group, (old, new) in pairs.items()
-        for key in old.keys() & new.keys()
-        if old[key] != new[key]
+        f"{key[:80]} was {_shown(before.get(key, ABSENT))}, is {_shown(settings.get(key, ABSENT))}"
+        for key in sorted(before.keys() | settings.keys())
+        if before.get(key, ABSENT) != settings.get(key, ABSENT)
     ]
     if differ:
-        raise InputError(
-            f"ckpt_path={path}: {'; '.join(sorted(differ))}; expected the same to go on"
-        )
-    epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if epochs >= max_epochs > -1:
-        raise InputError(
-            f"trainer.max_epochs={max_epochs}: {path} has trained {epochs} epochs already; "
-            "expected more, to go on"
-        )
+        raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
+    begin = Start(Path(path), content)
+    try:
+        _ = begin.step, begin.epochs, begin.batch
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"ckpt_path={path}: damaged: no {error}") from error
+    return begin
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:
     """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
     if trainer.state.fn == TrainerFn.TESTING:
         return Path(trainer.ckpt_path) if trainer.ckpt_path else None
-    callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     written = {
-        Path(c.best_model_path).name: Path(c.best_model_path)
-        for c in callbacks
-        if c.dirpath and Path(c.best_model_path).parent == Path(c.dirpath)  # not a resumed one's
+        path.name: path
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if isinstance(callback, CheckpointCallback)
+        and (path := Path(getattr(callback, "best_model_path", ""))).is_file()
     }
     return written.get("best.ckpt", written.get("last.ckpt"))
 
 
 def _shape(weight: object) -> str:
     return "x".join(map(str, weight.shape)) if isinstance(weight, Tensor) else "absent"
+
+
+def _shown(value: object) -> str:
+    return str(value)[:80] if isinstance(value, str | int | float | None) else "of another kind"

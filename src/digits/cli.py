@@ -5,7 +5,6 @@
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import outputs, settings
+from digits import outputs, resume, settings, stop
 from digits.errors import OUR_FAULT, exit_code, one_line
 
 log = logging.getLogger(__name__)
@@ -30,18 +29,8 @@ CONFIGS = str(ROOT / "configs")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
 SEE = "--cfg job shows all"
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 
 Task = Callable[[DictConfig], Any]
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: Lightning shuts down as it does for Ctrl+C, and ends the run's other processes."""
-
-
-def _terminate(*_: object) -> None:
-    raise Terminated
 
 
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
@@ -52,15 +41,15 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
     """Make `task` a command that takes configs/<config_name>.yaml and overrides.
 
     It exits with 0 done; 1 our fault; 2 wrong input, said in one line on stderr; 130 Ctrl+C; 143
-    SIGTERM. HYDRA_FULL_ERROR=1 brings tracebacks back. In a sweep a job that fails is reported and
-    the others go on.
+    SIGTERM; 138 SIGUSR1. HYDRA_FULL_ERROR=1 brings tracebacks back. In a sweep a job that fails is
+    reported and the others go on.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
         @wraps(task)
         def command() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
-            signal.signal(signal.SIGTERM, _terminate)
+            stop.listen()
             if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
                 _join(task)
             else:
@@ -94,30 +83,38 @@ class _Command:
 
     def run(self) -> None:
         outputs.new_folder.cache_clear()
+        given = sys.argv
         job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
         try:
-            outputs.check_is_new(sys.argv[1:])
+            outputs.check_is_new(given[1:])
+            if self.config_name == "train":
+                sys.argv = [given[0], *resume.arguments(given[1:], str(ROOT / "outputs"))]
             with _environment_restored():
                 os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
-        except KeyboardInterrupt as stop:
-            sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+        except stop.Stopped as stopped:
+            sys.exit(stopped.exit_code)
         except Exception as error:
             if error not in self.failed:  # it comes from Hydra, or from a launcher's other process
                 self.report(error)
             sys.exit(min(map(exit_code, self.failed)))  # 1, our fault, is the graver
+        finally:
+            sys.argv = given
 
     def job(self, cfg: DictConfig) -> Any:
         """The task on one job's settings; a sweep has several."""
         try:
-            settings.draw_seed(cfg)
+            drawn = settings.draw_seed(cfg)
             settings.check(cfg)
             _resolve_checkpoint(cfg)
-            with _environment_restored():  # LOCAL_RANK and more, where Lightning starts processes
-                _share_with_other_processes(cfg)
+            folder = Path(cfg.paths.output_dir)
+            with _environment_restored(), resume.alone_in(folder):
+                if drawn or cfg.get("resume"):
+                    resume.record(folder, cfg, HydraConfig.get().overrides.task)
+                _share_with_other_processes(cfg)  # where Lightning starts some, for DDP
                 return self.task(cfg)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            cause = stop.__context__ if isinstance(stop, SystemExit) else stop
+        except (KeyboardInterrupt, SystemExit) as end:
+            cause = end.__context__ if isinstance(end, SystemExit) else end
             if not isinstance(cause, KeyboardInterrupt):  # of which Lightning makes exit(1)
                 raise
             print(_how_to_go_on(cfg), file=sys.stderr)
@@ -150,7 +147,7 @@ class _Command:
 
 def _resolve_checkpoint(cfg: DictConfig) -> None:
     """Here, once: another run may be the latest by the time this one's other processes look."""
-    if cfg.ckpt_path is not None:
+    if cfg.ckpt_path is not None and not cfg.get("resume"):
         to_train = cfg.get("train", False)
         cfg.ckpt_path = str(outputs.find(cfg.ckpt_path, cfg.paths.outputs_dir, to_train))
 
@@ -172,10 +169,10 @@ def _job_name() -> str:
 
 
 def _how_to_go_on(cfg: DictConfig) -> str:
-    last = Path(cfg.paths.output_dir) / "checkpoints" / "last.ckpt"
+    folder = Path(cfg.paths.output_dir)
     return (
-        f"stopped; go on with ckpt_path={last}"
-        if last.is_file()
+        f"stopped; go on with resume={folder}"
+        if (folder / resume.LAST).is_file()
         else "stopped before the first checkpoint"
     )
 

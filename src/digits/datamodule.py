@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -61,7 +60,11 @@ class InOrder(SequentialSampler):
 
 
 class Batches:
-    """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device."""
+    """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device.
+
+    Its state is how many batches of the pass it has given; the next pass after loading one goes on
+    from there.
+    """
 
     batch_sampler = None  # as `sampler`, a name Lightning looks for
 
@@ -70,13 +73,25 @@ class Batches:
     ) -> None:
         self.images_NHW, self.labels_N = images_NHW, labels_N
         self.batch_size, self.sampler = batch_size, sampler
+        self.first = self.given = 0
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)
 
+    def state_dict(self) -> dict[str, int]:
+        return {"given": self.given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.first = state["given"]
+
     def __iter__(self) -> Iterator[Batch]:
-        indices_N = self.sampler.indices().to(self.labels_N.device)
-        for index_B in torch.split(indices_N, self.batch_size):
+        self.given, self.first = self.first, 0
+        return self._rest()
+
+    def _rest(self) -> Iterator[Batch]:
+        indices_N = self.sampler.indices().to(self.labels_N.device)  # now the epoch is known
+        for index_B in torch.split(indices_N, self.batch_size)[self.given :]:
+            self.given += 1
             x_BHW = self.images_NHW.index_select(0, index_B)
             yield x_BHW / 255, self.labels_N.index_select(0, index_B)
 
@@ -105,10 +120,6 @@ class MNISTDataModule(L.LightningDataModule):
         self.train: Batch | None = None
         self.val: Batch | None = None
         self.test: Batch | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the settings that decide which images come when."""
-        return {"batch_size": self.batch_size, "val_size": self.val_size, "seed": self.seed}
 
     def prepare_data(self) -> None:
         download.ensure(self.raw_dir, self.mirrors)

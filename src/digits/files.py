@@ -1,19 +1,56 @@
 """Writing a file so that a reader, or a kill, never sees half of it."""
 
 import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+UNFINISHED = ".unfinished"
+DOWNLOAD_S = 3600.0  # no writer of ours takes longer
 
-def write_atomically(path: Path, data: bytes) -> None:
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Raises OSError when the folder cannot be written or the disk is full; `path` is then as
     before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with _replacing(path) as unfinished:
         unfinished.write_bytes(data)
+
+
+def keep_as(path: Path, other: Path) -> None:
+    """Make `other` what `path` is now, which may be replaced afterwards. Without `path`, nothing.
+
+    Raises OSError as `write_atomically` does.
+    """
+    if not path.is_file():
+        return
+    with _replacing(other) as unfinished:
+        try:
+            os.link(path, unfinished)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, unfinished)
+
+
+def remove_unfinished(folder: Path, older_than_s: float = 0.0) -> None:
+    """Remove what writers that were killed have left in `folder`."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    try:
+        yield unfinished
         unfinished.replace(path)
     except OSError as error:  # a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:  # after Ctrl+C too
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that has become read-only
+            unfinished.unlink(missing_ok=True)

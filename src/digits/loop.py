@@ -8,6 +8,8 @@ weights and counters, and nothing else; every other step is Lightning's own.
 import time
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loops.fetchers import _DataFetcher
@@ -18,12 +20,15 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
+from digits import stop
 from digits.callbacks import EpochBar
 from digits.datamodule import Batches, MNISTDataModule
 from digits.linear import bits_ignore_threads
+from digits.saving import LastCheckpoint
 from digits.threads import Threads
 
-LOOK_EVERY = 0.2  # seconds: for the bar, a timer, a signal
+LOOK_EVERY = 0.2  # seconds: for the bar, a timer, a save, a signal
+GO_ON, SAVE, STOP = range(3)
 STEP_HOOKS = (
     "on_train_batch_start",
     "on_train_batch_end",
@@ -59,9 +64,20 @@ class SparseLoop(_TrainingEpochLoop):
     sees_every_step = True
     logs_steps = False
     has_looked = False  # Lightning runs the first step of all, which shows whether it uses self.log
+    between_steps = False  # whether the state saved, or loaded, has nothing half done
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        between_steps = {"between_steps": True} if self.between_steps else {}
+        return super().on_save_checkpoint() | between_steps
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        super().on_load_checkpoint(state_dict)
+        self.between_steps = state_dict.get("between_steps", False)
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
+        if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
+            self.restarting = self.between_steps = False
         self.sees_every_step = self.logs_steps or _sees_every_step(self.trainer)
         if self.sees_every_step:
             return
@@ -77,6 +93,7 @@ class SparseLoop(_TrainingEpochLoop):
             raise
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
+        self._save_or_stop()
         until = time.monotonic() + LOOK_EVERY
         while not self._is_seen_next() and time.monotonic() < until:
             self._step(data_fetcher)
@@ -86,6 +103,23 @@ class SparseLoop(_TrainingEpochLoop):
         self.has_looked = True
         if any(key.startswith("training_step.") for key in self._results):  # it has used self.log
             self.sees_every_step = self.logs_steps = True
+
+    def _save_or_stop(self) -> None:
+        trainer = self.trainer
+        if self.batch_progress.current.ready % trainer.accumulate_grad_batches:
+            return  # gradients are no part of a checkpoint
+        last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
+        wish = STOP if stop.asked() else SAVE if last and last.is_due(trainer) else GO_ON
+        wish = _of_all_processes(wish, trainer.strategy.root_device)
+        if last and wish != GO_ON:
+            self.between_steps = True
+            last.save(trainer)
+            self.between_steps = False
+        if wish == STOP:
+            stop.now()
+
+    def _broadcast_sigterm_tensor(self) -> None:
+        """Lightning's own question at each step; `_save_or_stop` has asked it."""
 
     def teardown(self) -> None:
         super().teardown()
@@ -144,6 +178,15 @@ def install(trainer: Trainer) -> None:
     """Let `trainer` fit with a SparseLoop."""
     given = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = SparseLoop(trainer, given.min_steps, given.max_steps)
+
+
+def _of_all_processes(wish: int, device: torch.device) -> int:
+    """The strongest wish of any."""
+    if not dist.is_initialized():
+        return wish
+    strongest = torch.tensor(wish, device=device)
+    dist.all_reduce(strongest, dist.ReduceOp.MAX)
+    return int(strongest)
 
 
 def _sees_every_step(trainer: Trainer) -> bool:

@@ -61,7 +61,7 @@ class DigitClassifier(L.LightningModule):
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
     can be tested and predict, not trained. `scheduler` steps once an epoch. A checkpoint holds
-    `hidden_size`, the best scores and the optimizer's settings as plain values.
+    `hidden_size` and the best scores as plain values.
     """
 
     def __init__(
@@ -144,14 +144,8 @@ class DigitClassifier(L.LightningModule):
         score.reset()
         return scores
 
-    def optimizer_settings(self) -> dict[str, Any]:
-        """Its name and what it was given, as plain values."""
-        optimizer = self._new_optimizer()
-        return {"name": type(optimizer).__name__, **optimizer.defaults}
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["best_scores"] = self.best
-        checkpoint["optimizer"] = self.optimizer_settings()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.best = dict(checkpoint["best_scores"])

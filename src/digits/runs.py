@@ -1,5 +1,6 @@
 """What training and testing share: making the Trainer, and showing what came out."""
 
+import json
 import logging
 import shlex
 import warnings
@@ -12,12 +13,16 @@ import lightning as L
 import torch.distributed as dist
 from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import checkpoint, loop
+from digits import checkpoint, logs, loop, settings
+from digits.checkpoint import Start
 from digits.errors import InputError
+from digits.model import DigitClassifier
+from digits.saving import AtomicCheckpointIO
+from digits.state import ExactState
 
 log = logging.getLogger(__name__)
 
@@ -27,39 +32,55 @@ NOISE = (
     "`isinstance.treespec, LeafSpec.` is deprecated",  # Lightning 2.6 on torch 2.15
     "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
     "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
-    "The dirpath has changed from",  # a resumed run has a folder of its own; see BestCheckpoint
+    "The dirpath has changed from",  # a run that goes on elsewhere, or was moved; BestCheckpoint
+    "Checkpoint directory .* exists and is not empty",  # a run that goes on
     "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
     "The number of training batches .* is smaller than the logging interval",
 )
 
 
 @contextmanager
-def trainer(cfg: DictConfig) -> Iterator[L.Trainer]:
+def trainer(cfg: DictConfig, begin: Start | None = None) -> Iterator[L.Trainer]:
     """The Trainer of a run. Its process group ends with it: a sweep's next job may need its own."""
     try:
-        yield make_trainer(cfg)
+        yield make_trainer(cfg, begin)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
-def make_trainer(cfg: DictConfig) -> L.Trainer:
-    """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`."""
+def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
+    """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`, which go on where
+    `begin` is, in a run's own folder.
+    """
     quieten_lightning()
     _check_accelerator(cfg.trainer.accelerator)
     callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
+    if cfg.get("train"):
+        callbacks.append(ExactState(settings.decisive(cfg)))
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
-        plugins=checkpoint.AtomicCheckpointIO(),
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        plugins=AtomicCheckpointIO(),
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
     loop.install(trainer)
+    if cfg.get("resume") and trainer.is_global_zero:
+        _cut(loggers, begin.step if begin else 0)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     return trainer
+
+
+def _cut(loggers: list[Any], step: int) -> None:
+    """Take out what a run has logged after `step`: it will do so again."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logs.cut_events(Path(logger.log_dir), step)
+        elif isinstance(logger, logs.CSVLogger):
+            logs.cut_csv(Path(logger.log_dir) / "metrics.csv", step)
 
 
 def _nothing() -> None:
@@ -69,11 +90,11 @@ def _nothing() -> None:
 def _instantiated(cfg: DictConfig, group: str) -> list[Any]:
     """The objects of a group; null switches one off."""
     made = []
-    for name, settings in (cfg.get(group) or {}).items():
-        if settings is not None and (not OmegaConf.is_dict(settings) or "_target_" not in settings):
+    for name, node in (cfg.get(group) or {}).items():
+        if node is not None and (not OmegaConf.is_dict(node) or "_target_" not in node):
             raise InputError(f"{group}.{name}: expected settings with a _target_, or null for none")
-        if settings is not None:
-            made.append(instantiate(settings))
+        if node is not None:
+            made.append(instantiate(node))
     return made
 
 
@@ -94,6 +115,59 @@ def _check_accelerator(name: str) -> None:
         raise InputError(
             f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
         )
+
+
+def begin(cfg: DictConfig, model: DigitClassifier) -> Start | None:
+    """Where training begins, if not anew; a test's checkpoint is checked, too. Raises InputError
+    for a checkpoint that does not fit.
+    """
+    if cfg.ckpt_path is None:
+        return None
+    if not cfg.train:
+        checkpoint.check_fits(cfg.ckpt_path, model)
+        return None
+    decisive, in_its_folder = settings.decisive(cfg), cfg.resume is not None
+    begin = checkpoint.start(cfg.ckpt_path, model, decisive, in_its_folder)
+    last = cfg.trainer.max_epochs
+    if last > -1 and (begin.epochs, begin.batch) > (last, 0 if in_its_folder else -1):
+        raise InputError(
+            f"trainer.max_epochs={last}: {begin.path} has trained {begin.epochs} epochs already; "
+            "expected more, to go on"
+        )
+    if not _is_complete(cfg, begin):
+        where = f"epoch {begin.epochs + 1}, batch {begin.batch}"
+        log.info("going on at %s, from %s", where, _relative(str(begin.path)))
+    return begin
+
+
+def says_finished(cfg: DictConfig, begin: Start) -> bool:
+    """Whether nothing is left to do in a run's folder, which it says."""
+    if not cfg.resume or not _is_complete(cfg, begin):
+        return False
+    try:
+        metrics = json.loads((Path(cfg.resume) / "metrics.json").read_text())
+        accuracy = metrics["test/acc"] if metrics["epochs"] == begin.epochs else None
+    except (OSError, ValueError, KeyError, TypeError):
+        accuracy = None
+    if cfg.test and accuracy is None:
+        return False
+    score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
+    log.info(
+        "%s is finished: %d epochs%s; a higher trainer.max_epochs goes on",
+        _relative(cfg.resume),
+        begin.epochs,
+        score,
+    )
+    return True
+
+
+def _is_complete(cfg: DictConfig, begin: Start) -> bool:
+    stopped = begin.content["should_stop"] and "early_stopping" in (cfg.callbacks or {})
+    return (
+        stopped
+        or begin.epochs >= cfg.trainer.max_epochs > -1
+        or begin.step >= cfg.trainer.max_steps > -1
+    )
 
 
 def objective(trainer: L.Trainer, metric: str | None) -> float | None:

@@ -17,6 +17,20 @@ from digits.errors import InputError
 log = logging.getLogger(__name__)
 
 TRAIN_IMAGES = 60_000
+ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
+DECISIVE = tuple(
+    f"trainer.{name}"
+    for name in (
+        "precision",
+        "limit_train_batches",
+        "limit_val_batches",
+        "overfit_batches",
+        "check_val_every_n_epoch",
+        "val_check_interval",
+        "gradient_clip_val",
+        "accumulate_grad_batches",
+    )
+)
 METRICS = ("train/acc", "train/loss", "val/acc", "val/loss")  # the test set selects nothing
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -56,6 +70,8 @@ RULES: dict[str, Rule] = {
     "paths.data_dir": _PATH,
     "paths.outputs_dir": _PATH,
     "ckpt_path": _or(None, "null", (_PATH[0], "a .ckpt file, latest")),
+    "resume": _or(None, "null", (_PATH[0], "a run's folder, latest")),
+    "callbacks.last.train_time_interval": _POSITIVE,
     "seed": _or(None, "null for a new one", _whole(0, 2**32 - 1)),
     "train": _FLAG,
     "test": _FLAG,
@@ -107,11 +123,25 @@ def check(cfg: DictConfig) -> None:
         )
 
 
-def draw_seed(cfg: DictConfig) -> None:
+def draw_seed(cfg: DictConfig) -> bool:
     """seed=null: draw one, which the run then records as it does any other."""
-    if cfg.seed is None:
-        cfg.seed = secrets.randbelow(2**32)
-        log.info("seed %d", cfg.seed)
+    if cfg.seed is not None:
+        return False
+    cfg.seed = secrets.randbelow(2**32)
+    log.info("seed %d", cfg.seed)
+    return True
+
+
+def decisive(cfg: DictConfig) -> dict[str, str | int | float | bool | None]:
+    """The settings that decide a run's weights, by their names on the command line."""
+    keys = [*(key for group in ("data", "model") for key in _keys(cfg[group], f"{group}."))]
+    keys = ["seed", *(key for key in keys if key not in ELSEWHERE), *DECISIVE]
+    values = {key: OmegaConf.select(cfg, key) for key in keys}
+    return {
+        key: value if isinstance(value, int | float | None) else str(value)
+        for key, value in values.items()
+        if not OmegaConf.is_dict(value)
+    }
 
 
 def _check_validation(cfg: DictConfig) -> None:

@@ -1,0 +1,122 @@
+"""Going on with a run in its own folder, as it was set. No torch, for `--help`'s sake."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from digits import outputs
+from digits.errors import InputError
+from digits.files import write_atomically
+
+CONFIG = Path(".hydra", "config.yaml")
+OVERRIDES = Path(".hydra", "overrides.yaml")
+MAX_BYTES = 1 << 16  # of it: more than any command line we would take over
+LAST = Path("checkpoints", "last.ckpt")
+PREVIOUS = Path("checkpoints", "previous.ckpt")
+
+# A run's folder may come from anyone: of its settings only plain values are taken over, for parts
+# of the run that write no files of the settings' choosing
+_GROUP = r"[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
+_KEY = r"seed|test|optimized_metric|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
+_FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
+_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?)|{_FILE}")
+_WRITES = re.compile(r"[^=]*(dir|file|path)[^=]*=", re.IGNORECASE)
+_OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
+
+
+def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
+    """The command line of a run that goes on in its folder, `given` resume=FOLDER, resume=latest or
+    ckpt_path=latest: what it was started with, what is given now, and its folder. Any other command
+    line as it is.
+
+    Raises InputError where that is no run's folder, or its settings can't be taken over.
+    """
+    values = {_key(word): word.partition("=")[2].strip("'\"") for word in given}
+    resume, ckpt_path = (values.get(key, "null") for key in ("resume", "ckpt_path"))
+    trains = values.get("train", "true").lower() != "false"
+    if resume == "null" and not (ckpt_path == "latest" and trains):
+        return list(given)
+    asked = f"resume={resume}" if resume != "null" else "ckpt_path=latest"
+    if resume != "null" and ckpt_path != "null":
+        raise InputError(f"{asked} ckpt_path={ckpt_path}: expected one of them")
+    if any(word in ("-m", "--multirun") for word in given):
+        raise InputError(f"{asked}: goes on with one run; expected no -m")
+    if not trains:
+        raise InputError(f"{asked} train=false: expected ckpt_path=FILE, to test it")
+    folder = Path(resume)
+    if asked.endswith("=latest"):
+        outputs_dir = values.get("paths.outputs_dir", default_outputs)
+        folder = outputs.find("latest", outputs_dir, to_train=True).parents[1]
+    return _going_on(folder.absolute(), asked, given)
+
+
+def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
+    now = [word for word in given if _key(word) not in ("resume", "ckpt_path")]
+    if any((folder / name).is_file() for name in (LAST, PREVIOUS)):
+        now += [f"ckpt_path={quoted(folder / LAST)}"]  # else it starts anew
+    again = {_key(word) for word in now}
+    before = [word for word in _read_overrides(folder, asked) if _key(word) not in again]
+    for word in before:
+        is_file = re.fullmatch(_FILE, word)
+        if not is_file and (not _PLAIN.fullmatch(word) or _WRITES.match(word)):
+            raise InputError(
+                f"{asked}: its run was started with {word}, which is not taken from a file; "
+                "expected it to be given again"
+            )
+    where = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
+    return [*before, *now, *where, "hydra.output_subdir=null"]
+
+
+def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Keep what a run is set to now in its .hydra, for the next who goes on. Hydra's own writing is
+    not atomic, and does not know a seed that was drawn.
+    """
+    words = [word for word in overrides if _key(word) not in ("seed", *_OF_THE_FOLDER)]
+    if cfg.get("resume") and cfg.ckpt_path:
+        words = [word for word in words if _key(word) != "ckpt_path"]
+    words += [f"seed={cfg.seed}"]
+    write_atomically(folder / OVERRIDES, OmegaConf.to_yaml(words).encode())
+    write_atomically(folder / CONFIG, OmegaConf.to_yaml(cfg).encode())
+
+
+def _read_overrides(folder: Path, asked: str) -> list[str]:
+    try:
+        with (folder / OVERRIDES).open("rb") as file:
+            words = yaml.safe_load(file.read(MAX_BYTES))
+    except (OSError, yaml.YAMLError, RecursionError):
+        words = None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{asked}: no run's folder: {folder / OVERRIDES} is missing or damaged")
+    return [word for word in words if _key(word) not in _OF_THE_FOLDER]
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Raises InputError where another process trains in `folder`. A killed one no longer does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{folder}: another process is training there") from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def quoted(path: Path) -> str:
+    """As Hydra's command line takes any path."""
+    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")

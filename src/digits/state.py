@@ -1,0 +1,117 @@
+"""What a run's future depends on beyond weights, optimizer, schedule and counters: saved and put
+back.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torchmetrics import Metric
+
+from digits.errors import InputError
+
+Settings = Mapping[str, str | int | float | bool | None]
+
+
+class ExactState(Callback):
+    """In every checkpoint: each process's random states and running scores, the last metrics,
+    whether training was to stop, and the settings that decide the result.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.restored: dict[str, Any] | None = None
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        here = {
+            "random": random_states(trainer.strategy.root_device),
+            "scores": {name: metric.metric_state for name, metric in _scores(pl_module).items()},
+        }
+        checkpoint["processes"] = _of_all_processes(here)
+        checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
+        checkpoint["should_stop"] = trainer.should_stop
+        checkpoint["settings"] = dict(self.settings)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.restored = checkpoint
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.restored is None:
+            return
+        metrics = self.restored["metrics"]
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
+        stops = any(isinstance(c, EarlyStopping) for c in trainer.callbacks)  # type: ignore[attr-defined]
+        trainer.should_stop = stops and self.restored["should_stop"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Just before the first step: importing and setting up draw random numbers too."""
+        if self.restored is None:
+            return
+        processes, self.restored = self.restored["processes"], None
+        if len(processes) != trainer.world_size:
+            raise InputError(
+                f"trainer.devices: the run had {len(processes)} processes, this one has "
+                f"{trainer.world_size}; expected as many"
+            )
+        here = processes[trainer.global_rank]
+        set_random_states(here["random"], trainer.strategy.root_device)
+        for name, metric in _scores(pl_module).items():
+            for state, value in here["scores"][name].items():
+                setattr(metric, state, value.to(trainer.strategy.root_device))
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Of python, numpy, torch and, where it is no CPU, `device`: as tensors and numbers."""
+    version, words, next_gauss = random.getstate()
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
+    key = torch.tensor(legacy["state"]["key"].tolist())
+    states = {
+        "python": (version, torch.tensor(words), next_gauss),
+        "numpy": legacy | {"state": legacy["state"] | {"key": key}},
+        "torch": torch.get_rng_state(),
+    }
+    if device.type != "cpu":
+        states["device"] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    version, words, next_gauss = states["python"]
+    random.setstate((version, tuple(words.tolist()), next_gauss))
+    state = states["numpy"]["state"]
+    key = np.array(state["key"].tolist(), dtype=np.uint32)
+    np.random.set_state(states["numpy"] | {"state": state | {"key": key}})
+    torch.set_rng_state(states["torch"])
+    if "device" in states and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states["device"])
+
+
+def _scores(module: L.LightningModule) -> dict[str, Metric]:
+    return {name: part for name, part in module.named_modules() if isinstance(part, Metric)}
+
+
+def _of_all_processes(here: dict[str, Any]) -> list[dict[str, Any]]:
+    if not dist.is_initialized():
+        return [here]
+    of_all: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(of_all, _on_cpu(here))
+    return of_all
+
+
+def _on_cpu(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _on_cpu(value) for key, value in state.items()}
+    return state.cpu() if isinstance(state, Tensor) else state
