@@ -13,13 +13,13 @@ def main(cfg: DictConfig) -> float | None:
         import lightning as L
         from hydra.utils import instantiate
 
-        from digits import checkpoint, runs, stop
+        from digits import checkpoint, runs, start, stop
 
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model)
-    begin = runs.begin(cfg, model)
-    if begin and runs.says_finished(cfg, begin):
+    begin = start.find(cfg, model)
+    if begin and start.says_finished(cfg, begin):
         return None
 
     with runs.trainer(cfg, begin) as trainer:

@@ -84,16 +84,6 @@ def finish(*arguments: str, **options: Any) -> tuple[int, str, str]:
         return run.returncode, out, err
 
 
-class Runs:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.victim}",)
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A short run with validation, everything on."""

@@ -1,27 +1,17 @@
-import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from conftest import Runs
 from digits import checkpoint
 from digits.errors import InputError
 from digits.model import DigitClassifier
-
-
-def content(model: DigitClassifier, **changes: Any) -> dict[str, Any]:
-    return {
-        "pytorch-lightning_version": "2.6.6",
-        "state_dict": model.state_dict(),
-        "hyper_parameters": {"hidden_size": 8},
-        "best_scores": {},
-    } | changes
+from hostile import content
 
 
 def written(path: Path, **changes: Any) -> str:
-    torch.save(content(DigitClassifier(8), **changes), path)
+    torch.save(content(**changes), path)
     return str(path)
 
 
@@ -38,21 +28,6 @@ def test_another_architecture_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "y.ckpt", state_dict={})
     with pytest.raises(InputError, match=r"net.1.bias is absent, expected 8$"):
         checkpoint.check_fits(path, DigitClassifier(8))
-
-
-def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    paths = [tmp_path / name for name in ("zip.ckpt", "legacy.ckpt", "pickle.ckpt", "hparams.ckpt")]
-    torch.save(content(DigitClassifier(8), best_scores={"x": Runs(victim)}), paths[0])
-    torch.save(Runs(victim), paths[1], _use_new_zipfile_serialization=False)
-    paths[2].write_bytes(pickle.dumps(Runs(victim)))
-    torch.save(content(DigitClassifier(8), hyper_parameters={"x": Runs(victim)}), paths[3])
-    for path in paths:
-        with pytest.raises(InputError, match="not a checkpoint"):
-            checkpoint.read(str(path))
-    assert not victim.exists()
-    torch.load(paths[0], weights_only=False)  # the corpus is live: an unsafe reader does run it
-    assert victim.exists()
 
 
 @pytest.mark.parametrize(

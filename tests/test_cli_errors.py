@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ROOT, Outcome, Runs, command, finish
+from conftest import ROOT, Outcome, command, finish
+from hostile import Runs
 
 LINES = {
     "trainer.max_epoch=3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",

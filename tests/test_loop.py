@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
 from torch.optim.lr_scheduler import StepLR
 
-from digits import loop, runs, threads
+from digits import loop, observers, runs, threads
 from digits.datamodule import MNISTDataModule
 from digits.linear import bits_ignore_threads
 from digits.model import DigitClassifier
@@ -278,7 +278,7 @@ def test_threads_are_given_back_after_an_error(
 
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-    monkeypatch.setattr(loop, "_may_change_threads", lambda _: True)
+    monkeypatch.setattr(observers, "allow_other_threads", lambda _: True)
     monkeypatch.setattr(threads, "TASKS", tmp_path)
     try:
         with pytest.raises(OSError, match="disk full"):

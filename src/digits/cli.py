@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from digits import outputs, resume, settings, stop
-from digits.errors import OUR_FAULT, exit_code, one_line
+from digits.errors import OUR_FAULT, exit_code, one_line, peer_is_gone
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,10 @@ def _join(task: Task) -> None:
     assert isinstance(cfg, DictConfig)
     try:
         task(cfg)
+    except stop.Stopped as stopped:
+        sys.exit(stopped.exit_code)
     except Exception as error:
-        first_is_gone = "peer" in str(error)  # as gloo and NCCL put it
-        if exit_code(error) == OUR_FAULT and not first_is_gone:
+        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
             raise
         sys.exit(exit_code(error))
 
@@ -127,7 +128,8 @@ class _Command:
 
     def report(self, error: Exception) -> None:
         self.failed.append(error)
-        if self.tracebacks or exit_code(error) == OUR_FAULT:
+        is_bug = exit_code(error) == OUR_FAULT and not peer_is_gone(error)
+        if self.tracebacks or is_bug:
             traceback.print_exception(error)
         text = f"{_job_name()}{self.explain(error)}"
         print(f"error: {text}", file=sys.stderr)

@@ -21,7 +21,11 @@ class InputError(ValueError):
 def exit_code(error: BaseException) -> int:
     """2 when the input is to blame (settings, files, a full disk), 1 when we are."""
     blames_input = (InputError, OSError, HydraException, OmegaConfBaseException)
-    if isinstance(error, blames_input) or type(error).__name__ == "MisconfigurationException":
+    if (
+        isinstance(error, blames_input)
+        or _log_file_fails(error)
+        or type(error).__name__ == "MisconfigurationException"
+    ):
         return INPUT_IS_WRONG  # Lightning's exception goes by its name: importing it takes 4 s
     return OUR_FAULT
 
@@ -34,6 +38,10 @@ def one_line(error: BaseException) -> str:
         key = str(error).rpartition("full_key: ")[2]
         return f"{key}: {one_line(error.__cause__)}"
     if isinstance(error, InterpolationResolutionError) and isinstance(_origin(error), OSError):
+        return one_line(_origin(error))
+    if peer_is_gone(error):
+        return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
+    if _log_file_fails(error):
         return one_line(_origin(error))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})"
@@ -48,6 +56,17 @@ def one_line(error: BaseException) -> str:
 def flat(text: str) -> str:
     """`text` on one line, without control characters (a server may have sent it)."""
     return "".join(filter(str.isprintable, " ".join(text.split())))
+
+
+def peer_is_gone(error: BaseException) -> bool:
+    """Of several processes that train together: as gloo and NCCL put it."""
+    return isinstance(error, RuntimeError) and "by peer" in str(error)
+
+
+def _log_file_fails(error: BaseException) -> bool:
+    """logging's word for a disk that is full or read-only."""
+    says_so = str(error).startswith("Unable to configure handler")
+    return says_so and isinstance(_origin(error), OSError)
 
 
 def _origin(error: BaseException) -> BaseException:

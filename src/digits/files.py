@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNFINISHED = ".unfinished"
-DOWNLOAD_S = 3600.0  # no writer of ours takes longer
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
@@ -17,8 +16,10 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
     before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as unfinished:
-        unfinished.write_bytes(data)
+    with _replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave the name without the data
 
 
 def keep_as(path: Path, other: Path) -> None:

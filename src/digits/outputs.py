@@ -57,3 +57,9 @@ def _latest(outputs_dir: Path) -> Path:
     if newest is None:
         raise InputError(f"ckpt_path=latest: no run under {outputs_dir} has a checkpoint yet")
     return newest
+
+
+def relative(path: str) -> str:
+    """As one would type it here."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -1,10 +1,10 @@
 """What training and testing share: making the Trainer, and showing what came out."""
 
-import json
 import logging
 import shlex
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from digits import checkpoint, logs, loop, settings
-from digits.checkpoint import Start
-from digits.errors import InputError
-from digits.model import DigitClassifier
+from digits.errors import InputError, flat
+from digits.outputs import relative
 from digits.saving import AtomicCheckpointIO
+from digits.start import Start
 from digits.state import ExactState
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,31 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     loop.install(trainer)
     if cfg.get("resume") and trainer.is_global_zero:
         _cut(loggers, begin.step if begin else 0)
+    _refuse_damaged(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     return trainer
+
+
+def _refuse_damaged(trainer: L.Trainer) -> None:
+    """Restoring says which file is to blame for whatever goes wrong in it."""
+    connector = trainer._checkpoint_connector
+
+    def refusing(restore: Callable[..., None]) -> Callable[..., None]:
+        def refuses(*arguments: Any, **options: Any) -> None:
+            try:
+                restore(*arguments, **options)
+            except (InputError, OSError):
+                raise
+            except Exception as error:
+                raise InputError(
+                    f"ckpt_path={trainer.ckpt_path}: damaged: {flat(repr(error))[:200]}"
+                ) from error
+
+        return refuses
+
+    for name in ("_restore_modules_and_callbacks", "restore_training_state"):
+        setattr(connector, name, refusing(getattr(connector, name)))
 
 
 def _cut(loggers: list[Any], step: int) -> None:
@@ -106,6 +128,13 @@ def quieten_lightning() -> None:
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
+    threading.excepthook = _thread_failed
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A full disk stops TensorBoard's thread, and the run: that one says so, in one line."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
 
 
 def _check_accelerator(name: str) -> None:
@@ -115,59 +144,6 @@ def _check_accelerator(name: str) -> None:
         raise InputError(
             f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
         )
-
-
-def begin(cfg: DictConfig, model: DigitClassifier) -> Start | None:
-    """Where training begins, if not anew; a test's checkpoint is checked, too. Raises InputError
-    for a checkpoint that does not fit.
-    """
-    if cfg.ckpt_path is None:
-        return None
-    if not cfg.train:
-        checkpoint.check_fits(cfg.ckpt_path, model)
-        return None
-    decisive, in_its_folder = settings.decisive(cfg), cfg.resume is not None
-    begin = checkpoint.start(cfg.ckpt_path, model, decisive, in_its_folder)
-    last = cfg.trainer.max_epochs
-    if last > -1 and (begin.epochs, begin.batch) > (last, 0 if in_its_folder else -1):
-        raise InputError(
-            f"trainer.max_epochs={last}: {begin.path} has trained {begin.epochs} epochs already; "
-            "expected more, to go on"
-        )
-    if not _is_complete(cfg, begin):
-        where = f"epoch {begin.epochs + 1}, batch {begin.batch}"
-        log.info("going on at %s, from %s", where, _relative(str(begin.path)))
-    return begin
-
-
-def says_finished(cfg: DictConfig, begin: Start) -> bool:
-    """Whether nothing is left to do in a run's folder, which it says."""
-    if not cfg.resume or not _is_complete(cfg, begin):
-        return False
-    try:
-        metrics = json.loads((Path(cfg.resume) / "metrics.json").read_text())
-        accuracy = metrics["test/acc"] if metrics["epochs"] == begin.epochs else None
-    except (OSError, ValueError, KeyError, TypeError):
-        accuracy = None
-    if cfg.test and accuracy is None:
-        return False
-    score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
-    log.info(
-        "%s is finished: %d epochs%s; a higher trainer.max_epochs goes on",
-        _relative(cfg.resume),
-        begin.epochs,
-        score,
-    )
-    return True
-
-
-def _is_complete(cfg: DictConfig, begin: Start) -> bool:
-    stopped = begin.content["should_stop"] and "early_stopping" in (cfg.callbacks or {})
-    return (
-        stopped
-        or begin.epochs >= cfg.trainer.max_epochs > -1
-        or begin.step >= cfg.trainer.max_steps > -1
-    )
 
 
 def objective(trainer: L.Trainer, metric: str | None) -> float | None:
@@ -197,13 +173,8 @@ def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
             ("test loss", f"{metrics['test/loss']:.4f}"),
         ]
     if ckpt_path := checkpoint.judged_by(trainer):
-        rows += [("checkpoint", _relative(str(ckpt_path)))]
-    rows += [("run folder", _relative(paths.output_dir))]
+        rows += [("checkpoint", relative(str(ckpt_path)))]
+    rows += [("run folder", relative(paths.output_dir))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
-        rows += [("curves", f"tensorboard --logdir {shlex.quote(_relative(paths.outputs_dir))}")]
+        rows += [("curves", f"tensorboard --logdir {shlex.quote(relative(paths.outputs_dir))}")]
     log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))
-
-
-def _relative(path: str) -> str:
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -44,8 +44,15 @@ class ExactState(Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if trainer.state.fn == TrainerFn.FITTING:
-            self.restored = checkpoint
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        self.restored = checkpoint
+        count = len(checkpoint["processes"])
+        if count != trainer.world_size:
+            raise InputError(
+                f"trainer.devices: the run had {count} processes, this one has "
+                f"{trainer.world_size}; expected as many"
+            )
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.restored is None:
@@ -59,17 +66,15 @@ class ExactState(Callback):
         """Just before the first step: importing and setting up draw random numbers too."""
         if self.restored is None:
             return
-        processes, self.restored = self.restored["processes"], None
-        if len(processes) != trainer.world_size:
-            raise InputError(
-                f"trainer.devices: the run had {len(processes)} processes, this one has "
-                f"{trainer.world_size}; expected as many"
-            )
-        here = processes[trainer.global_rank]
-        set_random_states(here["random"], trainer.strategy.root_device)
-        for name, metric in _scores(pl_module).items():
-            for state, value in here["scores"][name].items():
-                setattr(metric, state, value.to(trainer.strategy.root_device))
+        here, self.restored = self.restored["processes"][trainer.global_rank], None
+        try:
+            set_random_states(here["random"], trainer.strategy.root_device)
+            for name, metric in _scores(pl_module).items():
+                for state in metric.metric_state:
+                    value = here["scores"][name][state]
+                    setattr(metric, state, value.to(trainer.strategy.root_device))
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
 
 
 def random_states(device: torch.device) -> dict[str, Any]:

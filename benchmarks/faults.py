@@ -1,0 +1,87 @@
+"""Hurt real runs in every way we could think of, let them go on, and see what is lost.
+
+`python benchmarks/faults.py` takes an hour on two cores, `--quick` six minutes. A full disk and a
+read-only one need root (they are mounted), the clock libfaketime; without them those lines say so.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from trials import disks, kills, sources
+from trials.common import ROOT, Row
+from trials.killed_at import MOMENTS
+
+RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+Trial = Callable[[Path], Row | list[Row]]
+
+
+def trials(quick: bool) -> dict[str, Trial]:
+    few = quick
+    made: dict[str, Trial] = {
+        "kill plain": partial(kills.kills, "plain", 4 if few else 100),
+        "kill everything": partial(kills.kills, "everything", 2 if few else 30),
+        "kill within": partial(kills.kills, "within epochs", 2 if few else 20),
+        "kill ddp": partial(kills.kills, "2 processes", 2 if few else 20),
+        "stop plain": partial(kills.stops, "plain", 3 if few else 50),
+        "stop everything": partial(kills.stops, "everything", 2 if few else 20),
+        "stop within": partial(kills.stops, "within epochs", 2 if few else 15),
+        "stop ddp": partial(kills.stops, "2 processes", 2 if few else 20),
+        "moments": partial(
+            kills.moments, names=tuple(MOMENTS), counts=(3,) if few else (1, 2, 3, 7)
+        ),
+        "checkpoints": partial(disks.damaged_checkpoints, flips=1 if few else 20),
+        "disk full": disks.full,
+        "read-only": disks.read_only,
+        "data": sources.damaged_data,
+        "mirrors": sources.mirrors,
+        "at once": sources.at_once,
+        "clock": sources.clock,
+        "cost": partial(kills.cost, rounds=2 if few else 10),
+    }
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer of each")
+    names = list(trials(quick=True))
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="TRIAL", help=", ".join(names)
+    )
+    arguments = parser.parse_args()
+    made = trials(arguments.quick)
+    done = {} if arguments.quick or not RESULTS.is_file() else json.loads(RESULTS.read_text())
+    print("| fault | injected | survived | work lost, at most | ends as if nothing had been |")
+    print("|---|---|---|---|---|")
+    for name in arguments.only:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            try:
+                rows = made[name](Path(folder))
+            except subprocess.CalledProcessError as error:  # no right to mount
+                rows = Row(name, problems=[f"skipped: {error}"])
+        rows = rows if isinstance(rows, list) else [rows]
+        for row in rows:
+            print(row.line(), flush=True)
+        seconds = round(time.monotonic() - begin)
+        done[name] = {"seconds": seconds, "rows": [row.as_dict() for row in rows]}
+        if not arguments.quick:
+            RESULTS.write_text(json.dumps(done, indent=1) + "\n")
+    problems = [
+        problem
+        for name in arguments.only
+        for row in done[name]["rows"]
+        for problem in row["problems"]
+    ]
+    print(*problems, sep="\n")
+    raise SystemExit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Where a run starts: anew, or from a checkpoint that fits it."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import Tensor
+
+from digits import settings
+from digits.checkpoint import ABSENT, Checkpoint, check_fits
+from digits.errors import InputError, flat
+from digits.model import DigitClassifier
+from digits.outputs import relative
+
+log = logging.getLogger(__name__)
+
+TO_GO_ON = {
+    "loops": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "callbacks": dict,
+    "global_step": int,
+    "processes": list,
+    "metrics": dict,
+    "should_stop": bool,
+    "settings": dict,
+}
+
+
+@dataclass
+class Start:
+    """Where a run goes on from: a file, and what is in it."""
+
+    path: Path
+    content: Checkpoint
+
+    @property
+    def step(self) -> int:
+        return int(self.content["global_step"])
+
+    @property
+    def epochs(self) -> int:
+        """Those that are complete."""
+        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+
+    @property
+    def batch(self) -> int:
+        """How many batches of the next epoch are done."""
+        progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+        begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
+        return int(progress["ready"]) if begun > self.epochs else 0
+
+
+def find(cfg: DictConfig, model: DigitClassifier) -> Start | None:
+    """Where training begins, if not anew; a test's checkpoint is checked, too. Raises InputError
+    for a checkpoint that does not fit.
+    """
+    if cfg.ckpt_path is None:
+        return None
+    if not cfg.train:
+        check_fits(cfg.ckpt_path, model)
+        return None
+    decisive, in_its_folder = settings.decisive(cfg), cfg.resume is not None
+    begin = _newest_good(cfg.ckpt_path, model, decisive, in_its_folder)
+    last = cfg.trainer.max_epochs
+    if last > -1 and (begin.epochs, begin.batch) > (last, 0 if in_its_folder else -1):
+        raise InputError(
+            f"trainer.max_epochs={last}: {begin.path} has trained {begin.epochs} epochs already; "
+            "expected more, to go on"
+        )
+    if not _is_complete(cfg, begin):
+        where = f"epoch {begin.epochs + 1}, batch {begin.batch}"
+        log.info("going on at %s, from %s", where, relative(str(begin.path)))
+    return begin
+
+
+def says_finished(cfg: DictConfig, begin: Start) -> bool:
+    """Whether nothing is left to do in a run's folder, which it says."""
+    if not cfg.resume or not _is_complete(cfg, begin):
+        return False
+    try:
+        metrics = json.loads((Path(cfg.resume) / "metrics.json").read_text())
+        accuracy = metrics["test/acc"] if metrics["epochs"] == begin.epochs else None
+    except (OSError, ValueError, KeyError, TypeError):
+        accuracy = None
+    if cfg.test and accuracy is None:
+        return False
+    score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
+    log.info(
+        "%s is finished: %d epochs%s; a higher trainer.max_epochs goes on",
+        relative(cfg.resume),
+        begin.epochs,
+        score,
+    )
+    return True
+
+
+def _is_complete(cfg: DictConfig, begin: Start) -> bool:
+    stopped = begin.content["should_stop"] and "early_stopping" in (cfg.callbacks or {})
+    return (
+        stopped
+        or begin.epochs >= cfg.trainer.max_epochs > -1
+        or begin.step >= cfg.trainer.max_steps > -1
+    )
+
+
+def _newest_good(
+    path: str, model: DigitClassifier, settings: dict[str, Any], in_its_folder: bool
+) -> Start:
+    """Where a run with `settings` goes on: at `path` or, `in_its_folder` and where that one is
+    damaged or another run's, at the one before it, which a line in the log says.
+
+    Raises InputError, for `path`, where it can go on from neither.
+    """
+    try:
+        return _read(path, model, settings)
+    except InputError as error:
+        before = Path(path).with_name("previous.ckpt")
+        if not in_its_folder or not before.is_file():
+            raise
+        try:
+            begin = _read(str(before), model, settings)
+        except InputError:
+            raise error from None
+        log.warning("%s; going on from %s", error, before.name)
+        return begin
+
+
+def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
+    content = check_fits(path, model)
+    if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
+        raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
+    before: dict[str, Any] = content["settings"]
+    differ = [
+        f"{key[:80]} was {_shown(before.get(key, ABSENT))}, is {_shown(settings.get(key, ABSENT))}"
+        for key in sorted(before.keys() | settings.keys())
+        if before.get(key, ABSENT) != settings.get(key, ABSENT)
+    ]
+    if differ:
+        raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
+    begin = Start(Path(path), content)
+    try:
+        _ = begin.step, begin.epochs, begin.batch
+        fits = all(map(_fits, content["optimizer_states"], [model]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"ckpt_path={path}: damaged: {flat(repr(error))[:80]}") from error
+    if not fits:
+        raise InputError(f"ckpt_path={path}: the optimizer's state fits another architecture")
+    return begin
+
+
+def _fits(state: dict[str, Any], model: DigitClassifier) -> bool:
+    """Whether each average, or momentum, has its weight's shape."""
+    weights = dict(enumerate(model.parameters()))
+    return all(
+        value.ndim == 0 or value.shape == weights[i].shape
+        for i, values in state["state"].items()
+        for value in values.values()
+        if isinstance(value, Tensor)
+    )
+
+
+def _shown(value: object) -> str:
+    return str(value)[:80] if isinstance(value, str | int | float | None) else "of another kind"
