@@ -25,16 +25,14 @@ def trials(quick: bool) -> dict[str, Trial]:
     few = quick
     made: dict[str, Trial] = {
         "kill plain": partial(kills.kills, "plain", 4 if few else 100),
-        "kill everything": partial(kills.kills, "everything", 2 if few else 30),
-        "kill within": partial(kills.kills, "within epochs", 2 if few else 20),
-        "kill ddp": partial(kills.kills, "2 processes", 2 if few else 20),
+        "kill everything": partial(kills.kills, "everything", 2 if few else 20),
+        "kill within": partial(kills.kills, "within epochs", 2 if few else 10),
+        "kill ddp": partial(kills.kills, "2 processes", 2 if few else 10),
         "stop plain": partial(kills.stops, "plain", 3 if few else 50),
-        "stop everything": partial(kills.stops, "everything", 2 if few else 20),
-        "stop within": partial(kills.stops, "within epochs", 2 if few else 15),
-        "stop ddp": partial(kills.stops, "2 processes", 2 if few else 20),
-        "moments": partial(
-            kills.moments, names=tuple(MOMENTS), counts=(3,) if few else (1, 2, 3, 7)
-        ),
+        "stop everything": partial(kills.stops, "everything", 2 if few else 10),
+        "stop within": partial(kills.stops, "within epochs", 2 if few else 10),
+        "stop ddp": partial(kills.stops, "2 processes", 2 if few else 10),
+        "moments": partial(kills.moments, names=tuple(MOMENTS), counts=(3,) if few else (1, 2, 7)),
         "checkpoints": partial(disks.damaged_checkpoints, flips=1 if few else 20),
         "disk full": disks.full,
         "read-only": disks.read_only,

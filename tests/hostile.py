@@ -14,7 +14,7 @@ import torch
 
 from digits.model import DigitClassifier
 
-GiB = 1 << 30
+WEIGHT = "net.1.weight"
 
 
 class Runs:
@@ -89,47 +89,65 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         pickled = inside.pop("data.pkl").replace(b"M,\x01", b"J" + struct.pack("<i", numel))
         return archive(pickled, **inside | {"data/0": b"\0" * 4})
 
-    zeros = bytes(1 << 26)
+    zeros = {f"data/{i}": bytes(1 << 26) for i in range(40)}
+    reduce_ = b"\x85R."
     return {
-        "a bytearray of 100 GB": lambda: archive(b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\xe8vH\x17\x85R."),
-        "a storage of 1 TB": lambda: archive(b"\x80\x02ctorch\nUntypedStorage\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85R."),
-        "packed zeros": lambda: archive(b"\x80\x02}.", zipfile.ZIP_DEFLATED, **{f"data/{i}": zeros for i in range(40)}),
-        "a packed pickle": lambda: archive(b"\x80\x02]" + b"]a" * (1 << 23) + b".", zipfile.ZIP_DEFLATED),
-        "deep lists": lambda: archive(b"\x80\x02" + b"]" * 500_000 + b"a" * 499_999 + b"."),
+        "a bytearray of 100 GB": lambda: archive(
+            b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\xe8vH\x17" + reduce_
+        ),
+        "a storage of 1 TB": lambda: archive(
+            b"\x80\x02ctorch\nUntypedStorage\n\x8a\x06\x00\x00\x00\x00\x00\x01" + reduce_
+        ),
+        "packed zeros": lambda: archive(b"\x80\x02}.", zipfile.ZIP_DEFLATED, **zeros),
+        "a packed pickle": lambda: archive(
+            b"\x80\x02]" + b"]a" * (1 << 23) + b".", zipfile.ZIP_DEFLATED
+        ),
+        "deep lists": lambda: archive(b"\x80\x02" + b"]" * 120_000 + b"a" * 119_999 + b"."),
         "a billion laughs": lambda: saved(content(hyper_parameters={"hidden_size": laughs()})),
-        "laughs in the settings": lambda: saved(content(hyper_parameters=laughs())),
+        "laughs for settings": lambda: saved(content(hyper_parameters=laughs())),
         "more values than bytes": lambda: claims(1 << 30),
         "a huge view of one value": lambda: saved(
-            content(state_dict={"net.1.weight": torch.zeros(1).expand(1 << 20, 1 << 20)})
+            content(state_dict={WEIGHT: torch.zeros(1).expand(1 << 20, 1 << 20)})
         ),
-        "a number of a million digits": lambda: archive(b"\x80\x02\x8b" + struct.pack("<i", 500_000) + b"\x7f" * 500_000 + b"."),
-    }  # fmt: skip
+        "a number of a million digits": lambda: archive(
+            b"\x80\x02\x8b" + struct.pack("<i", 200_000) + b"\x7f" * 200_000 + b"."
+        ),
+    }
 
 
 def lies() -> dict[str, Callable[[], bytes]]:
     """Checkpoints as ours, but for one thing."""
     weights = DigitClassifier(8).state_dict()
-    name = "net.1.weight"
-    nan = weights | {name: torch.full_like(weights[name], torch.nan)}
+    weight = weights[WEIGHT]
+    without = {name: value for name, value in weights.items() if name != WEIGHT}
+
+    def settings(**values: Any) -> Callable[[], bytes]:
+        return lambda: saved(content(hyper_parameters=values))
+
+    def with_weight(value: Any) -> Callable[[], bytes]:
+        return lambda: saved(content(state_dict=weights | {WEIGHT: value}))
+
     return {
-        "a _target_ among the settings": lambda: saved(content(hyper_parameters={"hidden_size": 8, "_target_": "os.system"})),
-        "a _target_ for a number": lambda: saved(content(hyper_parameters={"hidden_size": {"_target_": "os.system"}})),
-        "another shape": lambda: saved(content(state_dict=weights | {name: torch.zeros(8, 783)})),
-        "another kind of number": lambda: saved(content(state_dict=weights | {name: weights[name].long()})),
-        "NaN": lambda: saved(content(state_dict=nan)),
-        "a weight missing": lambda: saved(content(state_dict={k: v for k, v in weights.items() if k != name})),
-        "a weight too many": lambda: saved(content(state_dict=weights | {"evil": torch.zeros(1)})),
+        "a _target_ among the settings": settings(hidden_size=8, _target_="os.system"),
+        "a _target_ for a number": settings(hidden_size={"_target_": "os.system"}),
+        "a huge hidden_size": settings(hidden_size=1 << 40),
+        "a negative hidden_size": settings(hidden_size=-8),
+        "another shape": with_weight(torch.zeros(8, 783)),
+        "another kind of number": with_weight(weight.long()),
+        "NaN": with_weight(torch.full_like(weight, torch.nan)),
+        "a sparse weight": with_weight(weight.to_sparse()),
+        "a weight without data": with_weight(torch.zeros(8, 784, device="meta")),
+        "a weight missing": lambda: saved(content(state_dict=without)),
+        "a weight too many": lambda: saved(content(state_dict=weights | {"evil": weight})),
         "no weights": lambda: saved({k: v for k, v in content().items() if k != "state_dict"}),
-        "a huge hidden_size": lambda: saved(content(hyper_parameters={"hidden_size": 1 << 40})),
-        "a negative hidden_size": lambda: saved(content(hyper_parameters={"hidden_size": -8})),
-        "a sparse weight": lambda: saved(content(state_dict=weights | {name: weights[name].to_sparse()})),
-        "a weight without data": lambda: saved(content(state_dict=weights | {name: torch.zeros(8, 784, device="meta")})),
         "a list": lambda: saved([content()]),
         "a zip of something else": lambda: archive(b"", **{"x.txt": b"x"}),
-        "paths that climb": lambda: archive(b"\x80\x02}.", **{"../../../evil": b"x", "/etc/evil": b"x"}),
+        "paths that climb": lambda: archive(
+            b"\x80\x02}.", **{"../../../evil": b"x", "/evil": b"x"}
+        ),
         "two pickles of one name": lambda: _twice(b"\x80\x02}."),
         "the old tar format": _tar,
-    }  # fmt: skip
+    }
 
 
 def running(victim: Path) -> dict[str, bytes]:
@@ -148,7 +166,7 @@ def running(victim: Path) -> dict[str, bytes]:
         "legacy content": saved(content(x=runs), _use_new_zipfile_serialization=False),
         "among the scores": saved(content(best_scores={"x": runs})),
         "among the settings": saved(content(hyper_parameters={"hidden_size": runs})),
-        "a tensor's attribute": saved(content(state_dict={"net.1.weight": tensor})),
+        "a tensor's attribute": saved(content(state_dict={WEIGHT: tensor})),
     }
 
 

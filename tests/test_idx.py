@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from conftest import EMBEDDED
 from digits import idx
@@ -58,3 +60,21 @@ def test_a_damaged_file_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
     with pytest.raises(InputError, match=r"t10k-labels.*damaged"):
         idx.read(raw, TEST)
+
+
+@settings(derandomize=True, max_examples=2000, deadline=None, database=None)
+@given(
+    st.sampled_from([b"\x00\x00\x08", b"\x00\x00\x0b", b"\x08\x00\x00", b""]),
+    st.lists(st.sampled_from([0, 1, 2, 3, 255, 1 << 31, (1 << 32) - 1]), max_size=255),
+    st.binary(max_size=40),
+)
+@example(b"\x00\x00\x08", [(1 << 32) - 1] * 255, b"")  # 255 dimensions of 4 GiB
+@example(b"\x00\x00\x08", [0], b"")
+def test_parse_gives_all_bytes_or_refuses(magic: bytes, sizes: list[int], rest: bytes) -> None:
+    header = magic + bytes([len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes)
+    try:
+        values = idx.parse(header + rest, "file.gz")
+    except InputError:
+        return
+    assert list(values.shape) == sizes
+    assert bytes(values.flatten().tolist()) == rest

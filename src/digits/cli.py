@@ -19,8 +19,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import outputs, resume, settings, stop
+from digits import outputs, redact, resume, settings, stop
 from digits.errors import OUR_FAULT, exit_code, one_line, peer_is_gone
+from digits.redact import redacted
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ SEE = "--cfg job shows all"
 Task = Callable[[DictConfig], Any]
 
 
+redact.watch()
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("new_folder", outputs.new_folder, replace=True)
 
@@ -110,8 +112,8 @@ class _Command:
             _resolve_checkpoint(cfg)
             folder = Path(cfg.paths.output_dir)
             with _environment_restored(), resume.alone_in(folder):
-                if drawn or cfg.get("resume"):
-                    resume.record(folder, cfg, HydraConfig.get().overrides.task)
+                if drawn:
+                    resume.record(cfg)
                 _share_with_other_processes(cfg)  # where Lightning starts some, for DDP
                 return self.task(cfg)
         except (KeyboardInterrupt, SystemExit) as end:
@@ -129,11 +131,10 @@ class _Command:
     def report(self, error: Exception) -> None:
         self.failed.append(error)
         is_bug = exit_code(error) == OUR_FAULT and not peer_is_gone(error)
-        if self.tracebacks or is_bug:
-            traceback.print_exception(error)
-        text = f"{_job_name()}{self.explain(error)}"
-        print(f"error: {text}", file=sys.stderr)
-        log.debug("error: %s", text, exc_info=error)  # into the run's log file only
+        trace = redacted("".join(traceback.format_exception(error)))
+        text = redacted(f"error: {_job_name()}{self.explain(error)}")
+        print(trace + text if self.tracebacks or is_bug else text, file=sys.stderr)
+        log.debug("%s\n%s", text, trace)  # into the run's log file only
 
     def explain(self, error: Exception) -> str:
         unknown = re.match(r"Could not override '(.+?)'", str(error))

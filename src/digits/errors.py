@@ -1,5 +1,7 @@
 """What counts as wrong input, and how it is said in one line. Imports no torch."""
 
+import traceback
+
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -24,6 +26,7 @@ def exit_code(error: BaseException) -> int:
     if (
         isinstance(error, blames_input)
         or _log_file_fails(error)
+        or _raised_by_hydra(error)
         or type(error).__name__ == "MisconfigurationException"
     ):
         return INPUT_IS_WRONG  # Lightning's exception goes by its name: importing it takes 4 s
@@ -61,6 +64,12 @@ def flat(text: str) -> str:
 def peer_is_gone(error: BaseException) -> bool:
     """Of several processes that train together: as gloo and NCCL put it."""
     return isinstance(error, RuntimeError) and "by peer" in str(error)
+
+
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Its parser and composer raise plain ValueErrors and more at odd command lines."""
+    frames = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].partition(".")[0] in ("hydra", "omegaconf", "antlr4")
 
 
 def _log_file_fails(error: BaseException) -> bool:

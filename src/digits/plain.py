@@ -17,7 +17,7 @@ import torch
 from digits.errors import InputError
 
 MAX_BYTES = 1 << 30  # hidden_size=65536 with AdamW has 625 MB
-MAX_PICKLE_BYTES = 1 << 20  # all but the tensors; ours have 20 KB
+MAX_PICKLE_BYTES = 1 << 18  # all but the tensors; ours have 10 KB
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
 TYPES = {
     "collections OrderedDict",

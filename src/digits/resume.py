@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from digits import outputs
@@ -22,7 +23,7 @@ PREVIOUS = Path("checkpoints", "previous.ckpt")
 
 # A run's folder may come from anyone: of its settings only plain values are taken over, for parts
 # of the run that write no files of the settings' choosing
-_GROUP = r"[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
+_GROUP = r"(?!hydra)[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
 _KEY = r"seed|test|optimized_metric|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
 _PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?)|{_FILE}")
@@ -37,7 +38,7 @@ def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
 
     Raises InputError where that is no run's folder, or its settings can't be taken over.
     """
-    values = {_key(word): word.partition("=")[2].strip("'\"") for word in given}
+    values = {_key(word): _unquoted(word.partition("=")[2]) for word in given}
     resume, ckpt_path = (values.get(key, "null") for key in ("resume", "ckpt_path"))
     trains = values.get("train", "true").lower() != "false"
     if resume == "null" and not (ckpt_path == "latest" and trains):
@@ -73,10 +74,11 @@ def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
     return [*before, *now, *where, "hydra.output_subdir=null"]
 
 
-def record(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
+def record(cfg: DictConfig) -> None:
     """Keep what a run is set to now in its .hydra, for the next who goes on. Hydra's own writing is
     not atomic, and does not know a seed that was drawn.
     """
+    folder, overrides = Path(cfg.paths.output_dir), HydraConfig.get().overrides.task
     words = [word for word in overrides if _key(word) not in ("seed", *_OF_THE_FOLDER)]
     if cfg.get("resume") and cfg.ckpt_path:
         words = [word for word in words if _key(word) != "ckpt_path"]
@@ -89,7 +91,7 @@ def _read_overrides(folder: Path, asked: str) -> list[str]:
     try:
         with (folder / OVERRIDES).open("rb") as file:
             words = yaml.safe_load(file.read(MAX_BYTES))
-    except (OSError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):  # ValueError: no path, no UTF-8
         words = None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(f"{asked}: no run's folder: {folder / OVERRIDES} is missing or damaged")
@@ -116,6 +118,12 @@ def quoted(path: Path) -> str:
     """As Hydra's command line takes any path."""
     text = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return text
 
 
 def _key(word: str) -> str:

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import checkpoint, logs, loop, settings
+from digits import checkpoint, logs, loop, resume, settings
 from digits.errors import InputError, flat
 from digits.outputs import relative
 from digits.saving import AtomicCheckpointIO
@@ -68,6 +68,7 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     )
     loop.install(trainer)
     if cfg.get("resume") and trainer.is_global_zero:
+        resume.record(cfg)
         _cut(loggers, begin.step if begin else 0)
     _refuse_damaged(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
+from digits.redact import redacted
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def decisive(cfg: DictConfig) -> dict[str, str | int | float | bool | None]:
     keys = ["seed", *(key for key in keys if key not in ELSEWHERE), *DECISIVE]
     values = {key: OmegaConf.select(cfg, key) for key in keys}
     return {
-        key: value if isinstance(value, int | float | None) else str(value)
+        key: value if isinstance(value, int | float | None) else redacted(str(value))
         for key, value in values.items()
         if not OmegaConf.is_dict(value)
     }

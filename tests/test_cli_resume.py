@@ -1,0 +1,170 @@
+"""Going on in a run's folder: as it was set, where it was, to the same end."""
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from trials.common import differences
+
+from conftest import SHORT, Outcome, command
+from digits import loop, resume, stop
+from digits.loop import SparseLoop
+
+RUN = (*SHORT, "callbacks=early_stopping", "model/scheduler=cosine", "model.hidden_size=32")
+LAST = Path("checkpoints", "last.ckpt")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    outcome = command("train", *RUN, outputs=tmp_path_factory.mktemp("whole"))
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """SIGTERM comes after so many steps; none any more with 0."""
+    save_or_stop, at = SparseLoop._save_or_stop, [0]
+
+    def stopping(self: SparseLoop) -> None:
+        if at[0] and self.global_step == at[0]:
+            stop._handle(signal.SIGTERM, None)
+        save_or_stop(self)
+
+    monkeypatch.setattr(SparseLoop, "_save_or_stop", stopping)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
+    yield lambda step: at.__setitem__(0, step)
+    signal.alarm(0)
+
+
+@pytest.mark.parametrize("step", [1, 29, 30, 31, 59])
+def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
+    step: int, stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
+) -> None:
+    stop_at(step)
+    stopped = command("train", *RUN, outputs=tmp_path)
+    assert stopped.code == 143
+    assert stopped.err == f"stopped; go on with resume={stopped.folder}\n"
+    stop_at(0)
+    rest = command("train", "resume=latest", outputs=tmp_path)
+    assert (rest.code, rest.err) == (0, "")
+    epoch, batch = divmod(step, 30)
+    where = f"going on at epoch {epoch + 1}, batch {batch}, from {stopped.folder / LAST}"
+    assert rest.out.startswith(where)
+    assert where in (stopped.folder / "train.log").read_text()
+    assert differences(rest.folder, whole.folder) == []
+    kept = ("train/loss", "val/acc_best", "test/loss", "test/acc", "epochs", "seed")
+    assert [rest.metrics[name] for name in kept] == [whole.metrics[name] for name in kept]
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(whole: Outcome) -> None:
+    before = {path: path.read_bytes() for path in whole.folder.rglob("*.*") if path.is_file()}
+    again = command("train", f"resume={whole.folder}", outputs=whole.outputs)
+    assert (again.code, again.err) == (0, "")
+    accuracy = whole.metrics["test/acc"]
+    assert f"is finished: 2 epochs, test accuracy {accuracy:.4f}; a higher" in again.out
+    changed = {path.name for path, data in before.items() if path.read_bytes() != data}
+    assert changed == {"train.log"}
+
+
+def test_more_epochs_extend_a_finished_run(tmp_path: Path) -> None:
+    short = ["trainer.limit_train_batches=30", "data.val_size=5000", "model.hidden_size=32"]
+    longer = command("train", *short, "trainer.max_epochs=3", outputs=tmp_path / "longer")
+    command("train", *short, "trainer.max_epochs=2", outputs=tmp_path / "run")
+    once_more = ["ckpt_path=latest", "trainer.max_epochs=3"]
+    outcome = command("train", *once_more, outputs=tmp_path / "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert differences(outcome.folder, longer.folder) == []
+    lines = (outcome.folder / "train.log").read_text().splitlines()
+    assert [line.split()[4] for line in lines if " Epoch " in line] == ["1/2", "2/2", "3/3"]
+
+
+def test_a_run_that_stopped_early_is_finished(tmp_path: Path) -> None:
+    early = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1"]
+    many = [*RUN, *early, "trainer.max_epochs=9"]
+    first = command("train", *many, outputs=tmp_path)
+    assert first.metrics["epochs"] == 2
+    again = command("train", "resume=latest", outputs=tmp_path)
+    assert "is finished: 2 epochs" in again.out
+    (first.folder / "metrics.json").unlink()  # killed before its test
+    tested = command("train", "resume=latest", outputs=tmp_path)
+    assert tested.code == 0, tested.err
+    assert tested.metrics["epochs"] == 2
+    assert tested.metrics["test/loss"] == pytest.approx(first.metrics["test/loss"], abs=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (["data.batch_size=64"], "data.batch_size was 128, is 64; expected the same to go on"),
+        (["model.hidden_size=33"], "another architecture: net.1.bias is 32, expected 33"),
+        (["trainer.max_epochs=3"], "model.scheduler.T_max was 2, is 3; expected the same"),
+        (["trainer.gradient_clip_val=1"], "trainer.gradient_clip_val was None, is 1"),
+        (["trainer.max_epochs=1", "model.scheduler.T_max=2"], "has trained 2 epochs already"),
+    ],
+    ids=str,
+)
+def test_other_settings_are_refused(changes: list[str], line: str, whole: Outcome) -> None:
+    before = (whole.folder / ".hydra" / "overrides.yaml").read_bytes()
+    outcome = command("train", f"resume={whole.folder}", *changes, outputs=whole.outputs)
+    assert outcome.code == 2
+    assert line in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert (whole.folder / ".hydra" / "overrides.yaml").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_leaves_the_one_before(
+    stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
+) -> None:
+    stop_at(45)
+    stopped = command("train", *RUN, outputs=tmp_path)
+    last = stopped.folder / LAST
+    last.write_bytes(last.read_bytes()[:-1])
+    stop_at(0)
+    rest = command("train", "resume=latest", outputs=tmp_path)
+    assert (rest.code, rest.err) == (0, "")
+    assert f"{last}: not a checkpoint of train.py's, or damaged; going on from prev" in rest.out
+    assert differences(rest.folder, whole.folder) == []
+    for path in last.parent.glob("*.ckpt"):
+        path.write_bytes(b"")
+    neither = command("train", "resume=latest", outputs=tmp_path)
+    assert (neither.code, neither.err.count("\n")) == (2, 1)
+    assert f"ckpt_path={last}: not a checkpoint of train.py's, or damaged" in neither.err
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(
+    whole: Outcome, tmp_path: Path
+) -> None:
+    folder = tmp_path / "train" / "2026"
+    shutil.copytree(whole.folder, folder)  # with logs that were written before the kill
+    shutil.rmtree(folder / "checkpoints")
+    outcome = command("train", f"resume={folder}", outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert differences(folder, whole.folder) == []
+
+
+def test_a_drawn_seed_is_kept(tmp_path: Path) -> None:
+    first = command("train", *SHORT, "seed=null", "test=false", outputs=tmp_path)
+    more = ["resume=latest", "trainer.max_epochs=3"]
+    rest = command("train", *more, outputs=tmp_path)
+    assert (rest.code, rest.err) == (0, "")
+    assert rest.metrics["seed"] == first.metrics["seed"]
+
+
+def test_only_one_process_trains_in_a_folder(whole: Outcome) -> None:
+    with resume.alone_in(whole.folder):
+        outcome = command("train", f"resume={whole.folder}", outputs=whole.outputs)
+    assert outcome.code == 2
+    assert outcome.err == f"error: {whole.folder}: another process is training there\n"
+
+
+def test_a_folder_that_was_moved_goes_on(whole: Outcome, tmp_path: Path) -> None:
+    folder = tmp_path / "moved, to 'elsewhere'"
+    shutil.copytree(whole.folder, folder)
+    more = ["trainer.max_epochs=3", "model.scheduler.T_max=2", "callbacks.early_stopping=null"]
+    outcome = command("train", f"resume={resume.quoted(folder)}", *more, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (folder / LAST).stat().st_mtime > (whole.folder / LAST).stat().st_mtime
+    assert not list(tmp_path.glob("train"))

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+
+from digits import resume
+from digits.errors import InputError
+
+RUN_COULD_SAY = [
+    "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
+    "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
+    "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
+    "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
+]  # fmt: skip
+FOLDER_COULD_SAY = [
+    "model._target_=os.system", "+callbacks.x._target_=os.system", "+x={_target_:os.system}",
+    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.run.dir=/etc/x",
+    "hydra.searchpath=[file:///evil]", "task_name=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
+    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
+    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/launcher=evil",
+    "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
+]  # fmt: skip
+
+
+def folder_of(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / ".hydra" / "overrides.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return tmp_path
+
+
+def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
+    text = "".join(f"- {word!r}\n" for word in before) or "[]\n"
+    folder = folder_of(tmp_path, text)
+    return resume.arguments([f"resume={folder}", *given], "outputs")
+
+
+@pytest.mark.parametrize("word", RUN_COULD_SAY)
+def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> None:
+    assert words(tmp_path, before=[word]) == [
+        word,
+        f"resume='{tmp_path}'",
+        f"hydra.run.dir='{tmp_path}'",
+        "hydra.output_subdir=null",
+    ]
+
+
+@pytest.mark.parametrize("word", FOLDER_COULD_SAY)
+def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
+    before = [word] if not word.startswith(("hydra.run.dir", "task_name")) else []
+    if before:
+        with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
+            words(tmp_path, before=before)
+    assert word not in words(tmp_path, before=["seed=1"])
+
+
+def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
+    before = ["trainer.max_epochs=5", "model._target_=os.system", "seed=1"]
+    given = ["trainer.max_epochs=9", "model._target_=mine.Model"]
+    assert words(tmp_path, *given, before=before)[:3] == ["seed=1", *given]
+
+
+def test_a_checkpoint_is_gone_on_from_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "previous.ckpt").touch()  # last.ckpt was removed
+    where = f"ckpt_path='{tmp_path}/checkpoints/last.ckpt'"
+    assert where in words(tmp_path, before=["ckpt_path=/somewhere/else.ckpt"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: b\n", "- 1\n", "- [a]\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, "é: ["]
+)
+def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
+)
+def test_other_command_lines_stay(given: list[str]) -> None:
+    assert resume.arguments(given, "outputs") == given
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
+        (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
+        (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
+        (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
+        (["resume=latest"], "ckpt_path=latest: no run under nowhere has a checkpoint yet"),
+        (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        resume.arguments(given, "nowhere")
+    assert str(caught.value).startswith(line)
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    with (
+        resume.alone_in(tmp_path),
+        pytest.raises(InputError, match="another process is training"),
+        resume.alone_in(tmp_path),
+    ):
+        raise AssertionError
+    with resume.alone_in(tmp_path):
+        pass
