@@ -6,11 +6,11 @@ read-only one need root (they are mounted), the clock libfaketime; without them 
 
 import argparse
 import json
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from trials import disks, kills, sources
@@ -32,7 +32,7 @@ def trials(quick: bool) -> dict[str, Trial]:
         "stop everything": partial(kills.stops, "everything", 2 if few else 10),
         "stop within": partial(kills.stops, "within epochs", 2 if few else 10),
         "stop ddp": partial(kills.stops, "2 processes", 2 if few else 10),
-        "moments": partial(kills.moments, names=tuple(MOMENTS), counts=(3,) if few else (1, 2, 7)),
+        "moments": partial(kills.moments, times=list(product(MOMENTS, (3,) if few else (1, 2, 7)))),
         "checkpoints": partial(disks.damaged_checkpoints, flips=1 if few else 20),
         "disk full": disks.full,
         "read-only": disks.read_only,
@@ -62,7 +62,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             try:
                 rows = made[name](Path(folder))
-            except subprocess.CalledProcessError as error:  # no right to mount
+            except disks.NotAllowedError as error:
                 rows = Row(name, problems=[f"skipped: {error}"])
         rows = rows if isinstance(rows, list) else [rows]
         for row in rows:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.files import write_atomically
+from digits.files import keep_as, remove_unfinished, write_atomically
 
 
 def test_writes_into_folders_it_makes(tmp_path: Path) -> None:
@@ -30,3 +30,33 @@ def test_a_full_disk_leaves_the_old_file_and_names_it(
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_keeps_what_was_there_under_another_name(tmp_path: Path) -> None:
+    path, other = tmp_path / "last", tmp_path / "previous"
+    keep_as(path, other)
+    assert not other.exists()
+    for content in (b"1", b"2", b"3"):
+        keep_as(path, other)
+        write_atomically(path, content)
+    assert (path.read_bytes(), other.read_bytes()) == (b"3", b"2")
+
+
+def test_keeps_it_without_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    (tmp_path / "last").write_bytes(b"1")
+    keep_as(tmp_path / "last", tmp_path / "previous")
+    assert (tmp_path / "previous").read_bytes() == b"1"
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    for name in (".last.ckpt.12ab34cd.unfinished", "last.ckpt", ".hidden", "x.unfinished"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, older_than_s=60)
+    assert len(list(tmp_path.iterdir())) == 4
+    remove_unfinished(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"last.ckpt", ".hidden", "x.unfinished"}

@@ -22,11 +22,21 @@ from trials.kills import SETTINGS, uninterrupted
 OVERRIDES = [word for word in SETTINGS["everything"] if not word.startswith("model._target_")]
 
 
+class NotAllowedError(OSError):
+    """Mounting needs root, and a container that is allowed to."""
+
+
+def _mount(*arguments: str | Path) -> None:
+    mount = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+    if mount.returncode:
+        raise NotAllowedError(mount.stderr.strip())
+
+
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """A file system of its own at `folder`. Raises CalledProcessError where that is not allowed."""
+    """A file system of its own at `folder`. Raises NotAllowedError."""
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], check=True)
+    _mount("-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", folder)
     try:
         yield folder
     finally:
@@ -72,12 +82,12 @@ def read_only(folder: Path) -> Row:
         code, _, err = stopped(outputs, after=2)
         assert code == 143, err
         found = only_folder(outputs)
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        _mount("-o", "remount,ro", disk)
         for arguments in ([f"resume={found}"], OVERRIDES):
             code, _, err = call(*arguments, f"paths.outputs_dir={outputs}")
             well = code == 2 and "Read-only file system" in err and err.count("\n") == 1
             row.check(well, f"{arguments}: exit code {code}: {err}")
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        _mount("-o", "remount,rw", disk)
         _ends_well(row, [f"resume={found}"], outputs, whole)
     return row
 

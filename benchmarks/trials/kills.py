@@ -118,23 +118,20 @@ def _end(row: Row, outputs: Path, overrides: list[str], whole: Path) -> None:
     shutil.rmtree(outputs)
 
 
-def moments(folder: Path, names: Sequence[str], counts: Sequence[int]) -> Row:
-    """SIGKILL at the moments of killed_at.py, each at several of its occurrences."""
-    overrides = SETTINGS["everything"]
+def moments(folder: Path, times: Sequence[tuple[str, int]], shorter: Sequence[str] = ()) -> Row:
+    """SIGKILL at moments of killed_at.py, each when it comes for the n-th time."""
+    overrides = [*SETTINGS["everything"], *shorter]
     whole, _ = uninterrupted(folder / "whole", overrides)
     row = Row("SIGKILL at moments picked")
-    for name in names:
-        for count in counts:
-            outputs = folder / f"{name} {count}".replace(" ", "-")
-            command = ("benchmarks/trials/killed_at.py", name, str(count), *TRAIN)
-            code, _, err = call(*overrides, f"paths.outputs_dir={outputs}", command=command)
-            if code == 0:  # it does not come to it so often
-                continue
-            row.check(
-                code == -signal.SIGKILL and not has_traceback(err),
-                f"{name}: exit code {code}: {err}",
-            )
-            _end(row, outputs, overrides, whole)
+    for name, count in times:
+        outputs = folder / f"{name} {count}".replace(" ", "-")
+        command = ("benchmarks/trials/killed_at.py", name, str(count), *TRAIN)
+        code, _, err = call(*overrides, f"paths.outputs_dir={outputs}", command=command)
+        if code == 0:  # it does not come to it so often
+            continue
+        well = code == -signal.SIGKILL and not has_traceback(err)
+        row.check(well, f"{name}: exit code {code}: {err}")
+        _end(row, outputs, overrides, whole)
     return row
 
 

@@ -47,7 +47,11 @@ class _Table(ExperimentWriter):
 def cut_csv(path: Path, step: int) -> None:
     """Leave the rows before `step` (optimizer steps), and no half row that a kill has left."""
     if path.is_file():
-        kept = [row for row in _rows(path) if row["step"].isdecimal() and int(row["step"]) < step]
+        kept = [
+            row
+            for row in _rows(path)
+            if row.get("step", "").isdecimal() and int(row["step"]) < step
+        ]
         write_atomically(path, _csv(list(kept[0]), kept)) if kept else path.unlink()
 
 

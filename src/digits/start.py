@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from digits import settings
 from digits.checkpoint import ABSENT, Checkpoint, check_fits
@@ -144,23 +145,46 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     begin = Start(Path(path), content)
     try:
         _ = begin.step, begin.epochs, begin.batch
-        fits = all(map(_fits, content["optimizer_states"], [model]))
+        is_whole = all(isinstance(value, float | int) for value in content["metrics"].values())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"ckpt_path={path}: damaged: {flat(repr(error))[:80]}") from error
-    if not fits:
-        raise InputError(f"ckpt_path={path}: the optimizer's state fits another architecture")
+    if not is_whole or not _optimizer_fits(content, model):
+        raise InputError(f"ckpt_path={path}: damaged: it is not the state of this optimizer")
     return begin
 
 
-def _fits(state: dict[str, Any], model: DigitClassifier) -> bool:
-    """Whether each average, or momentum, has its weight's shape."""
-    weights = dict(enumerate(model.parameters()))
-    return all(
-        value.ndim == 0 or value.shape == weights[i].shape
-        for i, values in state["state"].items()
-        for value in values.values()
-        if isinstance(value, Tensor)
-    )
+def _optimizer_fits(content: Checkpoint, model: DigitClassifier) -> bool:
+    """Whether its optimizer's state is of the kind a step of `model`'s own leaves."""
+    assert model.make_optimizer
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimizer = model.make_optimizer(weights)
+    optimizer.step()
+    return _is_like([optimizer.state_dict()], content["optimizer_states"])
+
+
+def _is_like(expected: Any, given: Any) -> bool:
+    """Whether `given` has the parts of `expected`, in kind and shape; more keys are welcome."""
+    if isinstance(expected, Tensor):
+        return isinstance(given, Tensor) and (given.shape, given.dtype) == (
+            expected.shape,
+            expected.dtype,
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(given, dict)
+            and expected.keys() <= given.keys()
+            and all(_is_like(value, given[key]) for key, value in expected.items())
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(given, list | tuple)
+            and len(given) == len(expected)
+            and all(map(_is_like, expected, given))
+        )
+    is_number = isinstance(expected, int | float) and isinstance(given, int | float)
+    return is_number or type(expected) is type(given)
 
 
 def _shown(value: object) -> str:

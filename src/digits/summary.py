@@ -45,7 +45,7 @@ class RunSummary(Callback):
         self.begin = self.epoch_begin = 0.0
         self.epoch_seconds: list[float] = []
         self.images = 0
-        self.restored: dict[str, Any] | None = None
+        self.seconds_before = self.epoch_seconds_before = 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.metrics["parameters"] = sum(p.numel() for p in pl_module.parameters())
@@ -61,16 +61,16 @@ class RunSummary(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.restored = state_dict
+        """What was done before counts; what was lost does not."""
+        self.seconds_before = float(state_dict["fit_seconds"])
+        self.epoch_seconds_before = float(state_dict["this_epoch_seconds"])
+        self.epoch_seconds = [float(seconds) for seconds in state_dict["epoch_seconds"]]
+        self.images = int(state_dict["images"])
+        self.metrics = dict(state_dict["metrics"]) | self.metrics
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.begin = self.epoch_begin = time.monotonic()
-        if self.restored:  # what was done before counts, what was lost does not
-            self.begin -= self.restored["fit_seconds"]
-            self.epoch_begin -= self.restored["this_epoch_seconds"]
-            self.epoch_seconds = list(self.restored["epoch_seconds"])
-            self.images = self.restored["images"]
-            self.metrics = self.restored["metrics"] | self.metrics
+        now = time.monotonic()
+        self.begin, self.epoch_begin = now - self.seconds_before, now - self.epoch_seconds_before
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 columns = dict.fromkeys(HPARAMS_COLUMNS, 0.0)  # the tab shows the scalars' values

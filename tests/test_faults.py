@@ -1,0 +1,50 @@
+"""The short form of benchmarks/faults.py: real processes, really killed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trials import disks, kills, sources
+from trials.common import Row
+
+SHORT = ("trainer.limit_train_batches=60", "trainer.max_epochs=3", "model.hidden_size=32")
+
+
+def survived(row: Row, count: int) -> bool:
+    assert row.problems == []
+    assert (row.equal, row.survived) == (row.runs, row.injected)
+    return row.injected == count
+
+
+def test_runs_killed_at_a_moment_end_as_if_nothing_had_been(tmp_path: Path) -> None:
+    times = [
+        ("reading the data", 1),
+        ("validation", 8),
+        ("writing a file", 4),
+        ("keeping the checkpoint before", 1),
+    ]
+    assert survived(kills.moments(tmp_path, times, shorter=SHORT), 4)
+
+
+@pytest.mark.parametrize("trial", [kills.kills, kills.stops])
+def test_two_processes_that_are_hit_go_on(
+    trial: Callable[..., Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(kills.SETTINGS, "2 processes", [*kills.SETTINGS["2 processes"], *SHORT])
+    assert survived(trial("2 processes", 1, tmp_path), 1)
+
+
+def test_runs_that_begin_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    crowd, instant = sources.at_once(tmp_path, runs=3, same_instant=3)
+    assert survived(crowd, 3)
+    assert survived(instant, 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
+    try:
+        row = disks.read_only(tmp_path)
+    except disks.NotAllowedError as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
+    assert survived(row, 2)

@@ -1,0 +1,61 @@
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from digits import stop
+
+
+@pytest.fixture(autouse=True)
+def listening() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (*stop.SIGNALS, signal.SIGALRM)}
+    stop.listen()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def stopped(*steps: Callable[[], object]) -> tuple[int, int]:
+    """How many of a fit's steps were done, and the exit code."""
+    done = 0
+    try:
+        with stop.after_the_step():
+            for step in steps:
+                step()
+                done += 1
+    except stop.Stopped as stopped:
+        return done, stopped.exit_code
+    return done, 0
+
+
+def send(name: str) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), getattr(signal, name))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 138)])
+def test_a_signal_stops_at_once_but_in_a_fit(name: str, code: int) -> None:
+    with pytest.raises(stop.Stopped) as caught:
+        send(name)()
+    assert caught.value.exit_code == code
+    assert stopped(send(name), lambda: None, stop.now, lambda: None) == (2, code)
+
+
+def test_the_second_signal_stops_at_once() -> None:
+    assert stopped(send("SIGTERM"), send("SIGINT"), lambda: None) == (1, 130)
+
+
+def test_a_signal_nobody_looked_for_stops_at_the_end() -> None:
+    assert stopped(send("SIGTERM"), lambda: None) == (2, 143)
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "GRACE_S", 1)
+    assert stopped(send("SIGTERM"), lambda: time.sleep(10), lambda: None) == (1, 143)
+
+
+def test_without_a_signal_nothing_happens() -> None:
+    assert stopped(lambda: None, lambda: None) == (2, 0)
+    assert not stop.asked()
+    assert signal.alarm(0) == 0
