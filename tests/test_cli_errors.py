@@ -38,7 +38,7 @@ LINES = {
     "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint of train.py's, or damaged",
     "ckpt_path=": "ckpt_path=: expected a .ckpt file, latest, or null",
     "resume=": "resume=: expected a run's folder, latest, or null",
-    "resume=latest": "ckpt_path=latest: no run under ",
+    "resume=latest": "resume=latest: no run under ",
     "resume=src": "resume=src: no run's folder: ",
     "resume=nope": "resume=nope: no run's folder: ",
     "callbacks.last.train_time_interval=0": "callbacks.last.train_time_interval=0: expected a numb",

@@ -26,19 +26,18 @@ def test_runs_of_the_same_instant_have_folders_of_their_own(
 
 def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .* has a checkpoint yet"):
-        outputs.find("latest", str(tmp_path), to_train=True)
+        outputs.find("latest", str(tmp_path))
     for age, run in enumerate(("train/b", "multirun/c/0", "train/a")):
         last = tmp_path / run / "checkpoints" / "last.ckpt"
         last.parent.mkdir(parents=True)
         last.write_bytes(b"")
         os.utime(last, (1000 + age, 1000 + age))
     (tmp_path / "train" / "z" / "checkpoints").mkdir(parents=True)
-    assert outputs.find("latest", str(tmp_path), to_train=True) == last
-    assert outputs.find("latest", str(tmp_path), to_train=False) == last
+    assert outputs.find("latest", str(tmp_path)) == last
     best = last.with_name("best.ckpt")
     best.write_bytes(b"")
-    assert outputs.find("latest", str(tmp_path), to_train=True) == last
-    assert outputs.find("latest", str(tmp_path), to_train=False) == best
+    assert outputs.latest(tmp_path, "resume=latest") == last
+    assert outputs.find("latest", str(tmp_path)) == best
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
 )
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
     with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
-        outputs.find(str(tmp_path / name), "outputs", to_train=True)
+        outputs.find(str(tmp_path / name), "outputs")
 
 
 def test_a_folder_with_a_run_in_it_is_refused(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_other_command_lines_stay(given: list[str]) -> None:
         (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
         (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
         (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
-        (["resume=latest"], "ckpt_path=latest: no run under nowhere has a checkpoint yet"),
+        (["resume=latest"], "resume=latest: no run under nowhere has a checkpoint yet"),
         (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
     ],
 )

@@ -151,8 +151,7 @@ class _Command:
 def _resolve_checkpoint(cfg: DictConfig) -> None:
     """Here, once: another run may be the latest by the time this one's other processes look."""
     if cfg.ckpt_path is not None and not cfg.get("resume"):
-        to_train = cfg.get("train", False)
-        cfg.ckpt_path = str(outputs.find(cfg.ckpt_path, cfg.paths.outputs_dir, to_train))
+        cfg.ckpt_path = str(outputs.find(cfg.ckpt_path, cfg.paths.outputs_dir))
 
 
 def _share_with_other_processes(cfg: DictConfig) -> None:

@@ -31,16 +31,16 @@ def check_is_new(arguments: Sequence[str]) -> None:
             raise InputError(f"{argument}: a run is there already; expected a new folder")
 
 
-def find(ckpt_path: str, outputs_dir: str, to_train: bool) -> Path:
-    """The checkpoint `ckpt_path` names. `latest` is the newest run's: last.ckpt to train on, and to
-    test the one that run was tested with, which is best.ckpt where it had validation.
+def find(ckpt_path: str, outputs_dir: str) -> Path:
+    """The checkpoint `ckpt_path` names. `latest` is the one the newest run was tested with: its
+    best.ckpt where it had validation, else its last.ckpt.
 
     Raises InputError where there is no such file.
     """
     if ckpt_path == "latest":
-        last = _latest(Path(outputs_dir))
+        last = latest(Path(outputs_dir), "ckpt_path=latest")
         best = last.with_name("best.ckpt")
-        return best if best.is_file() and not to_train else last
+        return best if best.is_file() else last
     path = Path(ckpt_path)
     try:
         kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
@@ -51,11 +51,12 @@ def find(ckpt_path: str, outputs_dir: str, to_train: bool) -> Path:
     return path
 
 
-def _latest(outputs_dir: Path) -> Path:
+def latest(outputs_dir: Path, asked: str) -> Path:
+    """The newest run's last.ckpt. Raises InputError, for what was `asked`, where there is none."""
     checkpoints = outputs_dir.glob("**/checkpoints/last.ckpt")
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
-        raise InputError(f"ckpt_path=latest: no run under {outputs_dir} has a checkpoint yet")
+        raise InputError(f"{asked}: no run under {outputs_dir} has a checkpoint yet")
     return newest
 
 

@@ -41,7 +41,7 @@ def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
     values = {_key(word): _unquoted(word.partition("=")[2]) for word in given}
     resume, ckpt_path = (values.get(key, "null") for key in ("resume", "ckpt_path"))
     trains = values.get("train", "true").lower() != "false"
-    if resume == "null" and not (ckpt_path == "latest" and trains):
+    if resume in ("null", "") and not (ckpt_path == "latest" and trains):
         return list(given)
     asked = f"resume={resume}" if resume != "null" else "ckpt_path=latest"
     if resume != "null" and ckpt_path != "null":
@@ -53,7 +53,7 @@ def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
     folder = Path(resume)
     if asked.endswith("=latest"):
         outputs_dir = values.get("paths.outputs_dir", default_outputs)
-        folder = outputs.find("latest", outputs_dir, to_train=True).parents[1]
+        folder = outputs.latest(Path(outputs_dir), asked).parents[1]
     return _going_on(folder.absolute(), asked, given)
 
 
