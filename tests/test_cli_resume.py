@@ -122,6 +122,10 @@ def test_a_damaged_checkpoint_leaves_the_one_before(
     stopped = command("train", *RUN, outputs=tmp_path)
     last = stopped.folder / LAST
     last.write_bytes(last.read_bytes()[:-1])
+    stop_at(30)  # at once: and yet last.ckpt is whole again
+    assert command("train", "resume=latest", outputs=tmp_path).code == 143
+    assert last.read_bytes() == last.with_name("previous.ckpt").read_bytes()
+    last.write_bytes(last.read_bytes()[:-1])
     stop_at(0)
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
@@ -168,3 +172,16 @@ def test_a_folder_that_was_moved_goes_on(whole: Outcome, tmp_path: Path) -> None
     assert (outcome.code, outcome.err) == (0, "")
     assert (folder / LAST).stat().st_mtime > (whole.folder / LAST).stat().st_mtime
     assert not list(tmp_path.glob("train"))
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "tensorboard/events.out.tfevents.1.x"])
+def test_logs_that_make_no_sense_are_one_line_or_none(
+    name: str, whole: Outcome, tmp_path: Path
+) -> None:
+    folder = tmp_path / "train" / "2026"
+    shutil.copytree(whole.folder, folder)
+    (folder / name).write_bytes(bytes(range(256)) * 50)
+    (folder / "metrics.json").unlink()
+    outcome = command("train", f"resume={folder}", outputs=tmp_path)
+    assert outcome.code in (0, 2)
+    assert outcome.err.count("\n") == (outcome.code == 2)

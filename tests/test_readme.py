@@ -31,9 +31,9 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
 @pytest.mark.parametrize("line", RUNS)
 def test_a_command_runs(line: str, tmp_path: Path) -> None:
     _, path, *arguments = shlex.split(line)
-    if "ckpt_path=latest" in arguments:
+    if {"ckpt_path=latest", "resume=latest"} & set(arguments):
         command("train", "trainer.max_epochs=1", "trainer.limit_train_batches=5", outputs=tmp_path)
-    if path == "src/train.py" and "--help" not in arguments:
+    if path == "src/train.py" and not {"--help", "resume=latest"} & set(arguments):
         arguments += ["trainer.limit_train_batches=5"]
     if "callbacks=early_stopping" in arguments:
         arguments += ["trainer.max_epochs=2"]

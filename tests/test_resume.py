@@ -108,3 +108,9 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
         raise AssertionError
     with resume.alone_in(tmp_path):
         pass
+
+
+def test_a_log_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "train.log").symlink_to(__file__)
+    with pytest.raises(InputError, match=r"train\.log is a link, and would be written to"):
+        words(tmp_path, before=[])

@@ -63,6 +63,9 @@ def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
         now += [f"ckpt_path={quoted(folder / LAST)}"]  # else it starts anew
     again = {_key(word) for word in now}
     before = [word for word in _read_overrides(folder, asked) if _key(word) not in again]
+    links = [path.name for path in folder.iterdir() if path.is_symlink() and path.is_file()]
+    if links:
+        raise InputError(f"{asked}: {links[0]} is a link, and would be written to; expected none")
     for word in before:
         is_file = re.fullmatch(_FILE, word)
         if not is_file and (not _PLAIN.fullmatch(word) or _WRITES.match(word)):

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits import checkpoint, logs, loop, resume, settings
 from digits.errors import InputError, flat
+from digits.files import write_atomically
 from digits.outputs import relative
 from digits.saving import AtomicCheckpointIO
 from digits.start import Start
@@ -70,6 +71,9 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     if cfg.get("resume") and trainer.is_global_zero:
         resume.record(cfg)
         _cut(loggers, begin.step if begin else 0)
+        if begin and begin.path.name == resume.PREVIOUS.name:  # last.ckpt is damaged
+            last = begin.path.with_name(resume.LAST.name)
+            write_atomically(last, begin.path.read_bytes())
     _refuse_damaged(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
@@ -100,10 +104,18 @@ def _refuse_damaged(trainer: L.Trainer) -> None:
 def _cut(loggers: list[Any], step: int) -> None:
     """Take out what a run has logged after `step`: it will do so again."""
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logs.cut_events(Path(logger.log_dir), step)
-        elif isinstance(logger, logs.CSVLogger):
-            logs.cut_csv(Path(logger.log_dir) / "metrics.csv", step)
+        try:
+            if isinstance(logger, TensorBoardLogger):
+                logs.cut_events(Path(logger.log_dir), step)
+            elif isinstance(logger, logs.CSVLogger):
+                logs.cut_csv(Path(logger.log_dir) / "metrics.csv", step)
+        except OSError:
+            raise
+        except Exception as error:  # csv, TensorBoard and protobuf have a dozen kinds
+            raise InputError(
+                f"{logger.log_dir}: its logs can't be read ({flat(repr(error))[:80]}); "
+                "expected a run's, or none"
+            ) from error
 
 
 def _nothing() -> None:

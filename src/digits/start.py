@@ -83,9 +83,10 @@ def says_finished(cfg: DictConfig, begin: Start) -> bool:
     if not cfg.resume or not _is_complete(cfg, begin):
         return False
     try:
-        metrics = json.loads((Path(cfg.resume) / "metrics.json").read_text())
+        with (Path(cfg.resume) / "metrics.json").open() as file:
+            metrics = json.loads(file.read(1 << 20))
         accuracy = metrics["test/acc"] if metrics["epochs"] == begin.epochs else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         accuracy = None
     if cfg.test and accuracy is None:
         return False
