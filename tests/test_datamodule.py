@@ -95,3 +95,16 @@ def test_held_out_images_are_not_trained_on_and_never_come_from_the_test_set() -
     held_out, kept = split(60_000, 5000)
     assert torch.equal(datamodule.val[0], whole[held_out])
     assert torch.equal(datamodule.train[0], whole[kept])
+
+
+def test_a_pass_goes_on_where_another_was_left() -> None:
+    images = torch.zeros(10, 28, 28, dtype=torch.uint8)
+    batches = [Batches(images, torch.arange(10), 3, EpochShuffle(10, seed=0)) for _ in range(2)]
+    first = iter(batches[0])
+    given = [next(first)[1], next(first)[1]]
+    state = batches[0].state_dict()
+    rest = [y for _, y in first]
+    batches[1].load_state_dict(state)
+    assert [y.tolist() for _, y in batches[1]] == [y.tolist() for y in rest]
+    assert torch.cat([*given, *rest]).unique().numel() == 10
+    assert len([y for _, y in batches[1]]) == 4  # the pass after is a whole one
