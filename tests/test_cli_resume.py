@@ -185,3 +185,35 @@ def test_logs_that_make_no_sense_are_one_line_or_none(
     outcome = command("train", f"resume={folder}", outputs=tmp_path)
     assert outcome.code in (0, 2)
     assert outcome.err.count("\n") == (outcome.code == 2)
+
+
+WAYS = {
+    "accumulation": ["trainer.accumulate_grad_batches=4"],
+    "steps limited": ["trainer.max_steps=50", "trainer.max_epochs=-1"],
+    "validation every other epoch": ["trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4"],
+    "validation within the epoch": ["trainer.val_check_interval=0.3"],
+    "clipped": ["trainer.gradient_clip_val=0.5"],
+    "overfitted batches": ["trainer.overfit_batches=20", "data.val_size=0"],
+    "no validation": ["data.val_size=0"],
+    "another optimizer": ["model/optimizer=adamw"],
+    "an odd batch": ["data.batch_size=127"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_whatever_the_settings_the_end_is_the_same(
+    way: list[str], stop_at: Callable[[int], None], tmp_path: Path
+) -> None:
+    run = [*SHORT, "model.hidden_size=16", *way]
+    uninterrupted = command("train", *run, outputs=tmp_path / "whole")
+    assert uninterrupted.code == 0, uninterrupted.err
+    hurt = tmp_path / "hurt"
+    for step in (9, 13):
+        stop_at(step)
+        code = command("train", *(["resume=latest"] if step > 9 else run), outputs=hurt).code
+        assert code in (0, 143)
+    stop_at(0)
+    outcome = command("train", "resume=latest", outputs=hurt)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert differences(outcome.folder, uninterrupted.folder) == []
+    assert outcome.metrics["test/loss"] == uninterrupted.metrics["test/loss"]
