@@ -39,7 +39,7 @@ def test_a_signal_stops_at_once_but_in_a_fit(name: str, code: int) -> None:
     with pytest.raises(stop.Stopped) as caught:
         send(name)()
     assert caught.value.exit_code == code
-    assert stopped(send(name), lambda: None, stop.now, lambda: None) == (2, code)
+    assert stopped(send(name), lambda: None) == (2, code)
 
 
 def test_the_second_signal_stops_at_once() -> None:

@@ -20,7 +20,7 @@ from digits.saving import LastCheckpoint
 from digits.threads import Threads
 
 LOOK_EVERY = 0.2  # seconds: for the bar, a timer, a save, a signal
-GO_ON, SAVE, STOP = range(3)
+GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
 
 
 class SparseLoop(_TrainingEpochLoop):
@@ -83,14 +83,14 @@ class SparseLoop(_TrainingEpochLoop):
         if self.batch_progress.current.ready % trainer.accumulate_grad_batches:
             return  # gradients are no part of a checkpoint
         last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
-        wish = STOP if stop.asked() else SAVE if last and last.is_due(trainer) else GO_ON
+        wish = stop.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
         wish = _of_all_processes(wish, trainer.strategy.root_device)
         if last and wish != GO_ON:
             self.between_steps = True
             last.save(trainer)
             self.between_steps = False
-        if wish == STOP:
-            stop.now()
+        if wish > SAVE:
+            raise stop.Stopped(wish)
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Lightning's own question at each step; `_save_or_stop` has asked it."""

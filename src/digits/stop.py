@@ -5,7 +5,7 @@ No torch.
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: what SLURM's --signal sends
 GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
@@ -19,7 +19,7 @@ class Stopped(KeyboardInterrupt):
 
 
 _waits = False  # whether a fit is under way
-_asked: int | None = None
+_asked = 0  # the signal that came
 
 
 def listen() -> None:
@@ -30,27 +30,23 @@ def listen() -> None:
 
 @contextmanager
 def after_the_step() -> Iterator[None]:
-    """The first signal only makes `asked()` true, so that a step or a save ends whole; the second
-    one, or GRACE_S, raises Stopped. A signal nobody looked for does so at the end.
+    """The first signal is only what `asked()` gives, so that a step or a save ends whole; the
+    second one, or GRACE_S, raises Stopped. A signal nobody looked for does so at the end.
     """
     global _waits, _asked
-    _waits, _asked = True, None
+    _waits, _asked = True, 0
     try:
         yield
     finally:
         _waits = False
         signal.alarm(0)
     if asked():
-        now()
+        raise Stopped(asked())
 
 
-def asked() -> bool:
-    return _asked is not None
-
-
-def now() -> NoReturn:
-    """Raise Stopped for the signal that came: SIGTERM where another process of the run got it."""
-    raise Stopped(signal.SIGTERM if _asked is None else _asked)
+def asked() -> int:
+    """The number of the signal that wants this fit to end; 0 for none."""
+    return _asked
 
 
 def _handle(number: int, _: Any) -> None:
@@ -58,5 +54,9 @@ def _handle(number: int, _: Any) -> None:
     if not _waits or asked():
         raise Stopped(number)
     _asked = number
-    signal.signal(signal.SIGALRM, lambda *_: now())
+    signal.signal(signal.SIGALRM, _lose_patience)
     signal.alarm(GRACE_S)
+
+
+def _lose_patience(*_: Any) -> None:
+    raise Stopped(asked())
