@@ -75,12 +75,6 @@ def opcodes(command: str) -> dict[str, bytes]:
 def bombs() -> dict[str, Callable[[], bytes]]:
     """Small files that would become large, or take long."""
 
-    def laughs() -> Any:
-        inner: list[Any] = ["ha"]
-        for _ in range(60):
-            inner = [inner, inner]
-        return inner
-
     def claims(numel: int) -> bytes:
         """A storage that is said to have `numel` values and has one."""
         whole = saved({"x": torch.zeros(300)})
@@ -91,6 +85,7 @@ def bombs() -> dict[str, Callable[[], bytes]]:
 
     zeros = {f"data/{i}": bytes(1 << 26) for i in range(40)}
     reduce_ = b"\x85R."
+    eats = b"\x80\x02cbuiltins\nbytearray\nJ" + struct.pack("<i", 1_500_000_000) + reduce_
     return {
         "a bytearray of 100 GB": lambda: archive(
             b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\xe8vH\x17" + reduce_
@@ -98,13 +93,17 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         "a storage of 1 TB": lambda: archive(
             b"\x80\x02ctorch\nUntypedStorage\n\x8a\x06\x00\x00\x00\x00\x00\x01" + reduce_
         ),
+        "a bytearray in a second directory": lambda: two_directories(eats),
+        "a bytearray under another name": lambda: two_cases(eats),
         "packed zeros": lambda: archive(b"\x80\x02}.", zipfile.ZIP_DEFLATED, **zeros),
         "a packed pickle": lambda: archive(
             b"\x80\x02]" + b"]a" * (1 << 23) + b".", zipfile.ZIP_DEFLATED
         ),
         "deep lists": lambda: archive(b"\x80\x02" + b"]" * 120_000 + b"a" * 119_999 + b"."),
-        "a billion laughs": lambda: saved(content(hyper_parameters={"hidden_size": laughs()})),
-        "laughs for settings": lambda: saved(content(hyper_parameters=laughs())),
+        "a billion laughs": lambda: saved(
+            content(hyper_parameters={"hidden_size": shared_lists(60)})
+        ),
+        "laughs for settings": lambda: saved(content(hyper_parameters=shared_lists(60))),
         "more values than bytes": lambda: claims(1 << 30),
         "a huge view of one value": lambda: saved(
             content(state_dict={WEIGHT: torch.zeros(1).expand(1 << 20, 1 << 20)})
@@ -168,6 +167,44 @@ def running(victim: Path) -> dict[str, bytes]:
         "among the settings": saved(content(hyper_parameters={"hidden_size": runs})),
         "a tensor's attribute": saved(content(state_dict={WEIGHT: tensor})),
     }
+
+
+def shared_lists(levels: int) -> list[Any]:
+    """2 to the power of `levels` strings, for whoever copies or prints them."""
+    inner: list[Any] = ["ha"]
+    for _ in range(levels):
+        inner = [inner, inner]
+    return inner
+
+
+def two_directories(hidden: bytes) -> bytes:
+    """A zip in which zipfile finds an empty pickle, and torch finds `hidden`: each looks for the
+    list of entries in its own way.
+    """
+    evil, good = archive(hidden), archive(b"\x80\x02}.")
+    evil_end, good_end = evil.rfind(b"PK\5\6"), good.rfind(b"PK\5\6")
+    (evil_list,) = struct.unpack("<I", evil[evil_end + 16 : evil_end + 20])
+    (good_list,) = struct.unpack("<I", good[good_end + 16 : good_end + 20])
+    entries, place = bytearray(good[good_list:good_end]), 0
+    while place < len(entries):  # zipfile takes what is before its list for a prefix
+        lengths = struct.unpack("<HHH", entries[place + 28 : place + 34])
+        (start,) = struct.unpack("<I", entries[place + 42 : place + 46])
+        start += evil_end - (evil_end + good_list - evil_list)
+        entries[place + 42 : place + 46] = struct.pack("<I", start)
+        place += 46 + sum(lengths)
+    end = good[good_end : good_end + 16] + struct.pack("<I", evil_list) + good[good_end + 20 :]
+    return evil[:evil_end] + good[:good_list] + bytes(entries) + end
+
+
+def two_cases(hidden: bytes) -> bytes:
+    """The same for names that torch takes for one."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, data in (("b/DATA.PKL", hidden), ("b/x/data.pkl", b"\x80\x02}.")):
+            packed.writestr(name, data)
+        packed.writestr("b/byteorder", b"little")
+        packed.writestr("b/version", b"3\n")
+    return file.getvalue()
 
 
 def _twice(pickled: bytes) -> bytes:

@@ -88,11 +88,19 @@ def test_a_run_that_stopped_early_is_finished(tmp_path: Path) -> None:
     assert first.metrics["epochs"] == 2
     again = command("train", "resume=latest", outputs=tmp_path)
     assert "is finished: 2 epochs" in again.out
+    assert "callbacks.early_stopping=null goes on" in again.out
+    for changes, line in {
+        "callbacks.early_stopping.patience=4": "callbacks.early_stopping.patience was 1, is 4; ",
+        "trainer.max_epochs=20": "model.scheduler.T_max was 9, is 20",
+    }.items():
+        assert line in command("train", "resume=latest", changes, outputs=tmp_path).err
     (first.folder / "metrics.json").unlink()  # killed before its test
     tested = command("train", "resume=latest", outputs=tmp_path)
     assert tested.code == 0, tested.err
     assert tested.metrics["epochs"] == 2
     assert tested.metrics["test/loss"] == pytest.approx(first.metrics["test/loss"], abs=0)
+    on = ["resume=latest", "callbacks.early_stopping=null"]
+    assert command("train", *on, outputs=tmp_path).metrics["epochs"] == 9
 
 
 @pytest.mark.parametrize(
@@ -144,9 +152,52 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(
     folder = tmp_path / "train" / "2026"
     shutil.copytree(whole.folder, folder)  # with logs that were written before the kill
     shutil.rmtree(folder / "checkpoints")
+    gone = command("train", f"resume={folder}", outputs=tmp_path)
+    assert gone.code == 2
+    assert "it has trained, but has no checkpoints/last.ckpt; expected one" in gone.err
+    (folder / "metrics.json").unlink()
     outcome = command("train", f"resume={folder}", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert differences(folder, whole.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (["seed=null"], "data.seed was 0, is "),
+        (["trainer=ddp_sim"], "trainer.devices: the run had 1 processes, this one has 2; exp"),
+        (["trainer.fast_dev_run=true"], "resume: trainer.fast_dev_run saves nothing; expected"),
+    ],
+    ids=str,
+)
+def test_what_was_refused_changes_nothing(changes: list[str], line: str, whole: Outcome) -> None:
+    files = {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()}
+    more = ["trainer.max_epochs=3", "model.scheduler.T_max=2", "test=false"]
+    outcome = command("train", f"resume={whole.folder}", *more, *changes, outputs=whole.outputs)
+    assert outcome.code == 2
+    assert line in outcome.err
+    changed = {path.name for path, data in files.items() if path.read_bytes() != data}
+    assert changed <= {"train.log"}
+
+
+def test_a_fork_that_was_killed_before_it_saved_still_is_one(
+    stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
+) -> None:
+    more = [*RUN, "trainer.max_epochs=4", "model.scheduler.T_max=2"]
+    command(
+        "train", *more, f"ckpt_path={whole.folder / LAST}", "test=false", outputs=tmp_path / "a"
+    )
+    fork = [*more, f"ckpt_path={whole.folder / LAST}", "test=false"]
+    stop_at(60)
+    assert command("train", *fork, outputs=tmp_path / "b").code == 143
+    (folder,) = tmp_path.glob("b/train/*")
+    for _ in range(2):
+        assert command("train", f"resume={folder}", outputs=tmp_path / "b").code == 143
+    stop_at(0)
+    outcome = command("train", f"resume={folder}", outputs=tmp_path / "b")
+    assert outcome.code == 0, outcome.err
+    (other,) = tmp_path.glob("a/train/*")
+    assert differences(folder, other) == []
 
 
 def test_a_drawn_seed_is_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Any words on the command line get one line and exit code 2, never a traceback."""
 
+import tempfile
 from pathlib import Path
 
 from hypothesis import Phase, example, given, settings
@@ -62,6 +63,7 @@ VALUES = [
     "false\n",
 ]
 ODD = ["", "\x00", "\n", "\u202e", "x" * 5000, "\ud800"]
+OUTPUTS = Path(tempfile.mkdtemp(prefix="digits-fuzz-"))
 words = st.builds(
     "{}={}".format,
     st.sampled_from([*KEYS, ""]),
@@ -80,7 +82,7 @@ words = st.builds(
 @example(["seed=${seed}"])
 @example(["resume=\x00"])
 def test_words(given_words: list[str]) -> None:
-    outcome = command("train", *given_words, "trainer.max_steps=0", outputs=Path("/dev/null/x"))
+    outcome = command("train", *given_words, "trainer.max_steps=0", outputs=OUTPUTS)
     assert outcome.code == 2, outcome.err
     assert "Traceback" not in outcome.err
     assert outcome.err.startswith("error: ")

@@ -4,6 +4,7 @@ import io
 import resource
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,4 +114,13 @@ def same(one: Any, other: Any) -> bool:
 def test_packed_entries_are_refused_though_they_are_small(tmp_path: Path) -> None:
     packed = hostile.archive(b"\x80\x02}.", zipfile.ZIP_DEFLATED)
     (tmp_path / "x.ckpt").write_bytes(packed)
+    refusal(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("make", [hostile.two_directories, hostile.two_cases])
+def test_torch_reads_a_zip_in_its_own_way(make: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Which is why it gets a copy."""
+    data = make(b"\x80\x02cbuiltins\nbytearray\nJ" + bytes([5, 0, 0, 0]) + b"\x85R.")
+    assert torch.load(io.BytesIO(data), weights_only=True) == bytearray(5)
+    (tmp_path / "x.ckpt").write_bytes(data)
     refusal(tmp_path / "x.ckpt")

@@ -1,6 +1,8 @@
+import os
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from digits import resume
 from digits.errors import InputError
@@ -10,11 +12,12 @@ RUN_COULD_SAY = [
     "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
     "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
     "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
+    "trainer.profiler=simple", "callbacks.best.monitor=val/loss", "optimized_metric=val/acc",
 ]  # fmt: skip
 FOLDER_COULD_SAY = [
     "model._target_=os.system", "+callbacks.x._target_=os.system", "+x={_target_:os.system}",
-    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.run.dir=/etc/x",
-    "hydra.searchpath=[file:///evil]", "task_name=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
+    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
+    "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
     "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
     "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/launcher=evil",
     "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
@@ -34,29 +37,30 @@ def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
     return resume.arguments([f"resume={folder}", *given], "outputs")
 
 
+def to(folder: Path) -> list[str]:
+    return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
+
+
 @pytest.mark.parametrize("word", RUN_COULD_SAY)
 def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> None:
-    assert words(tmp_path, before=[word]) == [
-        word,
-        f"resume='{tmp_path}'",
-        f"hydra.run.dir='{tmp_path}'",
-        "hydra.output_subdir=null",
-    ]
+    assert words(tmp_path, before=[word]) == [*to(tmp_path), word]
 
 
 @pytest.mark.parametrize("word", FOLDER_COULD_SAY)
 def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
-    before = [word] if not word.startswith(("hydra.run.dir", "task_name")) else []
-    if before:
-        with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
-            words(tmp_path, before=before)
-    assert word not in words(tmp_path, before=["seed=1"])
+    with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
+        words(tmp_path, before=["seed=1", word])
+
+
+@pytest.mark.parametrize("word", ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"])
+def test_where_the_run_was_is_not_asked(word: str, tmp_path: Path) -> None:
+    assert words(tmp_path, before=[word]) == to(tmp_path)
 
 
 def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
     before = ["trainer.max_epochs=5", "model._target_=os.system", "seed=1"]
     given = ["trainer.max_epochs=9", "model._target_=mine.Model"]
-    assert words(tmp_path, *given, before=before)[:3] == ["seed=1", *given]
+    assert words(tmp_path, *given, before=before) == [*to(tmp_path), "seed=1", *given]
 
 
 def test_a_checkpoint_is_gone_on_from_where_there_is_one(tmp_path: Path) -> None:
@@ -110,7 +114,42 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_log_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:
-    (tmp_path / "train.log").symlink_to(__file__)
-    with pytest.raises(InputError, match=r"train\.log is a link, and would be written to"):
-        words(tmp_path, before=[])
+def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name, make in {
+        "train.log": lambda path: path.symlink_to(__file__),
+        "tensorboard": lambda path: path.symlink_to(tmp_path.parent),
+        "checkpoints/last.ckpt": os.mkfifo,
+    }.items():
+        make(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is a link or a device"):
+            words(tmp_path, before=[])
+        (tmp_path / name).unlink()
+
+
+def test_aliases_do_not_grow(tmp_path: Path) -> None:
+    text = "- &a " + "x" * 30_000 + "\n" + "- *a\n" * 5000
+    with pytest.raises(InputError, match="missing or damaged"):
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+
+
+@pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
+def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    text = resume.quoted(folder)
+    override = OverridesParser.create().parse_override(f"resume={text}")
+    assert str(override.value()) == str(folder)
+    folder_of(folder, "[]\n")
+    assert resume.arguments([f"resume={text}"], "outputs")[0] == f"resume={text}"
+
+
+def test_the_outputs_folder_may_be_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    folder = folder_of(tmp_path / "runs" / "train" / "x", "[]\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
+    given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
+    assert f"resume='{folder}'" in resume.arguments(given, "outputs")

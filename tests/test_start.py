@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+import hostile
 from conftest import Outcome, command
 
 Content = dict[str, Any]
@@ -57,10 +58,23 @@ def odd_metrics(content: Content) -> None:
 
 
 def odd_settings(content: Content) -> None:
-    inner: list[Any] = []
-    for _ in range(50):
-        inner = [inner, inner]
-    content["settings"] = {"data.val_size": inner, "x" * 5000: "y" * 5000}
+    content["settings"] = {"x" * 5000: "y" * 5000, 1: 2}
+
+
+def tensor_for_a_setting(content: Content) -> None:
+    content["settings"]["seed"] = torch.zeros(2)
+
+
+def shared_lists(content: Content) -> None:
+    parts(content)[0][0]["evil"] = hostile.shared_lists(25)
+
+
+def shared_metrics(content: Content) -> None:
+    content["callbacks"]["RunSummary"]["metrics"] = {"x": hostile.shared_lists(60)}
+
+
+def tensor_for_a_metric(content: Content) -> None:
+    content["callbacks"]["RunSummary"]["metrics"] = {"x": torch.zeros(2)}
 
 
 def bare(content: Content) -> None:
@@ -79,7 +93,8 @@ def no_optimizer(content: Content) -> None:
 DAMAGES = [
     shape, no_average, no_progress, odd_progress, no_processes, odd_random_state,
     odd_python_state, no_score, odd_callbacks, odd_metrics, odd_settings, bare,
-    optimizer_of_another, no_optimizer,
+    optimizer_of_another, no_optimizer, tensor_for_a_setting, shared_lists, shared_metrics,
+    tensor_for_a_metric,
 ]  # fmt: skip
 
 
@@ -98,3 +113,24 @@ def test_a_part_that_is_wrong_is_named(
     assert outcome.err.startswith(("error: ckpt_path=", "error: trainer.devices: "))
     assert outcome.err.count("\n") == 1
     assert len(outcome.err) < 1000
+
+
+def test_no_file_that_a_checkpoint_names_is_removed(finished: Outcome, tmp_path: Path) -> None:
+    """Lightning removes the best checkpoint so far when a better one comes."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").touch()
+    content = torch.load(finished.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    (key,) = (key for key in content["callbacks"] if key.startswith("BestCheckpoint"))
+    for scheme in ("", "local://"):
+        evil = {"best_model_score": torch.tensor(-1.0), "best_model_path": f"{scheme}{precious}"}
+        evil |= {"kth_best_model_path": f"{scheme}{precious}", "kth_value": torch.tensor(-1.0)}
+        evil |= {"best_k_models": {f"{scheme}{precious}": torch.tensor(-1.0)}}
+        evil |= {"last_model_path": "", "current_score": None}
+        content["callbacks"][key], content["best_scores"] = evil, {}
+        path = tmp_path / "evil.ckpt"
+        torch.save(content, path)
+        short = ["trainer.limit_train_batches=30", "data.val_size=5000", "trainer.max_epochs=3"]
+        outcome = command("train", *short, f"ckpt_path={path}", outputs=tmp_path / f"o{scheme[:1]}")
+        assert outcome.code == 0, outcome.err
+        assert (precious / "thesis.tex").is_file()

@@ -22,6 +22,7 @@ def stopped(*steps: Callable[[], object]) -> tuple[int, int]:
     done = 0
     try:
         with stop.after_the_step():
+            stop.steps_begin()
             for step in steps:
                 step()
                 done += 1
@@ -40,6 +41,8 @@ def test_a_signal_stops_at_once_but_in_a_fit(name: str, code: int) -> None:
         send(name)()
     assert caught.value.exit_code == code
     assert stopped(send(name), lambda: None) == (2, code)
+    with pytest.raises(stop.Stopped), stop.after_the_step():
+        send(name)()  # while a fit gets its data
 
 
 def test_the_second_signal_stops_at_once() -> None:

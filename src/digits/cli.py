@@ -112,7 +112,7 @@ class _Command:
             _resolve_checkpoint(cfg)
             folder = Path(cfg.paths.output_dir)
             with _environment_restored(), resume.alone_in(folder):
-                if drawn:
+                if drawn and not cfg.get("resume"):
                     resume.record(cfg)
                 _share_with_other_processes(cfg)  # where Lightning starts some, for DDP
                 return self.task(cfg)
@@ -175,7 +175,7 @@ def _how_to_go_on(cfg: DictConfig) -> str:
     return (
         f"stopped; go on with resume={folder}"
         if (folder / resume.LAST).is_file()
-        else "stopped before the first checkpoint"
+        else "stopped; nothing was saved yet"
     )
 
 

@@ -47,7 +47,7 @@ def one_line(error: BaseException) -> str:
     if _log_file_fails(error):
         return one_line(_origin(error))
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})"
+        return flat(f"{error.override}: expected SETTING=VALUE ({str(error).splitlines()[0]})")
     if isinstance(error, OSError):  # of a run's files: reading others raises InputError
         return (
             f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "

@@ -50,6 +50,7 @@ class SparseLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
+        stop.steps_begin()
         if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
             self.restarting = self.between_steps = False
         self.sees_every_step = self.logs_steps or observers.see_every_step(self.trainer)

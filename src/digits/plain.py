@@ -7,6 +7,9 @@ sees it.
 """
 
 import pickletools
+import re
+import shutil
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -17,6 +20,8 @@ import torch
 from digits.errors import InputError
 
 MAX_BYTES = 1 << 30  # hidden_size=65536 with AdamW has 625 MB
+MAX_IN_MEMORY = 1 << 26
+MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
 MAX_PICKLE_BYTES = 1 << 18  # all but the tensors; ours have 10 KB
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
 TYPES = {
@@ -24,6 +29,10 @@ TYPES = {
     "torch._utils _rebuild_tensor_v2",
     *(f"torch {kind}Storage" for kind in STORED),
 }
+PART = re.compile(
+    r"\w+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment"
+    r"|\.data/serialization_id|data/\d+)"
+)
 OTHER_WAYS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
 
@@ -32,36 +41,56 @@ def load(path: Path) -> Any:
 
     Raises OSError where it cannot be read, InputError where it is nothing that our own runs wrote.
     """
-    with path.open("rb") as file:
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file")
+    with path.open("rb") as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
         try:
-            with zipfile.ZipFile(file) as archive:
-                _check(archive, path.stat().st_size)
-            file.seek(0)
+            with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
+                _copy(given, copy, path.stat().st_size)
+            checked.seek(0)
             with warnings.catch_warnings(action="ignore"):
-                return torch.load(file, map_location="cpu", weights_only=True)
+                content = torch.load(checked, map_location="cpu", weights_only=True)
+            _check_size(content)
         except OSError:
             raise
         except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
             raise InputError("not a checkpoint of train.py's, or damaged") from error
+    return content
 
 
-def _check(archive: zipfile.ZipFile, file_bytes: int) -> None:
-    """Raises ValueError, or whatever zipfile and pickletools make of nonsense."""
-    entries = archive.infolist()
-    names = [entry.filename for entry in entries]
+def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
+    """Raises ValueError, or whatever zipfile and pickletools make of nonsense. What torch gets is
+    the copy: it reads a zip in its own way, and would find other parts in one made for that.
+    """
+    entries = given.infolist()
+    names = {entry.filename for entry in entries}
     if file_bytes > MAX_BYTES or sum(entry.file_size for entry in entries) > file_bytes:
         raise ValueError("too large")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ValueError("packed")
-    if len(set(names)) < len(names):
-        raise ValueError("two entries of one name")
+    if len(names) < len(entries) or not all(map(PART.fullmatch, names)):
+        raise ValueError("other names")
     (pickle,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
     if pickle.file_size > MAX_PICKLE_BYTES:
         raise ValueError("too much besides tensors")
-    for operation, argument, _ in pickletools.genops(archive.read(pickle)):
+    for operation, argument, _ in pickletools.genops(given.read(pickle)):
         if operation.name in OTHER_WAYS or (operation.name == "GLOBAL" and argument not in TYPES):
             raise ValueError(f"{operation.name} {argument}")
     for entry in entries:
-        with archive.open(entry) as content:  # checks the CRC of what is read to its end
-            while content.read(1 << 20):
-                pass
+        name = "x/" + entry.filename.partition("/")[2]
+        with given.open(entry) as source, copy.open(name, "w", force_zip64=True) as target:
+            shutil.copyfileobj(source, target, 1 << 20)  # checks the CRC
+
+
+def _check_size(content: Any) -> None:
+    """Raises ValueError for lists in lists in lists: a copy of what they share would never end."""
+    left, count = [content], 0
+    while left:
+        node = left.pop()
+        count += 1
+        if count > MAX_NODES:
+            raise ValueError("too many parts")
+        if isinstance(node, dict):
+            left += [*node.keys(), *node.values()]
+        elif isinstance(node, list | tuple | set):
+            left += node

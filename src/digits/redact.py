@@ -24,6 +24,6 @@ def redacted(text: str) -> str:
 
 def _env(name: str, *default: Any) -> Any:
     value = oc.env(name, *default)
-    if isinstance(value, str) and value and SECRET.search(name):
+    if isinstance(value, str) and len(value) > 3 and SECRET.search(name):
         _names[value] = name
     return value

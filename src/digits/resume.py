@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from digits import outputs
 from digits.errors import InputError
 from digits.files import write_atomically
 
+BACKSLASH = "\\"
 CONFIG = Path(".hydra", "config.yaml")
 OVERRIDES = Path(".hydra", "overrides.yaml")
 MAX_BYTES = 1 << 16  # of it: more than any command line we would take over
@@ -24,10 +26,11 @@ PREVIOUS = Path("checkpoints", "previous.ckpt")
 # A run's folder may come from anyone: of its settings only plain values are taken over, for parts
 # of the run that write no files of the settings' choosing
 _GROUP = r"(?!hydra)[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
-_KEY = r"seed|test|optimized_metric|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
+_KEY = r"seed|test|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
+_METRIC = r"(optimized_metric|callbacks\.\w+\.monitor)=\w+/\w+"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
-_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?)|{_FILE}")
-_WRITES = re.compile(r"[^=]*(dir|file|path)[^=]*=", re.IGNORECASE)
+_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC})|{_FILE}")
+_WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
 _OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
 
 
@@ -53,19 +56,20 @@ def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
     folder = Path(resume)
     if asked.endswith("=latest"):
         outputs_dir = values.get("paths.outputs_dir", default_outputs)
+        outputs_dir = OmegaConf.create({"dir": outputs_dir}).dir  # ${oc.env:SCRATCH}/runs
         folder = outputs.latest(Path(outputs_dir), asked).parents[1]
     return _going_on(folder.absolute(), asked, given)
 
 
 def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
+    if "${" in str(folder):
+        raise InputError(f"{asked}: expected a folder without ${{ in its name")
     now = [word for word in given if _key(word) not in ("resume", "ckpt_path")]
     if any((folder / name).is_file() for name in (LAST, PREVIOUS)):
-        now += [f"ckpt_path={quoted(folder / LAST)}"]  # else it starts anew
+        now = [f"ckpt_path={quoted(folder / LAST)}", *now]  # else it starts anew
     again = {_key(word) for word in now}
     before = [word for word in _read_overrides(folder, asked) if _key(word) not in again]
-    links = [path.name for path in folder.iterdir() if path.is_symlink() and path.is_file()]
-    if links:
-        raise InputError(f"{asked}: {links[0]} is a link, and would be written to; expected none")
+    _check_is_plain(folder, asked)
     for word in before:
         is_file = re.fullmatch(_FILE, word)
         if not is_file and (not _PLAIN.fullmatch(word) or _WRITES.match(word)):
@@ -74,7 +78,7 @@ def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
                 "expected it to be given again"
             )
     where = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
-    return [*before, *now, *where, "hydra.output_subdir=null"]
+    return [*where, "hydra.output_subdir=null", *before, *now]  # `now` may end in flags
 
 
 def record(cfg: DictConfig) -> None:
@@ -83,7 +87,7 @@ def record(cfg: DictConfig) -> None:
     """
     folder, overrides = Path(cfg.paths.output_dir), HydraConfig.get().overrides.task
     words = [word for word in overrides if _key(word) not in ("seed", *_OF_THE_FOLDER)]
-    if cfg.get("resume") and cfg.ckpt_path:
+    if cfg.get("resume") and cfg.ckpt_path == str(folder / LAST):
         words = [word for word in words if _key(word) != "ckpt_path"]
     words += [f"seed={cfg.seed}"]
     write_atomically(folder / OVERRIDES, OmegaConf.to_yaml(words).encode())
@@ -96,9 +100,18 @@ def _read_overrides(folder: Path, asked: str) -> list[str]:
             words = yaml.safe_load(file.read(MAX_BYTES))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):  # ValueError: no path, no UTF-8
         words = None
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    is_list = isinstance(words, list) and all(isinstance(word, str) for word in words)
+    if not is_list or sum(map(len, words)) > MAX_BYTES:  # more than was read: aliases
         raise InputError(f"{asked}: no run's folder: {folder / OVERRIDES} is missing or damaged")
     return [word for word in words if _key(word) not in _OF_THE_FOLDER]
+
+
+def _check_is_plain(folder: Path, asked: str) -> None:
+    """Raises InputError for links, pipes and the like: writing would end, or wait, elsewhere."""
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            if not stat.S_ISREG(mode := path.lstat().st_mode) and not stat.S_ISDIR(mode):
+                raise InputError(f"{asked}: {path} is a link or a device; expected none in it")
 
 
 @contextmanager
@@ -119,13 +132,14 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def quoted(path: Path) -> str:
     """As Hydra's command line takes any path."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(path))
+    return f"'{text}{text[len(text.rstrip(BACKSLASH)) :]}'"
 
 
 def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+        halved = r"(\\*)\1\\?(?=['\"]|$)"  # those before a quote; others are themselves
+        return re.sub(halved, r"\1", text[1:-1])
     return text
 
 

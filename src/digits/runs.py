@@ -68,6 +68,11 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
     loop.install(trainer)
+    if begin and len(begin.content["processes"]) != trainer.world_size:
+        raise InputError(
+            f"trainer.devices: the run had {len(begin.content['processes'])} processes, this one "
+            f"has {trainer.world_size}; expected as many"
+        )
     if cfg.get("resume") and trainer.is_global_zero:
         resume.record(cfg)
         _cut(loggers, begin.step if begin else 0)
@@ -91,6 +96,8 @@ def _refuse_damaged(trainer: L.Trainer) -> None:
             except (InputError, OSError):
                 raise
             except Exception as error:
+                if type(error).__name__ == "MisconfigurationException":  # of the settings
+                    raise
                 raise InputError(
                     f"ckpt_path={trainer.ckpt_path}: damaged: {flat(repr(error))[:200]}"
                 ) from error

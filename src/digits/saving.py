@@ -28,7 +28,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return checkpoint.read(str(path))
+        """Without what ModelCheckpoints remember: Lightning would remove files they name."""
+        content = checkpoint.read(str(path))
+        callbacks = content.get("callbacks", {})
+        kept = {key: state for key, state in callbacks.items() if not _is_model_checkpoints(state)}
+        return content | {"callbacks": kept}
+
+
+def _is_model_checkpoints(state: Any) -> bool:
+    return not isinstance(state, dict) or "best_k_models" in state or "best_model_path" in state
 
 
 class LastCheckpoint(Checkpoint):
@@ -81,7 +89,7 @@ class LastCheckpoint(Checkpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """best.ckpt. A run that goes on in another folder takes the best so far with it."""
+    """best.ckpt. In a run that goes on, it remembers the model's best score, and the file."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DigitClassifier)

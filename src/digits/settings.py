@@ -29,6 +29,10 @@ DECISIVE = tuple(
         "check_val_every_n_epoch",
         "val_check_interval",
         "gradient_clip_val",
+        "gradient_clip_algorithm",
+        "min_epochs",
+        "min_steps",
+        "deterministic",
         "accumulate_grad_batches",
     )
 )
@@ -137,6 +141,8 @@ def decisive(cfg: DictConfig) -> dict[str, str | int | float | bool | None]:
     """The settings that decide a run's weights, by their names on the command line."""
     keys = [*(key for group in ("data", "model") for key in _keys(cfg[group], f"{group}."))]
     keys = ["seed", *(key for key in keys if key not in ELSEWHERE), *DECISIVE]
+    if early_stopping := OmegaConf.select(cfg, "callbacks.early_stopping"):
+        keys += _keys(early_stopping, "callbacks.early_stopping.")
     values = {key: OmegaConf.select(cfg, key) for key in keys}
     return {
         key: value if isinstance(value, int | float | None) else redacted(str(value))

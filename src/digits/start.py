@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from digits import settings
@@ -15,6 +15,7 @@ from digits.checkpoint import ABSENT, Checkpoint, check_fits
 from digits.errors import InputError, flat
 from digits.model import DigitClassifier
 from digits.outputs import relative
+from digits.resume import LAST
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ TO_GO_ON = {
     "should_stop": bool,
     "settings": dict,
 }
+MAY_GO = "callbacks.early_stopping."  # a run may go on without; otherwise it stays as it was
 
 
 @dataclass
@@ -59,12 +61,16 @@ def find(cfg: DictConfig, model: DigitClassifier) -> Start | None:
     """Where training begins, if not anew; a test's checkpoint is checked, too. Raises InputError
     for a checkpoint that does not fit.
     """
+    if cfg.resume and cfg.trainer.fast_dev_run:
+        raise InputError("resume: trainer.fast_dev_run saves nothing; expected it to be false")
     if cfg.ckpt_path is None:
+        _check_is_new(cfg.resume)
         return None
     if not cfg.train:
         check_fits(cfg.ckpt_path, model)
         return None
-    decisive, in_its_folder = settings.decisive(cfg), cfg.resume is not None
+    decisive = settings.decisive(cfg)
+    in_its_folder = bool(cfg.resume) and Path(cfg.ckpt_path) == Path(cfg.resume, LAST)
     begin = _newest_good(cfg.ckpt_path, model, decisive, in_its_folder)
     last = cfg.trainer.max_epochs
     if last > -1 and (begin.epochs, begin.batch) > (last, 0 if in_its_folder else -1):
@@ -78,30 +84,48 @@ def find(cfg: DictConfig, model: DigitClassifier) -> Start | None:
     return begin
 
 
+def _check_is_new(folder: str | None) -> None:
+    """Raises InputError where a run has come to epochs, and their checkpoints are gone."""
+    if folder is None:
+        return
+    if (Path(folder) / "checkpoints" / "best.ckpt").is_file() or _measured(folder).get("epochs"):
+        raise InputError(f"resume={folder}: it has trained, but has no {LAST}; expected one")
+    log.info("nothing was saved yet: %s begins anew", relative(folder))
+
+
+def _measured(folder: str) -> dict[str, Any]:
+    """What metrics.json has, if anything."""
+    try:
+        with (Path(folder) / "metrics.json").open() as file:
+            measured = json.loads(file.read(1 << 20))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return measured if isinstance(measured, dict) else {}
+
+
 def says_finished(cfg: DictConfig, begin: Start) -> bool:
     """Whether nothing is left to do in a run's folder, which it says."""
     if not cfg.resume or not _is_complete(cfg, begin):
         return False
-    try:
-        with (Path(cfg.resume) / "metrics.json").open() as file:
-            metrics = json.loads(file.read(1 << 20))
-        accuracy = metrics["test/acc"] if metrics["epochs"] == begin.epochs else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        accuracy = None
+    measured = _measured(cfg.resume)
+    accuracy = measured.get("test/acc") if measured.get("epochs") == begin.epochs else None
     if cfg.test and accuracy is None:
         return False
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
+    early = begin.epochs < cfg.trainer.max_epochs and "callbacks.early_stopping=null"
     log.info(
-        "%s is finished: %d epochs%s; a higher trainer.max_epochs goes on",
+        "%s is finished: %d epochs%s; %s goes on",
         relative(cfg.resume),
         begin.epochs,
         score,
+        early or "a higher trainer.max_epochs",
     )
     return True
 
 
 def _is_complete(cfg: DictConfig, begin: Start) -> bool:
-    stopped = begin.content["should_stop"] and "early_stopping" in (cfg.callbacks or {})
+    early_stopping = OmegaConf.select(cfg, "callbacks.early_stopping")
+    stopped = begin.content["should_stop"] and early_stopping is not None
     return (
         stopped
         or begin.epochs >= cfg.trainer.max_epochs > -1
@@ -136,10 +160,14 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
     before: dict[str, Any] = content["settings"]
+    plain_values = str | int | float | None
+    if not all(isinstance(k, str) and isinstance(v, plain_values) for k, v in before.items()):
+        raise InputError(f"ckpt_path={path}: damaged: its settings are no plain values")
     differ = [
         f"{key[:80]} was {_shown(before.get(key, ABSENT))}, is {_shown(settings.get(key, ABSENT))}"
         for key in sorted(before.keys() | settings.keys())
         if before.get(key, ABSENT) != settings.get(key, ABSENT)
+        and not (key.startswith(MAY_GO) and key not in settings)
     ]
     if differ:
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
@@ -166,7 +194,7 @@ def _optimizer_fits(content: Checkpoint, model: DigitClassifier) -> bool:
 
 
 def _is_like(expected: Any, given: Any) -> bool:
-    """Whether `given` has the parts of `expected`, in kind and shape; more keys are welcome."""
+    """Whether `given` has the parts of `expected`, in kind and shape."""
     if isinstance(expected, Tensor):
         return isinstance(given, Tensor) and (given.shape, given.dtype) == (
             expected.shape,
@@ -175,7 +203,7 @@ def _is_like(expected: Any, given: Any) -> bool:
     if isinstance(expected, dict):
         return (
             isinstance(given, dict)
-            and expected.keys() <= given.keys()
+            and given.keys() - {"initial_lr"} == expected.keys()  # which a schedule adds
             and all(_is_like(value, given[key]) for key, value in expected.items())
         )
     if isinstance(expected, list | tuple):

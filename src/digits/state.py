@@ -34,7 +34,10 @@ class ExactState(Callback):
     ) -> None:
         here = {
             "random": random_states(trainer.strategy.root_device),
-            "scores": {name: metric.metric_state for name, metric in _scores(pl_module).items()},
+            "scores": {
+                name: metric.metric_state | {"_update_count": metric.update_count}
+                for name, metric in _scores(pl_module).items()
+            },
         }
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
@@ -44,15 +47,8 @@ class ExactState(Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:
-            return
-        self.restored = checkpoint
-        count = len(checkpoint["processes"])
-        if count != trainer.world_size:
-            raise InputError(
-                f"trainer.devices: the run had {count} processes, this one has "
-                f"{trainer.world_size}; expected as many"
-            )
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.restored = checkpoint
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.restored is None:
@@ -70,9 +66,10 @@ class ExactState(Callback):
         try:
             set_random_states(here["random"], trainer.strategy.root_device)
             for name, metric in _scores(pl_module).items():
+                saved = here["scores"][name]
+                metric._update_count = int(saved["_update_count"])
                 for state in metric.metric_state:
-                    value = here["scores"][name][state]
-                    setattr(metric, state, value.to(trainer.strategy.root_device))
+                    setattr(metric, state, _moved(saved[state], trainer.strategy.root_device))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
 
@@ -95,6 +92,8 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     version, words, next_gauss = states["python"]
+    if words.numel() != 625 or states["numpy"]["state"]["key"].numel() != 624:
+        raise ValueError("a Mersenne Twister's state has 624 words")
     random.setstate((version, tuple(words.tolist()), next_gauss))
     state = states["numpy"]["state"]
     key = np.array(state["key"].tolist(), dtype=np.uint32)
@@ -112,11 +111,13 @@ def _of_all_processes(here: dict[str, Any]) -> list[dict[str, Any]]:
     if not dist.is_initialized():
         return [here]
     of_all: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(of_all, _on_cpu(here))
+    dist.all_gather_object(of_all, _moved(here, torch.device("cpu")))
     return of_all
 
 
-def _on_cpu(state: Any) -> Any:
+def _moved(state: Any, device: torch.device) -> Any:
     if isinstance(state, dict):
-        return {key: _on_cpu(value) for key, value in state.items()}
-    return state.cpu() if isinstance(state, Tensor) else state
+        return {key: _moved(value, device) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_moved(value, device) for value in state]
+    return state.to(device) if isinstance(state, Tensor) else state

@@ -18,7 +18,7 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number  # as shells have it: 130, 143, 138
 
 
-_waits = False  # whether a fit is under way
+_waits = False  # whether steps are under way
 _asked = 0  # the signal that came
 
 
@@ -30,11 +30,12 @@ def listen() -> None:
 
 @contextmanager
 def after_the_step() -> Iterator[None]:
-    """The first signal is only what `asked()` gives, so that a step or a save ends whole; the
-    second one, or GRACE_S, raises Stopped. A signal nobody looked for does so at the end.
+    """Around a fit. Once its `steps_begin`, the first signal is only what `asked()` gives, so that
+    a step or a save ends whole; the second one, or GRACE_S, raises Stopped. A signal nobody looked
+    for does so at the end.
     """
     global _waits, _asked
-    _waits, _asked = True, 0
+    _asked = 0
     try:
         yield
     finally:
@@ -42,6 +43,11 @@ def after_the_step() -> Iterator[None]:
         signal.alarm(0)
     if asked():
         raise Stopped(asked())
+
+
+def steps_begin() -> None:
+    global _waits
+    _waits = True
 
 
 def asked() -> int:

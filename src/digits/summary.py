@@ -66,7 +66,10 @@ class RunSummary(Callback):
         self.epoch_seconds_before = float(state_dict["this_epoch_seconds"])
         self.epoch_seconds = [float(seconds) for seconds in state_dict["epoch_seconds"]]
         self.images = int(state_dict["images"])
-        self.metrics = dict(state_dict["metrics"]) | self.metrics
+        metrics = dict(state_dict["metrics"])
+        if not all(isinstance(value, str | int | float | None) for value in metrics.values()):
+            raise TypeError("metrics are numbers")
+        self.metrics = metrics | self.metrics
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
