@@ -154,7 +154,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(
     shutil.rmtree(folder / "checkpoints")
     gone = command("train", f"resume={folder}", outputs=tmp_path)
     assert gone.code == 2
-    assert "it has trained, but has no checkpoints/last.ckpt; expected one" in gone.err
+    assert "finished, but it has no checkpoints/last.ckpt; expected one" in gone.err
     (folder / "metrics.json").unlink()
     outcome = command("train", f"resume={folder}", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")

@@ -85,11 +85,11 @@ def find(cfg: DictConfig, model: DigitClassifier) -> Start | None:
 
 
 def _check_is_new(folder: str | None) -> None:
-    """Raises InputError where a run has come to epochs, and their checkpoints are gone."""
+    """Raises InputError where a run has come to its end, and its checkpoints are gone."""
     if folder is None:
         return
-    if (Path(folder) / "checkpoints" / "best.ckpt").is_file() or _measured(folder).get("epochs"):
-        raise InputError(f"resume={folder}: it has trained, but has no {LAST}; expected one")
+    if "test/acc" in _measured(folder):
+        raise InputError(f"resume={folder}: finished, but it has no {LAST}; expected one")
     log.info("nothing was saved yet: %s begins anew", relative(folder))
 
 
