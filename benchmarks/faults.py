@@ -1,7 +1,8 @@
 """Hurt real runs in every way we could think of, let them go on, and see what is lost.
 
-`python benchmarks/faults.py` takes an hour on two cores, `--quick` six minutes. A full disk and a
-read-only one need root (they are mounted), the clock libfaketime; without them those lines say so.
+`python benchmarks/faults.py` takes two hours on two cores, `--quick` a quarter of one. A full disk
+and a read-only one need root (they are mounted), the clock libfaketime; without them those lines
+say so.
 """
 
 import argparse
