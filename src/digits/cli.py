@@ -64,6 +64,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 def _join(task: Task) -> None:
     """The part of one more process in a run (DDP); the first says what is wrong."""
+    logging.disable(logging.WARNING)
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
     assert isinstance(cfg, DictConfig)
     try:

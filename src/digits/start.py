@@ -112,13 +112,13 @@ def says_finished(cfg: DictConfig, begin: Start) -> bool:
     if cfg.test and accuracy is None:
         return False
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
-    early = begin.epochs < cfg.trainer.max_epochs and "callbacks.early_stopping=null"
+    is_early = begin.content["should_stop"] and begin.epochs != cfg.trainer.max_epochs
     log.info(
         "%s is finished: %d epochs%s; %s goes on",
         relative(cfg.resume),
         begin.epochs,
         score,
-        early or "a higher trainer.max_epochs",
+        "callbacks.early_stopping=null" if is_early else "a higher trainer.max_epochs",
     )
     return True
 
