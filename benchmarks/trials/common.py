@@ -52,6 +52,14 @@ class Row:
         if not is_well:
             self.problems.append(problem[-500:])
 
+    def compare(self, outputs: Path, whole: Path, error: str = "") -> None:
+        """Whether the run under `outputs`, which may have ended in `error`, is as `whole` is."""
+        folder = only_folder(outputs)
+        found = [error] if error else differences(folder, whole) if folder else ["no folder"]
+        self.runs += 1
+        self.equal += not found
+        self.problems += [f"{outputs}: {difference}" for difference in found]
+
 
 def start(
     *arguments: str, command: tuple[str, ...] = TRAIN, **options: Any

@@ -10,9 +10,7 @@ from pathlib import Path
 from trials.common import (
     Row,
     call,
-    differences,
     finish,
-    has_traceback,
     only_folder,
     start,
     to_go_on,
@@ -135,7 +133,7 @@ def damaged_checkpoints(folder: Path, flips: int = 5) -> Row:
         harmless = "flipped" in name and "damaged" not in out  # in the padding, which nothing reads
         says = "going on from previous.ckpt" in out or harmless
         row.check(code == 0 and not err and says, f"{name}: exit code {code}: {out[-200:]} {err}")
-        _compare(row, outputs, whole)
+        row.compare(outputs, whole)
     return row
 
 
@@ -143,13 +141,4 @@ def _ends_well(row: Row, arguments: list[str], outputs: Path, whole: Path) -> No
     code, _, err = call(*arguments, f"paths.outputs_dir={outputs}")
     if code or err:
         row.problems.append(f"{arguments}: exit code {code}: {err}")
-    _compare(row, outputs, whole)
-
-
-def _compare(row: Row, outputs: Path, whole: Path) -> None:
-    folder = only_folder(outputs)
-    found = differences(folder, whole) if folder else ["no folder"]
-    row.runs += 1
-    row.equal += not found
-    row.problems += [f"{outputs}: {difference}" for difference in found]
-    assert not any(has_traceback(problem) for problem in found)
+    row.compare(outputs, whole)

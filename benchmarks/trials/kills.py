@@ -14,7 +14,6 @@ from trials.common import (
     TRAIN,
     Row,
     call,
-    differences,
     finish,
     has_traceback,
     lost_seconds,
@@ -76,11 +75,11 @@ def _hurt(title: str, name: str, count: int, folder: Path, signals: list[signal.
                 _send(run.pid, number, dice)
                 row.lost_s += [0.0]
             code, _, err = finish(run)
-            # 0: it was done when the signal came; -number: so did the interpreter's own end;
-            expected = {0, -number, EXIT_CODES.get(number)}
-            if name == "2 processes":  # the one that was not hit says that it is alone, or is
-                expected |= {1, -signal.SIGKILL}  # killed by Lightning when a child ends
             if not ended:
+                # 0: it was done when the signal came; -number: so did the interpreter's own end
+                expected = {0, -number, EXIT_CODES.get(number)}
+                if name == "2 processes":  # the one that was not hit says that it is alone, or is
+                    expected |= {1, -signal.SIGKILL}  # killed by Lightning when a child ends
                 well = code in expected and not has_traceback(err)
                 row.check(well, f"exit code {code} after {number}: {err}")
                 if (found := only_folder(outputs)) and number == signal.SIGKILL:
@@ -111,11 +110,7 @@ def _send(pid: int, number: signal.Signals, dice: random.Random) -> None:
 def _end(row: Row, outputs: Path, overrides: list[str], whole: Path) -> None:
     """Let the run under `outputs` end by itself, and look at what it has become."""
     code, _, err = call(*_arguments(outputs, overrides))
-    folder = only_folder(outputs)
-    found = differences(folder, whole) if code == 0 and folder else [f"exit code {code}: {err}"]
-    row.runs += 1
-    row.equal += not found
-    row.problems += [f"{outputs}: {difference}" for difference in found]
+    row.compare(outputs, whole, f"exit code {code}: {err}" if code else "")
     shutil.rmtree(outputs)
 
 
@@ -137,7 +132,7 @@ def moments(folder: Path, times: Sequence[tuple[str, int]], shorter: Sequence[st
 
 
 def cost(folder: Path, rounds: int) -> Row:
-    """Fits with and without last.ckpt in turns; "lost" is what saving took of each, in percent."""
+    """Fits with and without last.ckpt in turns, and the ratio of their medians."""
     seconds: dict[str, list[float]] = {"on": [], "off": []}
     for i in range(rounds):
         for name, overrides in (("on", []), ("off", ["callbacks.last=null"])):

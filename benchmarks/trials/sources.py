@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trials.common import ROOT, Row, call, differences, finish, has_traceback, only_folder, start
+from trials.common import ROOT, Row, call, finish, has_traceback, only_folder, start
 from trials.disks import OVERRIDES
 from trials.kills import uninterrupted
 
@@ -225,10 +225,6 @@ def clock(folder: Path) -> Row:
             )
         else:
             code, _, err = finish(run)
-        found = only_folder(outputs)
         row.check(code == 0 and not err, f"{name}: exit code {code}: {err}")
-        differ = differences(found, whole) if found else ["no folder"]
-        row.runs += 1
-        row.equal += not differ
-        row.problems += [f"{name}: {difference}" for difference in differ]
+        row.compare(outputs, whole)
     return row

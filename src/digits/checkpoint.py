@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 
 from digits import plain
 from digits.errors import InputError
@@ -46,6 +46,11 @@ def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
     that does not.
     """
     content = read(path)
+    _check_weights(path, content, model)
+    return content
+
+
+def _check_weights(path: str, content: Checkpoint, model: DigitClassifier) -> None:
     theirs, ours = content["state_dict"], model.state_dict()
     for name in sorted(ours.keys() | theirs.keys()):
         there, here = _shape(theirs.get(name)), _shape(ours.get(name))
@@ -55,14 +60,48 @@ def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
             )
         if not theirs[name].isfinite().all():
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
-    return content
+
+
+def optimizer_fits(content: Checkpoint, model: DigitClassifier) -> bool:
+    """Whether its optimizer's state is of the kind a step of `model`'s own leaves."""
+    assert model.make_optimizer
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimizer = model.make_optimizer(weights)
+    optimizer.step()
+    return _is_like([optimizer.state_dict()], content["optimizer_states"])
+
+
+def _is_like(expected: Any, given: Any) -> bool:
+    """Whether `given` has the parts of `expected`, in kind and shape."""
+    if isinstance(expected, Tensor):
+        return isinstance(given, Tensor) and (given.shape, given.dtype) == (
+            expected.shape,
+            expected.dtype,
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(given, dict)
+            and given.keys() - {"initial_lr"} == expected.keys()  # which a schedule adds
+            and all(_is_like(value, given[key]) for key, value in expected.items())
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(given, list | tuple)
+            and len(given) == len(expected)
+            and all(map(_is_like, expected, given))
+        )
+    is_number = isinstance(expected, int | float) and isinstance(given, int | float)
+    return is_number or type(expected) is type(given)
 
 
 def model_from(path: str) -> DigitClassifier:
     """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
     is none.
     """
-    settings = read(path)["hyper_parameters"]
+    content = read(path)
+    settings = content["hyper_parameters"]
     hidden_size = settings.get("hidden_size")
     if (
         settings.keys() != {"hidden_size"}
@@ -72,7 +111,7 @@ def model_from(path: str) -> DigitClassifier:
         shown = str(settings)[:80]
         raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected a hidden_size")
     model = DigitClassifier(hidden_size)
-    check_fits(path, model)
+    _check_weights(path, content, model)
     return model
 
 

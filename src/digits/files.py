@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,12 +35,11 @@ def keep_as(path: Path, other: Path) -> None:
             shutil.copyfile(path, unfinished)
 
 
-def remove_unfinished(folder: Path, older_than_s: float = 0.0) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Remove what writers that were killed have left in `folder`."""
     for path in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime >= older_than_s:
-                path.unlink()
+            path.unlink()
 
 
 @contextmanager

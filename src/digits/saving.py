@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from digits import checkpoint
 from digits.files import keep_as, remove_unfinished, write_atomically
 from digits.model import DigitClassifier
+from digits.resume import LAST, PREVIOUS
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -47,7 +48,7 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self, dirpath: str, train_time_interval: float = 30.0) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+        self.path = Path(dirpath) / LAST.name
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
         self.step = -1
@@ -79,7 +80,7 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
-            keep_as(self.path, self.path.with_name("previous.ckpt"))
+            keep_as(self.path, self.path.with_name(PREVIOUS.name))
         trainer.save_checkpoint(self.path)
         self.saved_at, self.step = time.monotonic(), trainer.global_step
 

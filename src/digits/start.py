@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
 
 from digits import settings
-from digits.checkpoint import ABSENT, Checkpoint, check_fits
+from digits.checkpoint import ABSENT, Checkpoint, check_fits, optimizer_fits
 from digits.errors import InputError, flat
 from digits.model import DigitClassifier
 from digits.outputs import relative
-from digits.resume import LAST
+from digits.resume import LAST, PREVIOUS
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +142,7 @@ def _newest_good(
     try:
         return _read(path, model, settings)
     except InputError as error:
-        before = Path(path).with_name("previous.ckpt")
+        before = Path(path).with_name(PREVIOUS.name)
         if not in_its_folder or not before.is_file():
             raise
         try:
@@ -177,43 +175,9 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
         is_whole = all(isinstance(value, float | int) for value in content["metrics"].values())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"ckpt_path={path}: damaged: {flat(repr(error))[:80]}") from error
-    if not is_whole or not _optimizer_fits(content, model):
+    if not is_whole or not optimizer_fits(content, model):
         raise InputError(f"ckpt_path={path}: damaged: it is not the state of this optimizer")
     return begin
-
-
-def _optimizer_fits(content: Checkpoint, model: DigitClassifier) -> bool:
-    """Whether its optimizer's state is of the kind a step of `model`'s own leaves."""
-    assert model.make_optimizer
-    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
-    for weight in weights:
-        weight.grad = torch.zeros_like(weight)
-    optimizer = model.make_optimizer(weights)
-    optimizer.step()
-    return _is_like([optimizer.state_dict()], content["optimizer_states"])
-
-
-def _is_like(expected: Any, given: Any) -> bool:
-    """Whether `given` has the parts of `expected`, in kind and shape."""
-    if isinstance(expected, Tensor):
-        return isinstance(given, Tensor) and (given.shape, given.dtype) == (
-            expected.shape,
-            expected.dtype,
-        )
-    if isinstance(expected, dict):
-        return (
-            isinstance(given, dict)
-            and given.keys() - {"initial_lr"} == expected.keys()  # which a schedule adds
-            and all(_is_like(value, given[key]) for key, value in expected.items())
-        )
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(given, list | tuple)
-            and len(given) == len(expected)
-            and all(map(_is_like, expected, given))
-        )
-    is_number = isinstance(expected, int | float) and isinstance(given, int | float)
-    return is_number or type(expected) is type(given)
 
 
 def _shown(value: object) -> str:
