@@ -61,7 +61,7 @@ def test_a_failing_command_is_shown(tmp_path: Path) -> None:
 
 
 def test_the_committed_results_are_complete() -> None:
-    (path,) = (ROOT / "benchmarks" / "results").glob("*.json")
+    path = ROOT / "benchmarks" / "results" / "2-cores-x86_64.json"
     results = json.loads(path.read_text())
     assert {"processes", "startup", "inference", "neighbour", "growth", "machine"} <= results.keys()
     for name in (*compare.PEERS, "ours"):
