@@ -13,7 +13,7 @@ def main(cfg: DictConfig) -> float | None:
         import lightning as L
         from hydra.utils import instantiate
 
-        from digits import checkpoint, runs, start, stop
+        from digits import runs, saving, start, stop
 
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = instantiate(cfg.data)
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> float | None:
             ckpt_path = begin.path if begin else None
             with stop.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
-            tested = checkpoint.judged_by(trainer)  # None: the weights in memory
+            tested = saving.judged_by(trainer)  # None: the weights in memory
         objective = runs.objective(trainer, cfg.optimized_metric)
         if cfg.test:
             trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)

@@ -1,17 +1,20 @@
-"""Finding out whether a checkpoint is one of ours, and fits: nothing in the file is ever run."""
+"""Finding out whether a checkpoint is one of ours, and fits: nothing in the file is ever run.
+
+Without Lightning, whose import takes 2 s: predicting needs none of it.
+"""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from digits import plain
 from digits.errors import InputError
-from digits.model import DigitClassifier
+from digits.network import network
+
+if TYPE_CHECKING:
+    from digits.model import DigitClassifier
 
 Checkpoint = dict[str, Any]
 PARTS = {"state_dict": Tensor, "hyper_parameters": str | int | float, "best_scores": float}
@@ -41,7 +44,7 @@ def _is_ours(content: object) -> bool:
     )
 
 
-def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
+def check_fits(path: str, model: nn.Module) -> Checkpoint:
     """The checkpoint at `path`. Raises InputError unless its weights fit `model`, naming the first
     that does not.
     """
@@ -50,7 +53,7 @@ def check_fits(path: str, model: DigitClassifier) -> Checkpoint:
     return content
 
 
-def _check_weights(path: str, content: Checkpoint, model: DigitClassifier) -> None:
+def _check_weights(path: str, content: Checkpoint, model: nn.Module) -> None:
     theirs, ours = content["state_dict"], model.state_dict()
     for name in sorted(ours.keys() | theirs.keys()):
         there, here = _shape(theirs.get(name)), _shape(ours.get(name))
@@ -62,7 +65,7 @@ def _check_weights(path: str, content: Checkpoint, model: DigitClassifier) -> No
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
 
 
-def optimizer_fits(content: Checkpoint, model: DigitClassifier) -> bool:
+def optimizer_fits(content: Checkpoint, model: "DigitClassifier") -> bool:
     """Whether its optimizer's state is of the kind a step of `model`'s own leaves."""
     assert model.make_optimizer
     weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
@@ -96,11 +99,30 @@ def _is_like(expected: Any, given: Any) -> bool:
     return is_number or type(expected) is type(given)
 
 
-def model_from(path: str) -> DigitClassifier:
+def model_from(path: str) -> "DigitClassifier":
     """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
     is none.
     """
+    from digits.model import DigitClassifier
+
     content = read(path)
+    model = DigitClassifier(_hidden_size(path, content))
+    _check_weights(path, content, model)
+    return model
+
+
+def network_from(path: str) -> nn.Sequential:
+    """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
+    InputError where there is none.
+    """
+    content = read(path)
+    holder = nn.ModuleDict({"net": network(_hidden_size(path, content))})
+    _check_weights(path, content, holder)
+    holder.load_state_dict(content["state_dict"])
+    return cast(nn.Sequential, holder["net"].eval())
+
+
+def _hidden_size(path: str, content: Checkpoint) -> int:
     settings = content["hyper_parameters"]
     hidden_size = settings.get("hidden_size")
     if (
@@ -110,22 +132,7 @@ def model_from(path: str) -> DigitClassifier:
     ):
         shown = str(settings)[:80]
         raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected a hidden_size")
-    model = DigitClassifier(hidden_size)
-    _check_weights(path, content, model)
-    return model
-
-
-def judged_by(trainer: L.Trainer) -> Path | None:
-    """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
-    if trainer.state.fn == TrainerFn.TESTING:
-        return Path(trainer.ckpt_path) if trainer.ckpt_path else None
-    written = {
-        path.name: path
-        for callback in trainer.callbacks  # type: ignore[attr-defined]
-        if isinstance(callback, CheckpointCallback)
-        and (path := Path(getattr(callback, "best_model_path", ""))).is_file()
-    }
-    return written.get("best.ckpt", written.get("last.ckpt"))
+    return hidden_size
 
 
 def _shape(weight: object) -> str:

@@ -13,10 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from digits.errors import InputError
-from digits.linear import Linear
-
-CLASSES = 10
-SIDE = 28
+from digits.network import SIDE, network
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -72,16 +69,7 @@ class DigitClassifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters("hidden_size", logger=False)
-        self.net = nn.Sequential(
-            nn.Flatten(),
-            Linear(SIDE * SIDE, hidden_size),
-            nn.ReLU(),
-            Linear(hidden_size, CLASSES),
-        )
-        for layer in self.net:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        self.net = network(hidden_size)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
         self.best: dict[str, float] = {}

@@ -56,7 +56,10 @@ def latest(outputs_dir: Path, asked: str) -> Path:
     checkpoints = outputs_dir.glob("**/checkpoints/last.ckpt")
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
-        raise InputError(f"{asked}: no run under {outputs_dir} has a checkpoint yet")
+        raise InputError(
+            f"{asked}: no run under {outputs_dir} has a checkpoint yet; "
+            "python src/train.py trains one"
+        )
     return newest
 
 

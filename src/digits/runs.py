@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import checkpoint, logs, loop, resume, settings
+from digits import logs, loop, resume, saving, settings
 from digits.errors import InputError, flat
 from digits.files import write_atomically
 from digits.outputs import relative
@@ -192,7 +192,7 @@ def show_results(trainer: L.Trainer, paths: DictConfig) -> None:
             ("test accuracy", f"{metrics['test/acc']:.4f}"),
             ("test loss", f"{metrics['test/loss']:.4f}"),
         ]
-    if ckpt_path := checkpoint.judged_by(trainer):
+    if ckpt_path := saving.judged_by(trainer):
         rows += [("checkpoint", relative(str(ckpt_path)))]
     rows += [("run folder", relative(paths.output_dir))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):

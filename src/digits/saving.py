@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
 
 from digits import checkpoint
 from digits.files import keep_as, remove_unfinished, write_atomically
@@ -105,3 +106,16 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_k_models = {str(here): torch.tensor(best)}
             self.best_model_path = self.kth_best_model_path = str(here)
             self.best_model_score = self.kth_value = torch.tensor(best)
+
+
+def judged_by(trainer: L.Trainer) -> Path | None:
+    """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
+    if trainer.state.fn == TrainerFn.TESTING:
+        return Path(trainer.ckpt_path) if trainer.ckpt_path else None
+    written = {
+        path.name: path
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if isinstance(callback, Checkpoint)
+        and (path := Path(getattr(callback, "best_model_path", ""))).is_file()
+    }
+    return written.get("best.ckpt", written.get("last.ckpt"))

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.tensorboard.summary import hparams
 
-from digits import checkpoint
+from digits import saving
 from digits.files import write_atomically
 from digits.model import DigitClassifier
 
@@ -110,7 +110,7 @@ class RunSummary(Callback):
                 self.metrics["epoch_seconds"] = round(statistics.median(self.epoch_seconds), 4)
         for name, value in trainer.callback_metrics.items():  # float32 has 7 digits, JSON no NaN
             self.metrics[name] = float(f"{value:.7g}") if value.isfinite() else None
-        ckpt_path = checkpoint.judged_by(trainer)
+        ckpt_path = saving.judged_by(trainer)
         self.metrics["ckpt_path"] = ckpt_path and str(ckpt_path)
         if trainer.is_global_zero:
             text = json.dumps(self.metrics, indent=2) + "\n"
