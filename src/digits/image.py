@@ -1,27 +1,20 @@
 """Any image to 28x28 the way MNIST was made. No torch. Shapes: H W pixels."""
 
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from digits import glyph, ink, strokes
 from digits.errors import InputError
+from digits.glyph import Box, Glyph
 
-SIDE = 28
-Box = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Glyph:
-    """One digit as the model sees it: uint8 (28, 28), 0 black; and where it was in the image, in
-    pixels (left, upper, right, lower), upright.
-    """
-
-    pixels_HW: Pixels
-    box: Box
+WORKED_AT = 160  # pixels of the longer side
+LEGIBLE = 40  # pixels of the longer side of the ink; smaller, and a part of the image is taken
+MAX_PIXELS = 1 << 26  # 67 million, of the largest phone cameras' photos
+UNSAFE = {"EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG"}  # run programs, or hold no pixels
 
 
 @dataclass(frozen=True)
@@ -34,34 +27,108 @@ class Drawing:
     parts: tuple[Glyph, ...] = ()
 
 
-def read(data: bytes, max_pixels: int = 1 << 26) -> Drawing:
+def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Drawing:
     """The drawing in an image file's content. Raises InputError, without the file's name, where
     Pillow can't read it or it has more than `max_pixels`.
     """
+    return normalise(decoded(data, max_pixels))
+
+
+def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame, upright. Raises InputError as `read` does."""
+    Image.init()
     try:
-        image = Image.open(BytesIO(data))
-        if image.width * image.height > max_pixels:
-            raise InputError(f"{image.width}x{image.height} pixels; expected at most {max_pixels}")
-        image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of odd metadata, and of sizes: those have a limit here
+            image = Image.open(BytesIO(data), formats=sorted(Image.OPEN.keys() - UNSAFE))
+            if image.width * image.height > max_pixels:
+                raise InputError(
+                    f"{image.width}x{image.height} pixels; expected at most {max_pixels} in all"
+                )
+            image.draft("L", (4 * WORKED_AT, 4 * WORKED_AT))
+            image.load()
+            return ImageOps.exif_transpose(image)
     except InputError:
         raise
-    except Exception as error:
-        raise InputError(f"not an image that Pillow can read ({error})") from error
-    return normalise(ImageOps.exif_transpose(image))
+    except Exception as error:  # Pillow raises whatever its decoders come across
+        raise InputError("not an image that Pillow reads, or damaged") from error
 
 
 def normalise(image: Image.Image) -> Drawing:
-    grey_HW = np.asarray(image.convert("L"), dtype=np.float32)
-    background = np.median(grey_HW)
-    ink_HW = np.abs(grey_HW - background)
-    if ink_HW.max() < 20:
+    """The drawing in an image that is upright."""
+    return _normalise(_grey(image), (0, 0), closer=True)
+
+
+def _normalise(grey: Image.Image, corner: tuple[int, int], closer: bool) -> Drawing:
+    work = _reduced(grey)
+    scale = grey.width / work.width, grey.height / work.height
+    ink_HW = ink.find(np.asarray(work, dtype=np.float32) / 255)
+    inks = [] if ink_HW is None else strokes.separate(ink_HW)
+    if not inks:
         return Drawing(None)
-    ink_HW /= ink_HW.max()
-    ys, xs = np.nonzero(ink_HW > 0.3)
-    box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
-    crop = Image.fromarray((ink_HW * 255).astype(np.uint8)).crop(box)
-    scale = 20 / max(crop.size)
-    small = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))))
-    pixels = Image.new("L", (SIDE, SIDE))
-    pixels.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
-    return Drawing(Glyph(np.asarray(pixels), box))
+    whole_HW = np.maximum.reduce(inks)
+    around = _scaled(glyph.extent(whole_HW), scale, (0, 0))
+    near = _surroundings(around, grey.size)
+    if closer and _is_small(around, scale) and near != (0, 0, *grey.size):
+        return _normalise(grey.crop(near), (corner[0] + near[0], corner[1] + near[1]), closer=False)
+    glyphs = [
+        Glyph(glyph.fitted(each), _scaled(glyph.extent(each), scale, corner))
+        for each in ([whole_HW, *inks] if len(inks) > 1 else inks)
+    ]
+    return Drawing(glyphs[0], tuple(glyphs[1:]))
+
+
+def _is_small(box: Box, scale: tuple[float, float]) -> bool:
+    longer = max((box[2] - box[0]) / scale[0], (box[3] - box[1]) / scale[1])
+    return max(scale) > 1.2 and longer < LEGIBLE
+
+
+def _surroundings(box: Box, size: tuple[int, int]) -> Box:
+    """A box with as much paper around it as estimating the light needs."""
+    margin = round(0.6 * max(box[2] - box[0], box[3] - box[1])) + 4
+    return (
+        max(0, box[0] - margin),
+        max(0, box[1] - margin),
+        min(size[0], box[2] + margin),
+        min(size[1], box[3] + margin),
+    )
+
+
+def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int]) -> Box:
+    left, upper, right, lower = (round(side * scale[axis % 2]) for axis, side in enumerate(box))
+    return left + corner[0], upper + corner[1], right + corner[0], lower + corner[1]
+
+
+def _reduced(grey: Image.Image) -> Image.Image:
+    """At most WORKED_AT pixels a side, each the mean of what it was."""
+    scale = WORKED_AT / max(grey.size)
+    if scale >= 1:
+        return grey
+    size = max(1, round(grey.width * scale)), max(1, round(grey.height * scale))
+    return grey.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    if "A" in image.getbands() or "transparency" in image.info:
+        return _without_alpha(image.convert("RGBA"))
+    if image.mode[0] in "IF":  # 16 and 32 bits: files differ in what white is
+        values_HW = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        low, high = values_HW.min(), values_HW.max()
+        return Image.fromarray(np.uint8((values_HW - low) * (255 / max(high - low, 1e-9))))
+    return image.convert("L")
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """On what is most of the picture; a drawing of one colour is where its alpha is."""
+    alpha_HW, grey_HW = np.asarray(image.getchannel("A")), np.asarray(image.convert("L"))
+    shown = grey_HW[alpha_HW > 127]
+    if not shown.size:
+        return Image.new("L", image.size)
+    if shown.size < alpha_HW.size and np.ptp(np.percentile(shown, [1, 99])) < 24:
+        return image.getchannel("A")
+    opaque = 2 * shown.size > alpha_HW.size
+    ground = float(np.median(shown)) if opaque else 255.0 * (shown.mean() < 128)
+    share_HW = alpha_HW / np.float32(255)
+    return Image.fromarray(np.uint8(grey_HW * share_HW + ground * (1 - share_HW)))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.image import Box, Drawing, Glyph, Pixels
+from digits.glyph import Box, Glyph, Pixels
+from digits.image import Drawing
 
 Network = Callable[[Pixels], NDArray[np.float32]]  # uint8 (N, 28, 28) to probabilities (N, 10)
 
@@ -59,7 +60,7 @@ def from_checkpoint(path: str) -> Predictor:
 
     def network(images_NHW: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
-            x_BHW = torch.from_numpy(images_NHW).float() / 255
+            x_BHW = torch.from_numpy(np.array(images_NHW)).float() / 255
             probabilities: NDArray[np.float32] = net(x_BHW).softmax(1).numpy()
             return probabilities
 

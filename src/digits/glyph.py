@@ -1,0 +1,107 @@
+"""Ink to digits: which strokes belong together, and 28x28 the way MNIST was made. No torch.
+Shapes: H W pixels.
+
+MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect
+ratio", with "grey levels as a result of the anti-aliasing", and "centered in a 28x28 image by
+computing the center of mass of the pixels" (LeCun, Cortes and Burges, The MNIST database).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from digits.ink import Ink
+
+SIDE = 28
+FIT = 20
+CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.5, sd 0.3
+THIN, THICK = 2.0, 5.2  # FIT's pixels: 98 of 100 training digits have strokes between these
+DRAWN_AT = 3 * FIT  # pixels of the longer side at which strokes are measured and sharpened
+SHARPENED = 1.2
+
+Box = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """One digit as the model sees it: uint8 (28, 28), 0 black; and where it was in the picture, in
+    pixels (left, upper, right, lower), upright.
+    """
+
+    pixels_HW: Pixels
+    box: Box
+
+
+def fitted(ink_HW: Ink) -> Pixels:
+    """MNIST's 28x28 of one digit's ink, which must have some."""
+    left, upper, right, lower = extent(ink_HW)
+    ink_HW = _like_a_pen(_drawn_large(ink_HW[upper:lower, left:right]))
+    (left_edge, right_edge), (upper_edge, lower_edge) = _ends(ink_HW.max(0)), _ends(ink_HW.max(1))
+    window = SIDE / FIT * max(right_edge - left_edge, lower_edge - upper_edge)
+    x, y = _centre(ink_HW.sum(0)), _centre(ink_HW.sum(1))
+    room = int(window) + 1
+    corner_x, corner_y = room + x - CENTRE / SIDE * window, room + y - CENTRE / SIDE * window
+    box = corner_x, corner_y, corner_x + window, corner_y + window
+    image = Image.fromarray(np.pad(ink_HW * 255, room))
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX, box=box)
+    return np.clip(np.asarray(small) + 0.5, 0, 255).astype(np.uint8)
+
+
+def extent(ink_HW: Ink, least: float = 0.25) -> Box:
+    """The box around what has at least so much ink."""
+    inked_HW = ink_HW > least
+    rows, columns = np.flatnonzero(inked_HW.any(1)), np.flatnonzero(inked_HW.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _drawn_large(ink_HW: Ink) -> Ink:
+    """At DRAWN_AT pixels, with sharper edges and a margin."""
+    height, width = ink_HW.shape
+    scale = DRAWN_AT / max(height, width)
+    around = Image.fromarray(np.pad(ink_HW, 2))
+    size = max(1, round((width + 4) * scale)), max(1, round((height + 4) * scale))
+    large_HW = np.asarray(around.resize(size, Image.Resampling.BILINEAR))
+    return np.clip((large_HW - 0.5) * SHARPENED + 0.5, 0, 1)
+
+
+def _like_a_pen(ink_HW: Ink) -> Ink:
+    """Strokes that are much thinner or thicker than MNIST's, brought to its limits."""
+    mask_HW = ink_HW > 0.5
+    if not mask_HW.any():
+        return ink_HW
+    depth_HW = ndimage.distance_transform_edt(mask_HW)
+    left, upper, right, lower = extent(ink_HW, 0.5)
+    unit = max(right - left, lower - upper) / FIT
+    width = (
+        4 * float(depth_HW[mask_HW].mean()) / unit
+    )  # a bar's mean depth is a quarter of its width
+    grow = (min(max(width, THIN), THICK) - width) / 2 * unit
+    if abs(grow) < 0.1 * unit:
+        return ink_HW
+    room = max(0, int(grow) + 2)
+    mask_HW = np.pad(mask_HW, room)
+    signed_HW = ndimage.distance_transform_edt(mask_HW) - ndimage.distance_transform_edt(~mask_HW)
+    grown_HW: Ink = np.clip(signed_HW + grow + 0.5, 0, 1).astype(np.float32)
+    return grown_HW if grown_HW.max() > 0.5 else ink_HW
+
+
+def _ends(profile: Ink) -> tuple[float, float]:
+    """Where a profile first and last passes a half, between pixels."""
+    inked = np.flatnonzero(profile >= 0.5)
+    if len(inked) == 0:
+        return 0.0, float(len(profile))
+    around = np.pad(profile, 1)
+    first, last = int(inked[0]) + 1, int(inked[-1]) + 1
+    rise, fall = around[first] - around[first - 1], around[last] - around[last + 1]
+    return (
+        first - 0.5 - float((around[first] - 0.5) / rise),
+        last - 0.5 + float((around[last] - 0.5) / fall),
+    )
+
+
+def _centre(mass: Ink) -> float:
+    return float((mass * (np.arange(len(mass)) + 0.5)).sum() / mass.sum())
