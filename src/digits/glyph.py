@@ -18,9 +18,10 @@ from digits.ink import Ink
 SIDE = 28
 FIT = 20
 CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.5, sd 0.3
-THIN, THICK = 2.0, 5.2  # FIT's pixels: 98 of 100 training digits have strokes between these
+THIN, THICK = 1.9, 4.8  # FIT's pixels: nine of ten training digits have strokes between these
 DRAWN_AT = 3 * FIT  # pixels of the longer side at which strokes are measured and sharpened
 SHARPENED = 1.2
+MARKED = 0.4  # the ink of a pixel inside a stroke
 
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
@@ -40,12 +41,11 @@ def fitted(ink_HW: Ink) -> Pixels:
     """MNIST's 28x28 of one digit's ink, which must have some."""
     left, upper, right, lower = extent(ink_HW)
     ink_HW = _like_a_pen(_drawn_large(ink_HW[upper:lower, left:right]))
-    (left_edge, right_edge), (upper_edge, lower_edge) = _ends(ink_HW.max(0)), _ends(ink_HW.max(1))
-    window = SIDE / FIT * max(right_edge - left_edge, lower_edge - upper_edge)
-    x, y = _centre(ink_HW.sum(0)), _centre(ink_HW.sum(1))
+    across, down = _ends(ink_HW.max(0)), _ends(ink_HW.max(1))
+    window = SIDE / FIT * max(across[1] - across[0], down[1] - down[0])
     room = int(window) + 1
-    corner_x, corner_y = room + x - CENTRE / SIDE * window, room + y - CENTRE / SIDE * window
-    box = corner_x, corner_y, corner_x + window, corner_y + window
+    x, y = _begin(ink_HW.sum(0), across, window) + room, _begin(ink_HW.sum(1), down, window) + room
+    box = x, y, x + window, y + window
     image = Image.fromarray(np.pad(ink_HW * 255, room))
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX, box=box)
     return np.clip(np.asarray(small) + 0.5, 0, 255).astype(np.uint8)
@@ -70,15 +70,13 @@ def _drawn_large(ink_HW: Ink) -> Ink:
 
 def _like_a_pen(ink_HW: Ink) -> Ink:
     """Strokes that are much thinner or thicker than MNIST's, brought to its limits."""
-    mask_HW = ink_HW > 0.5
+    mask_HW = ink_HW > MARKED
     if not mask_HW.any():
         return ink_HW
     depth_HW = ndimage.distance_transform_edt(mask_HW)
-    left, upper, right, lower = extent(ink_HW, 0.5)
+    left, upper, right, lower = extent(ink_HW, MARKED)
     unit = max(right - left, lower - upper) / FIT
-    width = (
-        4 * float(depth_HW[mask_HW].mean()) / unit
-    )  # a bar's mean depth is a quarter of its width
+    width = (4 * float(depth_HW[mask_HW].mean()) - 2) / unit  # as it is of a bar
     grow = (min(max(width, THIN), THICK) - width) / 2 * unit
     if abs(grow) < 0.1 * unit:
         return ink_HW
@@ -103,5 +101,7 @@ def _ends(profile: Ink) -> tuple[float, float]:
     )
 
 
-def _centre(mass: Ink) -> float:
-    return float((mass * (np.arange(len(mass)) + 0.5)).sum() / mass.sum())
+def _begin(mass: Ink, ends: tuple[float, float], window: float) -> float:
+    """Where a window begins that has the mass at its centre, or as near as keeps all ink in it."""
+    centre = float((mass * (np.arange(len(mass)) + 0.5)).sum() / mass.sum())
+    return min(max(centre - CENTRE / SIDE * window, ends[1] - window), ends[0])

@@ -64,7 +64,7 @@ def normalise(image: Image.Image) -> Drawing:
 def _normalise(grey: Image.Image, corner: tuple[int, int], closer: bool) -> Drawing:
     work = _reduced(grey)
     scale = grey.width / work.width, grey.height / work.height
-    ink_HW = ink.find(np.asarray(work, dtype=np.float32) / 255)
+    ink_HW = ink.find(np.asarray(work, dtype=np.float32) / np.float32(255))
     inks = [] if ink_HW is None else strokes.separate(ink_HW)
     if not inks:
         return Drawing(None)

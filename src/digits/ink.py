@@ -26,7 +26,8 @@ def find(grey_HW: Grey) -> Ink | None:
     noise = _noise(grey_HW)
     if noise > NOISY:
         grey_HW = ndimage.gaussian_filter(grey_HW, 0.7)
-    raised_HW, peak = _above_paper(grey_HW, noise)
+    raised_HW, light = _above_paper(grey_HW, noise)
+    noise, peak = noise / light, _peak(raised_HW)
     lines_HW = _printed_lines(raised_HW, peak, noise)
     if lines_HW is not None:
         left = np.maximum(peak - lines_HW, peak / 4)
@@ -34,7 +35,7 @@ def find(grey_HW: Grey) -> Ink | None:
         peak = _peak(raised_HW)
     if peak < max(FAINTEST, NOISES * noise):
         return None
-    full = np.percentile(raised_HW[raised_HW >= peak / 2], 60)
+    full = float(np.percentile(raised_HW[raised_HW >= peak / 2], 60))
     floor = min(max(0.08 * full, 2.5 * noise), full / 3)
     ink_HW: Ink = np.clip((raised_HW - floor) / (0.95 * full - floor), 0, 1)
     return ink_HW
@@ -60,8 +61,8 @@ def _peak(raised_HW: Ink) -> float:
 
 
 def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float]:
-    """How far each pixel differs from the paper around it, towards the ink's side, and the most
-    that strokes do.
+    """How far each pixel differs from the paper around it, towards the ink's side, in units of the
+    light there, and how much that is.
     """
     coarse_hw = _resized(grey_HW, COARSE)
     paper_hw, dark = _paper(coarse_hw, noise)
@@ -70,12 +71,12 @@ def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float]:
     paper_HW = np.asarray(paper)
     raised_HW = paper_HW - grey_HW if dark else grey_HW - paper_HW
     some_hw = raised_HW[::2, ::2]
-    clear = some_hw[some_hw <= max(0.0, float(some_hw.max()) / 3)]
-    raised_HW -= np.median(clear)  # an opening takes the lower side of the noise
-    if dark:  # ink takes away a part of the light, wherever it falls
-        raised_HW /= np.maximum(paper_HW, DARKEST)
-    raised_HW = np.maximum(raised_HW, 0)
-    return raised_HW, _peak(raised_HW)
+    low, high = some_hw.min(), some_hw.max()  # an opening takes the lower side of the noise
+    raised_HW -= np.median(some_hw[some_hw <= max(low, high / 3)])
+    if not dark:
+        return np.maximum(raised_HW, 0), 1.0
+    light_HW = np.maximum(paper_HW, DARKEST)  # ink takes away a part of it, wherever it falls
+    return np.maximum(raised_HW, 0) / light_HW, float(np.median(light_HW))
 
 
 def _resized(grey_HW: Grey, longest: int) -> Grey:
@@ -102,7 +103,7 @@ def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool]:
 
 
 def _plain(grey_hw: Grey, noise: float) -> Grey | None:
-    """1 where a picture has the level of its border, 0 elsewhere; None when it has no such level."""
+    """1 where a picture has the level of its border, 0 elsewhere; None where that has no level."""
     border = np.concatenate([grey_hw[0], grey_hw[-1], grey_hw[:, 0], grey_hw[:, -1]])
     near = max(0.06, 3 * noise)
     counts, levels = np.histogram(border, np.arange(-0.03, 1.06, 0.06))
@@ -110,7 +111,8 @@ def _plain(grey_hw: Grey, noise: float) -> Grey | None:
     plain_hw = np.abs(grey_hw - level) < near
     if (np.abs(border - level) < near).mean() < 0.4 or plain_hw.mean() < 0.25:
         return None
-    return plain_hw.astype(np.float32)
+    plain: Grey = plain_hw.astype(np.float32)
+    return plain
 
 
 def _is_lit_unevenly(rest_hw: Grey) -> bool:
@@ -176,10 +178,10 @@ def _opened(rest_hw: Grey, narrow: float) -> Grey:
 
 def _printed_lines(raised_HW: Ink, peak: float, noise: float) -> Ink | None:
     """Ruled or squared paper: how far its straight lines stand out; None where there are none."""
-    edges = np.concatenate(
-        [raised_HW[1:2], raised_HW[-2:-1], raised_HW[:, 1:2].T, raised_HW[:, -2:-1].T], 1
-    )
-    if min(raised_HW.shape) < 20 or (edges > max(0.04, 3 * noise)).mean() < 0.02:
+    if min(raised_HW.shape) < 20:
+        return None
+    rows, columns = raised_HW[[1, -2]].ravel(), raised_HW[:, [1, -2]].ravel()
+    if (np.concatenate([rows, columns]) > max(0.04, 3 * noise)).mean() < 0.02:
         return None
     lines_HW = np.maximum(_lines_along(raised_HW, peak), _lines_along(raised_HW.T, peak).T)
     return lines_HW if lines_HW.max() > max(0.03, 1.5 * noise) else None
@@ -212,4 +214,5 @@ def _sheared(raised_HW: Ink, tilt: int) -> Ink:
     columns = np.arange(width)
     moved = np.rint((columns / width - 0.5) * tilt).astype(np.intp)
     rows = np.clip(np.arange(height)[:, None] + moved, 0, height - 1)
-    return raised_HW[rows, columns]
+    sheared_HW: Ink = raised_HW[rows, columns]
+    return sheared_HW

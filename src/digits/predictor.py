@@ -1,5 +1,5 @@
-"""Drawings to digits and probabilities: what predict, serve and export share. Imports no torch
-until a checkpoint is read. Shapes: N images, H W pixels, K = 10 classes.
+"""Drawings to digits and probabilities: what predict and serve share. Imports no torch until a
+checkpoint is read. Shapes: N images, H W pixels, K = 10 classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digits import sure
 from digits.glyph import Box, Glyph, Pixels
 from digits.image import Drawing
 
 Network = Callable[[Pixels], NDArray[np.float32]]  # uint8 (N, 28, 28) to probabilities (N, 10)
+
+BATCH = 1024
+BLANK, NOT_SURE = "blank", "not sure"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Prediction:
     seen: Pixels | None
     parts: tuple["Prediction", ...] = ()
 
+    @property
+    def is_sure(self) -> bool:
+        return not self.note
+
 
 class Predictor:
     """`predict` may be called from any thread, one at a time."""
@@ -37,17 +45,49 @@ class Predictor:
         self.network = network
 
     def predict(self, drawings: Sequence[Drawing]) -> list[Prediction]:
-        """A prediction for each, through the network in one batch."""
-        return [self._one(drawing.whole) for drawing in drawings]
+        """A prediction for each, all through the network together."""
+        glyphs = [
+            glyph
+            for drawing in drawings
+            if drawing.whole is not None
+            for glyph in (drawing.whole, *drawing.parts)
+        ]
+        read = iter(self._read(glyphs))
+        return [
+            Prediction(None, None, None, BLANK, None, None)
+            if drawing.whole is None
+            else _decided(next(read), tuple(next(read) for _ in drawing.parts))
+            for drawing in drawings
+        ]
 
-    def _one(self, glyph: Glyph | None) -> Prediction:
-        if glyph is None:
-            return Prediction(None, None, None, "blank", None, None)
-        p_K = self.network(glyph.pixels_HW[None])[0]
-        digit = int(p_K.argmax())
-        return Prediction(
-            digit, float(p_K[digit]), tuple(map(float, p_K)), "", glyph.box, glyph.pixels_HW
-        )
+    def _read(self, glyphs: Sequence[Glyph]) -> list[Prediction]:
+        predictions: list[Prediction] = []
+        measured = sure.measured()
+        for begin in range(0, len(glyphs), BATCH):
+            some = glyphs[begin : begin + BATCH]
+            images_NHW = np.stack([glyph.pixels_HW for glyph in some])
+            p_NK = sure.tempered(self.network(images_NHW), measured.temperature)
+            is_sure_N = measured.score(images_NHW, p_NK) >= measured.threshold
+            predictions += map(_prediction, some, p_NK, is_sure_N)
+        return predictions
+
+
+def _prediction(glyph: Glyph, p_K: NDArray[np.float32], is_sure: np.bool) -> Prediction:
+    digit = int(p_K.argmax())
+    note = "" if is_sure else NOT_SURE
+    return Prediction(
+        digit, float(p_K[digit]), tuple(p_K.tolist()), note, glyph.box, glyph.pixels_HW
+    )
+
+
+def _decided(whole: Prediction, parts: tuple[Prediction, ...]) -> Prediction:
+    """One digit in pieces, or several: several where most of them are surely digits, unless the
+    whole is one and a piece isn't.
+    """
+    sure_parts = sum(part.is_sure for part in parts)
+    if 2 * sure_parts <= len(parts) or (whole.is_sure and sure_parts < len(parts)):
+        return whole
+    return Prediction(None, None, None, f"{len(parts)} digits", whole.box, whole.seen, parts)
 
 
 def from_checkpoint(path: str) -> Predictor:
@@ -60,8 +100,15 @@ def from_checkpoint(path: str) -> Predictor:
 
     def network(images_NHW: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
-            x_BHW = torch.from_numpy(np.array(images_NHW)).float() / 255
-            probabilities: NDArray[np.float32] = net(x_BHW).softmax(1).numpy()
-            return probabilities
+            x_BHW = torch.from_numpy(images_NHW).float() / 255
+            p_BK: NDArray[np.float32] = net(x_BHW).softmax(1).numpy()
+            return p_BK
 
     return Predictor(network)
+
+
+def from_onnx(path: str) -> Predictor:
+    """Without torch. Raises InputError where there is no file of export.py's."""
+    from digits import onnx
+
+    return Predictor(onnx.network_from(path))

@@ -58,11 +58,12 @@ def separate(ink_HW: Ink) -> list[Ink]:
     if len(strokes) > MOST:
         return [ink_HW]
     groups = _without_specks(_joined(_without_frame(strokes, ink_HW)))
-    near_HW = ndimage.maximum_filter(labels_HW, 5)  # the soft edges of a stroke are its own
+    around_HW = ndimage.maximum_filter(labels_HW, 5)  # the soft edges of a stroke are its own
+    near_HW = np.where(labels_HW > 0, labels_HW, around_HW)
     return [np.where(np.isin(near_HW, group.labels), ink_HW, 0) for group in _in_order(groups)]
 
 
-def _strokes(ink_HW: Ink, labels_HW: NDArray[np.int32]) -> list[Group]:
+def _strokes(ink_HW: Ink, labels_HW: NDArray[np.signedinteger]) -> list[Group]:
     mass = np.bincount(labels_HW.ravel(), weights=ink_HW.ravel())
     area = np.bincount(labels_HW.ravel())
     least = 0.01 * mass[1:].max()

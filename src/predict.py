@@ -1,0 +1,80 @@
+"""Read the digits in images: `python src/predict.py photo.jpg scans/`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digits import tool
+from digits.errors import INPUT_IS_WRONG
+from digits.imports import importing
+
+if TYPE_CHECKING:
+    from digits.answers import Answer
+
+EXAMPLES = """\
+examples:
+  python src/predict.py photo.jpg drawings/ 'scans/*.png'
+  python src/predict.py --multi --show postcode.png
+  cat seven.png | python src/predict.py - --json
+"""
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from digits import answers, inputs, predictor
+
+    paths = inputs.named(arguments.images)
+    ckpt = None if arguments.onnx else tool.checkpoint_path(arguments.ckpt)
+    with inputs.reading(paths) as drawings:
+        with importing():  # while others read
+            model = predictor.from_checkpoint(ckpt) if ckpt else predictor.from_onnx(arguments.onnx)
+        found, failed = answers.of(drawings, len(paths), model, arguments.multi)
+    if arguments.save:
+        answers.save(found, Path(arguments.save))
+    _tell(found, arguments)
+    if failed and len(paths) > 1:
+        print(f"error: {failed} of {len(paths)} images could not be read", file=sys.stderr)
+    return INPUT_IS_WRONG if failed else 0
+
+
+def _tell(found: "list[Answer]", arguments: argparse.Namespace) -> None:
+    from digits import answers
+
+    if arguments.json:
+        print(answers.as_json(found, arguments.top))
+    elif arguments.csv:
+        print(answers.as_csv(found))
+    elif found:
+        if arguments.show:
+            print(answers.pictures(found))
+        print(answers.table(found, arguments.top))
+
+
+def _top(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 to 10")
+    return int(text)
+
+
+def _parser() -> tool.Parser:
+    parser = tool.Parser(
+        prog="predict.py",
+        description="Read the digit (0 to 9) in each image: photos, scans, drawings, screenshots.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
+    tool.add_ckpt(parser)
+    parser.add_argument("--onnx", metavar="FILE", help="of export.py's, instead of a checkpoint")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a list of objects")
+    form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")
+    parser.add_argument("--top", type=_top, default=0, metavar="N", help="the N likeliest digits")
+    parser.add_argument("--multi", action="store_true", help="read each of several digits")
+    parser.add_argument("--show", action="store_true", help="print what the model saw")
+    parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")
+    return parser
+
+
+if __name__ == "__main__":
+    tool.run(_parser(), main)

@@ -1,0 +1,95 @@
+"""What makes an ONNX file harmful, or another network's. Each changes a good model in place."""
+
+import numpy as np
+from onnx import AttributeProto, ModelProto, TensorProto, helper
+
+
+def external(model: ModelProto) -> None:
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="../../etc/passwd")
+
+
+def another_operator(model: ModelProto) -> None:
+    model.graph.node[4].op_type = "Sigmoid"
+
+
+def a_loop(model: ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Loop", ["n", "c", "x"], ["y"]))
+
+
+def of_a_library(model: ModelProto) -> None:
+    model.graph.node[4].domain = "com.example"
+
+
+def a_function(model: ModelProto) -> None:
+    model.functions.add(name="Relu")
+
+
+def a_graph_inside(model: ModelProto) -> None:
+    model.graph.node[4].attribute.add(name="body", type=AttributeProto.GRAPH)
+
+
+def a_sparse_weight(model: ModelProto) -> None:
+    model.graph.sparse_initializer.add()
+
+
+def a_product_with_itself(model: ModelProto) -> None:
+    model.graph.node[5].input[1] = model.graph.node[5].input[0]
+
+
+def a_huge_weight(model: ModelProto) -> None:
+    model.graph.initializer[0].dims[0] = 1 << 40
+
+
+def a_cube(model: ModelProto) -> None:
+    model.graph.initializer[0].dims.append(1)
+
+
+def another_input(model: ModelProto) -> None:
+    model.graph.input.append(model.graph.input[0])
+
+
+def a_constant_input(model: ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.input[0].name = model.graph.initializer[0].name
+
+
+def no_shape(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+
+
+def no_output(model: ModelProto) -> None:
+    del model.graph.node[1].output[:]
+
+
+def no_input(model: ModelProto) -> None:
+    del model.graph.input[:]
+
+
+def one_at_a_time(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def of_floats(model: ModelProto) -> None:
+    del model.graph.value_info[:]
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def of_32_pixels(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 32
+
+
+def of_logits(model: ModelProto) -> None:
+    del model.graph.node[6]
+    model.graph.output[0].name = model.graph.node[5].output[0]
+
+
+def of_a_column(model: ModelProto) -> None:
+    (axis,) = (part for part in model.graph.node[6].attribute if part.name == "axis")
+    axis.i = 0
+
+
+def of_nothing(model: ModelProto) -> None:
+    (weight,) = (each for each in model.graph.initializer if each.name == "net.3.weight")
+    weight.raw_data = np.full(80, np.nan, np.float32).tobytes()

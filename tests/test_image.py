@@ -1,0 +1,189 @@
+"""Any image becomes what MNIST would have made of it."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from digits import image
+from digits.errors import InputError
+from digits.image import Drawing
+from drawn import Pixels, encoded, large, seven, training
+
+
+def seen(data: bytes) -> Pixels:
+    whole = image.read(data).whole
+    assert whole is not None
+    return whole.pixels_HW
+
+
+def differ(one: Pixels, other: Pixels) -> float:
+    """Mean difference of two pictures, in grey levels."""
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_a_training_digit_stays_what_it_is() -> None:
+    images, _ = training()
+    differences = [differ(seen(encoded(digit)), digit) for digit in images]
+    assert np.median(differences) < 8  # of 255: half a pixel of shift alone is 9
+    shifted = [differ(np.roll(digit, 1, 1), digit) for digit in images]
+    assert np.median(shifted) > 15
+
+
+def test_it_is_centred_by_mass_and_fits_20_pixels() -> None:
+    for number in range(20):
+        pixels = seen(encoded(255 - large(number))).astype(float)
+        rows, columns = np.flatnonzero(pixels.max(1) > 127), np.flatnonzero(pixels.max(0) > 127)
+        assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 21
+        middle = np.arange(28) + 0.5
+        assert (pixels.sum(1) * middle).sum() / pixels.sum() == pytest.approx(14.5, abs=0.5)
+        assert (pixels.sum(0) * middle).sum() / pixels.sum() == pytest.approx(14.5, abs=0.5)
+
+
+def shaded(page: Pixels) -> Pixels:
+    """Light that falls off to 45 % from left to right."""
+    light = np.linspace(1, 0.45, page.shape[1])
+    return (page * light).astype(np.uint8)
+
+
+def in_shadow(page: Pixels) -> Pixels:
+    page = page.copy()
+    page[:, 150:] = page[:, 150:] * 0.6
+    return page
+
+
+def squared(page: Pixels) -> Pixels:
+    lines = np.full_like(page, 255)
+    lines[::25], lines[1::25], lines[:, ::25], lines[:, 1::25] = 190, 190, 190, 190
+    return np.minimum(page, lines)
+
+
+def noisy(page: Pixels) -> Pixels:
+    noise = np.random.default_rng(0).normal(0, 12, page.shape)
+    return np.clip(page * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("damage", [shaded, in_shadow, squared, noisy])
+def test_light_and_paper_do_not_matter(damage: object) -> None:
+    assert callable(damage)
+    for number in (0, 1, 2, 4, 7):
+        page = 255 - large(number)
+        assert differ(seen(encoded(damage(page))), seen(encoded(page))) < 8
+        assert differ(damage(page), page) > 8  # or this would be no test
+
+
+def test_polarity_does_not_matter() -> None:
+    for number in range(10):
+        page = large(number)
+        assert differ(seen(encoded(page)), seen(encoded(255 - page))) < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture_upright(orientation: int) -> None:
+    page = seven()
+    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
+    undo |= {6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = page.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else page
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = seen(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert differ(turned, seen(encoded(page, "JPEG", quality=95))) < 2
+
+
+def modes() -> dict[str, bytes]:
+    page = seven()
+    black, white = Image.new("L", page.size, 0), Image.new("L", page.size, 255)
+    ink = ImageOps.invert(page)
+    deep = np.asarray(page, np.uint16) * 200 + 3000
+    return {
+        "1": encoded(page.convert("1", dither=Image.Dither.NONE)),
+        "P": encoded(page.convert("RGB").quantize(8)),
+        "RGB": encoded(page.convert("RGB")),
+        "CMYK": encoded(page.convert("RGB").convert("CMYK"), "JPEG", quality=95),
+        "I;16": encoded(Image.fromarray(deep)),
+        "I": encoded(Image.fromarray(deep.astype(np.int32) * 1000), "TIFF"),
+        "F": encoded(Image.fromarray(deep.astype(np.float32) / 9e4), "TIFF"),
+        "LA": encoded(Image.merge("LA", (page, white))),
+        "black on nothing": encoded(Image.merge("LA", (black, ink))),
+        "white on nothing": encoded(Image.merge("LA", (white, ink))),
+        "two colours on nothing": encoded(Image.merge("LA", (page.point(lambda v: v // 3), ink))),
+        "GIF": encoded(page, "GIF"),
+        "BMP": encoded(page, "BMP"),
+        "WEBP": encoded(page.convert("RGB"), "WEBP", lossless=True),
+        "PPM": encoded(page, "PPM"),
+    }
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_every_kind_of_pixels_is_read(mode: str) -> None:
+    assert differ(seen(modes()[mode]), seen(encoded(seven()))) < 3
+
+
+def test_a_card_with_rounded_transparent_corners_is_a_card() -> None:
+    alpha = Image.new("L", (200, 200))
+    ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 199, 199), 30, fill=255)
+    card = Image.merge("LA", (seven(), alpha))
+    assert differ(seen(encoded(card)), seen(encoded(seven()))) < 3
+
+
+def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
+    page = Image.new("L", (3000, 2000), 255)
+    page.paste(seven(), (2500, 300))
+    drawing = image.read(encoded(page))
+    assert drawing.whole is not None
+    assert differ(drawing.whole.pixels_HW, seen(encoded(seven()))) < 6
+    left, upper, right, lower = drawing.whole.box
+    assert (left, upper) == pytest.approx((2500 + 53, 300 + 43), abs=8)
+    assert (right, lower) == pytest.approx((2500 + 147, 300 + 165), abs=8)
+
+
+@pytest.mark.parametrize("width", [2, 3, 30])
+def test_strokes_are_brought_towards_a_pens(width: int) -> None:
+    ink = (seen(encoded(seven(width=width))) > 127).sum()
+    inks = [(digit > 127).sum() for digit in training()[0]]
+    assert 0.9 * min(inks) < ink < 1.1 * max(inks)
+
+
+def test_several_digits_are_told_apart_in_reading_order() -> None:
+    row = np.hstack([255 - large(number, 200, (20, 20)) for number in (1, 2, 3)])
+    page = np.vstack([row, np.full((20, 600), 255, np.uint8), row])
+    drawing = image.read(encoded(page))
+    assert len(drawing.parts) == 6
+    places = [(part.box[1] > 200, part.box[0]) for part in drawing.parts]
+    assert places == sorted(places)
+
+
+def test_pieces_of_one_digit_stay_together() -> None:
+    page = Image.new("L", (200, 200), 255)
+    draw = ImageDraw.Draw(page)
+    draw.line([(60, 40), (150, 36)], fill=0, width=12)  # a 5, its bar apart from the rest
+    draw.line([(60, 52), (60, 100), (130, 105), (140, 150), (60, 165)], fill=0, width=12)
+    assert image.read(encoded(page)).parts == ()
+
+
+@pytest.mark.parametrize("level", [0, 60, 255])
+def test_an_empty_picture_is_blank(level: int) -> None:
+    page = np.full((200, 300), level, np.uint8)
+    assert image.read(encoded(page)) == Drawing(None)
+    noise = np.random.default_rng(0).normal(0, 6, page.shape)
+    assert image.read(encoded(np.uint8(np.clip(page + noise, 0, 255)))).whole is None
+    assert image.read(encoded(shaded(page))).whole is None
+    assert image.read(encoded(Image.new("RGBA", (50, 50)))).whole is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (2, 3), (5, 5), (7, 300)])
+def test_odd_shapes_are_read(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        drawing = image.read(encoded(random.integers(0, 256, shape, np.uint8)))
+        assert drawing.whole is None or drawing.whole.pixels_HW.shape == (28, 28)
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    png = encoded(seven())
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    for data in (b"", b"x", png[:60], png[: len(png) // 2], svg, eps):
+        with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
+            image.read(data)
+    with pytest.raises(InputError, match=r"^200x200 pixels; expected at most 39999 in all$"):
+        image.read(png, max_pixels=39999)
