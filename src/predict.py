@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from digits import tool
 from digits.errors import INPUT_IS_WRONG
@@ -20,7 +20,7 @@ examples:
 """
 
 
-def main(arguments: argparse.Namespace) -> int:
+def task(arguments: argparse.Namespace) -> int:
     from digits import answers, inputs, predictor
 
     paths = inputs.named(arguments.images)
@@ -56,7 +56,7 @@ def _top(text: str) -> int:
     return int(text)
 
 
-def _parser() -> tool.Parser:
+def main() -> NoReturn:
     parser = tool.Parser(
         prog="predict.py",
         description="Read the digit (0 to 9) in each image: photos, scans, drawings, screenshots.",
@@ -69,12 +69,12 @@ def _parser() -> tool.Parser:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
     form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")
+    form.add_argument("--show", action="store_true", help="print what the model saw, too")
     parser.add_argument("--top", type=_top, default=0, metavar="N", help="the N likeliest digits")
     parser.add_argument("--multi", action="store_true", help="read each of several digits")
-    parser.add_argument("--show", action="store_true", help="print what the model saw")
     parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")
-    return parser
+    tool.run(parser, task)
 
 
 if __name__ == "__main__":
-    tool.run(_parser(), main)
+    main()

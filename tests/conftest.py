@@ -17,6 +17,8 @@ from unittest import mock
 
 import pytest
 
+from digits import stop
+
 ROOT = Path(__file__).parents[1]
 EMBEDDED = ROOT / "data" / "MNIST" / "raw"
 SHORT = ("trainer.max_epochs=2", "trainer.limit_train_batches=30", "data.val_size=5000")
@@ -60,6 +62,25 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
                     handler.close()
                     logging.getLogger().removeHandler(handler)
     return Outcome(code, out.getvalue(), err.getvalue(), outputs)
+
+
+def tool(script: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python src/<script>.py <arguments>`, in this process."""
+    main = importlib.import_module(script).main
+    out, err = io.StringIO(), io.StringIO()
+    before = {number: signal.getsignal(number) for number in stop.SIGNALS}
+    given = io.TextIOWrapper(io.BytesIO(stdin))
+    with (
+        mock.patch.object(sys, "argv", [f"src/{script}.py", *arguments]),
+        mock.patch.object(sys, "stdin", given),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
 
 
 @contextmanager

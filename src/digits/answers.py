@@ -33,21 +33,30 @@ class Answer:
     prediction: Prediction
 
     def row(self, top: int) -> tuple[str, ...]:
-        likely = _likeliest(self.prediction)
+        prediction, likely = self.prediction, _likeliest(self.prediction)
         others = [f"{digit} {p:.4f}" for digit, p in likely[1 : max(top, 2)]]
         digit, p = ("-", "-") if not likely else (str(likely[0][0]), f"{likely[0][1]:.4f}")
-        return flat(self.path), digit, p, ", ".join(others) or "-", self.prediction.note
+        note = prediction.note + ("; --multi reads each" if prediction.parts else "")
+        return flat(self.path), digit, p, ", ".join(others) or "-", note
 
     def fields(self, top: int) -> dict[str, Any]:
-        prediction = self.prediction
-        some = {"top": [{"digit": d, "probability": p} for d, p in _likeliest(prediction)[:top]]}
+        likely = [{"digit": d, "probability": p} for d, p in _likeliest(self.prediction)[:top]]
         return {
             "path": self.path,
-            "digit": prediction.digit,
-            "probability": prediction.probability,
-            "probabilities": prediction.probabilities,
-            "note": prediction.note,
-        } | (some if top else {})
+            **_fields(self.prediction),
+            **({"top": likely} if top else {}),
+            "digits": [_fields(part) for part in self.prediction.parts],
+        }
+
+
+def _fields(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "digit": prediction.digit,
+        "probability": prediction.probability,
+        "probabilities": prediction.probabilities,
+        "note": prediction.note,
+        "box": prediction.box,
+    }
 
 
 def _likeliest(prediction: Prediction) -> list[tuple[int, float]]:

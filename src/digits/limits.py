@@ -1,0 +1,24 @@
+"""What the server lets its clients use. No torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes, pixels and seconds."""
+
+    body_bytes: int = 10 << 20
+    held_bytes: int = 64 << 20  # all bodies together
+    pixels: int = 16_000_000
+    under_way: int = 128  # images received and not yet answered
+    batch: int = 64
+    body_s: float = 15  # from the headers' end to the body's
+    read_s: float = 5  # by a reader
+    answer_s: float = 8  # from the body's end to the prediction
+    connections: int = 200  # some systems let a process open 256 files
+    headers_s: float = 10  # from a connection's start, or its last answer, to the headers' end
+    request_s: float = 30  # for all of it, the client's reading of the answer included
+    stop_s: int = 5  # for what is under way when the server is stopped
+
+
+LIMITS = Limits()

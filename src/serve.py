@@ -1,0 +1,78 @@
+"""A page to draw digits on, and an API for images: `python src/serve.py`. See docs/serve.md."""
+
+import argparse
+import ipaddress
+import logging
+import os
+import socket
+import warnings
+from contextlib import closing
+
+from digits import outputs, tool
+from digits.errors import InputError
+from digits.imports import importing
+from digits.limits import LIMITS
+from digits.readers import Readers
+
+EXTRA = {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 (any free one) to 65535")
+    return int(text)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises InputError where this machine or another program says no."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address, family=family, backlog=512)
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or 0  # below 0: of names
+        reason = os.strerror(number) if number > 0 else "no such name"
+        raise InputError(f"--host {host} --port {port}: {reason.lower()}") from error
+    # connections inherit it; else an answer's body waits 40 ms for the headers to be acknowledged
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    path = tool.checkpoint_path(arguments.ckpt)
+    readers = Readers(LIMITS)
+    with listen(arguments.host, arguments.port) as listener, closing(readers):
+        readers.start_one()
+        try:
+            with importing():
+                import torch
+
+                from digits import connections, predictor, server
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA:
+                raise
+            raise InputError("serve: needs pip install -e '.[serve]'") from error
+        logging.disable()  # libraries quote what they were sent
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)  # the other cores read images
+        host, port = listener.getsockname()[:2]
+        shown = outputs.relative(path)
+        network = predictor.from_checkpoint(path)
+        is_local = ipaddress.ip_address(host).is_loopback
+        app = server.application(network, shown, readers, is_local)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        line = f"{url}  (model: {shown}; Ctrl+C stops)"
+        connections.server(app, ready=lambda: print(line, flush=True)).run([listener])
+
+
+def main() -> None:
+    parser = tool.Parser(description=__doc__)
+    tool.add_ckpt(parser)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 listens to the network, too (no TLS)"
+    )
+    parser.add_argument("--port", type=port, default=8000, help="8000; 0 picks a free one")
+    tool.run(parser, serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""predict.py as people use it."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import ROOT, Outcome, finish, process, tool
+from digits import image
+from drawn import encoded, large, seven, training
+
+RUN = (  # predict.py, and then more
+    "import sys, runpy; sys.path.insert(0, 'src'); sys.argv[0] = 'src/predict.py'",
+    "try: runpy.run_path(sys.argv[0], run_name='__main__')",
+    "except SystemExit: pass",
+)
+
+
+@pytest.fixture(scope="module")
+def ckpt(finished: Outcome) -> str:
+    return str(finished.folder / "checkpoints" / "best.ckpt")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four drawings, one of three digits, a blank one, a file that is none; and other things."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(4):
+        (folder / f"{number}.png").write_bytes(encoded(255 - large(number)))
+    (folder / "sub").mkdir()
+    (folder / "sub" / "seven.jpg").write_bytes(encoded(seven(), "JPEG"))
+    row = np.hstack([255 - large(number, 200, (20, 20)) for number in (1, 2, 3)])
+    (folder / "three.png").write_bytes(encoded(row))
+    (folder / "blank.png").write_bytes(encoded(Image.new("L", (50, 50), 255)))
+    (folder / "bad.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image either, but not named as one")
+    (folder / ".hidden.png").write_bytes(b"x")
+    return folder
+
+
+def test_a_folder_is_a_table_and_one_bad_file_stops_nothing(folder: Path, ckpt: str) -> None:
+    code, out, err = tool("predict", str(folder), "--ckpt", ckpt)
+    assert code == 2
+    assert err == (
+        f"error: {folder}/bad.png: not an image that Pillow reads, or damaged\n"
+        "error: 1 of 8 images could not be read\n"
+    )
+    header, *rows = out.splitlines()
+    assert header.split() == ["file", "digit", "probability", "runner-up", "note"]
+    assert [Path(row.split()[0]).name for row in rows] == [
+        *("0.png", "1.png", "2.png", "3.png", "blank.png", "seven.jpg", "three.png")
+    ]
+    digits = [int(row.split()[1]) for row in rows[:4]]
+    assert digits == training()[1][:4].tolist()
+    assert rows[4].split()[1:] == ["-", "-", "-", "blank"]
+    assert rows[6].endswith("3 digits; --multi reads each")
+    assert not any(line.endswith(" ") for line in out.splitlines())
+
+
+def test_json_and_csv_hold_the_same(folder: Path, ckpt: str) -> None:
+    pattern = str(folder / "[0-9]*.png")
+    _, out, err = tool("predict", pattern, str(folder / "blank.png"), "--json", "--ckpt", ckpt)
+    listed = json.loads(out)
+    assert err == ""
+    assert [
+        set(each) >= {"path", "digit", "probability", "probabilities", "note"} for each in listed
+    ]
+    assert listed[4] | {"path": ""} == {
+        **dict.fromkeys(["digit", "probability", "probabilities", "box"]),
+        "path": "",
+        "note": "blank",
+        "digits": [],
+    }
+    _, out, _ = tool("predict", pattern, str(folder / "blank.png"), "--csv", "--ckpt", ckpt)
+    for each, row in zip(listed, csv.DictReader(io.StringIO(out)), strict=True):
+        assert each["path"] == row["path"]
+        assert str(each["digit"] if each["digit"] is not None else "") == row["digit"]
+        given = [float(row[f"p{digit}"] or -1) for digit in range(10)]
+        assert given == (each["probabilities"] or [-1] * 10)
+
+
+def test_several_digits_have_boxes_and_can_be_read_each(folder: Path, ckpt: str) -> None:
+    path = str(folder / "three.png")
+    _, out, _ = tool("predict", path, "--json", "--ckpt", ckpt)
+    (found,) = json.loads(out)
+    assert (found["digit"], found["note"], len(found["digits"])) == (None, "3 digits", 3)
+    lefts = [part["box"][0] for part in found["digits"]]
+    assert lefts == sorted(lefts)
+    assert lefts[0] < 200 < lefts[1] < 400 < lefts[2]
+    _, out, _ = tool("predict", path, "--multi", "--json", "--top", "3", "--ckpt", ckpt)
+    each = json.loads(out)
+    assert [one["path"] for one in each] == [f"{path}#{number}" for number in (1, 2, 3)]
+    assert [one["digit"] for one in each] == training()[1][1:4].tolist()
+    assert all(len(one["top"]) == 3 for one in each)
+    assert each[0]["top"][0] == {"digit": each[0]["digit"], "probability": each[0]["probability"]}
+
+
+def test_standard_input_is_an_image(ckpt: str) -> None:
+    code, out, _ = tool("predict", "-", "--ckpt", ckpt, stdin=encoded(255 - large(1)))
+    assert (code, out.splitlines()[1].split()[:2]) == (0, ["-", "0"])
+
+
+def test_what_the_model_saw_is_shown_and_saved(folder: Path, ckpt: str, tmp_path: Path) -> None:
+    _, out, _ = tool("predict", str(folder / "1.png"), "--show", "--ckpt", ckpt)
+    shown = [line for line in out.splitlines() if set(line) <= set(" ░▒▓█")]
+    assert 20 <= len(shown) <= 22
+    assert {len(line) for line in shown} == {56}
+    saved = tmp_path / "new"
+    arguments = str(folder / "1.png"), str(folder / "three.png"), "--multi", "--save", str(saved)
+    assert tool("predict", *arguments, "--ckpt", ckpt)[0] == 0
+    names = ["1.png", "three.png", "three-2.png", "three-3.png"]
+    assert sorted(path.name for path in saved.iterdir()) == sorted(names)
+    assert image.decoded((saved / "1.png").read_bytes()).size == (28, 28)
+    before = {path: path.read_bytes() for path in saved.iterdir()}
+    code, _, err = tool("predict", *arguments, "--ckpt", ckpt)
+    assert (code, err.count("\n")) == (2, 1)
+    assert err == f"error: --save {saved}: 1.png is there already; expected a new folder\n"
+    assert before == {path: path.read_bytes() for path in saved.iterdir()}
+
+
+LINES = {
+    "nope.png": "nope.png: no such file; expected an image file, a folder or a pattern",
+    "/dev/null": "/dev/null: not a file; expected an image file",
+    "*.nope": "*.nope: no image there; expected a file, a folder or a pattern",
+    "configs": "configs: no image there; expected a file, a folder or a pattern",
+    "x\ny": "x y: no such file; expected an image file, a folder or a pattern",
+    "docs/samples.png --ckpt nope": "--ckpt nope: no such file; expected a .ckpt file, or latest",
+    "docs/samples.png --ckpt LICENSE": "--ckpt LICENSE: not a checkpoint of train.py's, or damaged",
+    "docs/samples.png --onnx LICENSE": "--onnx LICENSE: not an ONNX file, or damaged",
+    "docs/samples.png --top 11": "argument --top: 11: expected a whole number from 1 to 10; --help",
+    "docs/samples.png --json --csv": "argument --csv: not allowed with argument --json; --help",
+    "docs/samples.png --jsn": "unrecognized arguments: --jsn; --help shows all",
+    "": "the following arguments are required: IMAGE; --help shows all",
+}
+
+
+@pytest.mark.parametrize("arguments", LINES)
+def test_wrong_input_is_one_line(
+    arguments: str, ckpt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    given = arguments.split(" ") if arguments else []
+    model = [] if {"--ckpt", "--onnx"} & set(given) else ["--ckpt", ckpt]
+    code, out, err = tool("predict", *given, *model)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {LINES[arguments]}")
+
+
+def test_without_a_model_it_says_how_to_train_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.tool.ROOT", Path("/nowhere"))
+    _, _, err = tool("predict", "docs/samples.png")
+    assert err == (
+        "error: --ckpt latest: no run under /nowhere/outputs has a checkpoint yet; "
+        "python src/train.py trains one\n"
+    )
+
+
+def test_many_files_are_read_by_several_processes(ckpt: str, tmp_path: Path) -> None:
+    for number in range(160):
+        (tmp_path / f"{number:03}.png").write_bytes(encoded(training()[0][number % 60]))
+    (tmp_path / "077.png").write_bytes(b"x")
+    code, out, err = finish("src/predict.py", str(tmp_path), "--json", "--ckpt", ckpt)
+    assert code == 2
+    assert [line for line in err.splitlines() if "077.png" in line]
+    listed = json.loads(out)
+    assert [Path(each["path"]).stem for each in listed] == [
+        f"{number:03}" for number in range(160) if number != 77
+    ]
+    right = [each["digit"] == training()[1][int(Path(each["path"]).stem) % 60] for each in listed]
+    assert np.mean(right) > 0.85
+
+
+def test_a_closed_pipe_and_ctrl_c_end_it_quietly(folder: Path, ckpt: str) -> None:
+    line = f"{sys.executable} src/predict.py {folder} --csv --ckpt {ckpt} | head -c 5"
+    shell = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, check=False)
+    assert b"Traceback" not in shell.stderr
+    with process("src/predict.py", "-", "--ckpt", ckpt, stdin=subprocess.PIPE) as run:
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(timeout=4)
+        run.send_signal(2)
+        out, err = run.communicate(timeout=20)
+    assert (run.returncode, out, err) == (130, "", "")
+
+
+def test_help_imports_neither_torch_nor_scipy() -> None:
+    ends = "print({'torch', 'scipy'} & set(sys.modules), file=sys.stderr)"
+    code, out, err = finish("-c", "\n".join([*RUN, ends]), "--help")
+    assert (code, err) == (0, "set()\n")
+    assert "examples:" in out
+
+
+def test_onnx_gives_the_same_answers_without_torch(folder: Path, ckpt: str, tmp_path: Path) -> None:
+    copy = tmp_path / "last.ckpt"
+    shutil.copy(ckpt, copy)
+    file = tmp_path / "digits.onnx"
+    assert tool("export", "--format", "onnx", "--ckpt", str(copy), "--output", str(file))[0] == 0
+    pattern = str(folder / "[0-9]*.png")
+    _, expected, _ = tool("predict", pattern, "--json", "--ckpt", ckpt)
+    ends = "print('torch' in sys.modules, file=sys.stderr)"
+    code, out, err = finish("-c", "\n".join([*RUN, ends]), pattern, "--json", "--onnx", file)
+    assert (code, err) == (0, "False\n")
+    for one, other in zip(json.loads(out), json.loads(expected), strict=True):
+        assert one["digit"] == other["digit"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
