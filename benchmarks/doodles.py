@@ -130,7 +130,7 @@ def face(random: Random) -> Image.Image:
 def noise(random: Random) -> Image.Image:
     """Of any grain, from pixels to clouds."""
     side = int(random.choice([6, 9, 14, 28, 60, 200]))
-    values = random.random((side, side)) * random.uniform(40, 255)
+    values: NDArray[Any] = random.random((side, side)) * random.uniform(40, 255)
     if random.random() < 0.4:
         values = 255.0 * (values > np.quantile(values, random.uniform(0.3, 0.97)))
     small = Image.fromarray(values.astype(np.uint8))

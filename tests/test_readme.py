@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, command
+from conftest import ROOT, Outcome, command, tool
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -16,6 +16,9 @@ COMMANDS = [
 ]
 RUNS = [line.rpartition("&& ")[2] for line in COMMANDS if "python src/" in line]
 RUNS.remove("python src/train.py trainer=ddp_sim")  # runs in test_cli_processes.py
+RUNS.remove("python src/serve.py")  # runs in test_serve_page.py
+TOOLS = [line for line in RUNS if re.search(r"src/(predict|export)\.py", line)]
+RUNS = [line for line in RUNS if line not in TOOLS]
 ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", README, flags=re.MULTILINE)
 
 
@@ -23,8 +26,11 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
     assert COMMANDS[0] == "pip install -e . && python src/train.py trainer.max_epochs=5"
     assert COMMANDS[1] == "pip install -e '.[dev]' && pytest"  # what runs this test
     others = [line for line in COMMANDS if "python src/" not in line]
-    # TensorBoard is started in test_cli_processes.py
-    assert others == ["pip install -e '.[dev]' && pytest", "tensorboard --logdir outputs"]
+    assert others == [
+        "pip install -e '.[dev]' && pytest",
+        "pip install -e '.[serve,export]'",
+        "tensorboard --logdir outputs",  # is started in test_cli_processes.py
+    ]
     assert len(README.splitlines()) < 200
 
 
@@ -40,6 +46,17 @@ def test_a_command_runs(line: str, tmp_path: Path) -> None:
     outcome = command(Path(path).stem, *arguments, outputs=tmp_path)
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
+
+
+@pytest.mark.parametrize("line", TOOLS)
+def test_a_tool_runs(line: str, finished: Outcome, tmp_path: Path) -> None:
+    _, path, *arguments = shlex.split(line)
+    arguments += ["--ckpt", str(finished.folder / "checkpoints" / "best.ckpt")]
+    if "export" in path:
+        arguments += ["--output", str(tmp_path / "digits.onnx")]
+    code, out, err = tool(Path(path).stem, *arguments)
+    assert (code, err) == (0, "")
+    assert out
 
 
 @pytest.mark.parametrize(("line", "said"), ERRORS)
