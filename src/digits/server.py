@@ -1,28 +1,22 @@
 """The application: a page and a JSON API around a Predictor."""
 
-import base64
 import hashlib
-import struct
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
 
-import numpy as np
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from numpy.typing import NDArray
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
 
 from digits.batching import Batcher, OverloadedError
-from digits.body import FIELD, Bodies
+from digits.body import Bodies
 from digits.errors import InputError
 from digits.guard import Guard, Metrics
 from digits.limits import LIMITS, Limits
-from digits.predictor import Prediction, Predictor
+from digits.predictor import Predictor
 from digits.readers import Readers
+from digits.replies import BODY, Answer, Health, answer, problems
 
 WEB = Path(__file__).with_name("web")
 TYPES = {
@@ -32,70 +26,6 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 PAGES = {"index.html": "/", "docs.html": "/docs"}  # all else under its own name
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Digit(BaseModel):
-    """`digit`, `probability`, `probabilities` are null for a blank image and for several digits;
-    `box` is left, upper, right, lower in pixels; `seen` is the 28x28 PNG the model was shown, in
-    base64.
-    """
-
-    digit: Annotated[int, Field(ge=0, le=9)] | None
-    probability: Probability | None
-    probabilities: Annotated[list[Probability], Field(min_length=10, max_length=10)] | None
-    note: Annotated[str, Field(examples=["", "blank", "not sure", "2 digits"])]
-    box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
-    seen: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})] | None
-
-
-class Answer(Digit):
-    digits: Annotated[list[Digit], Field(description="Several digits, from left to right.")]
-
-
-class Health(BaseModel):
-    status: str
-    model: str
-
-
-class Problem(BaseModel):
-    detail: str
-
-
-REASONS = {
-    400: "Not from a loopback address's page, or no HTTP request",
-    403: "Asked by another site's page",
-    408: "The body came too slowly",
-    413: "The body is too large",
-    415: "Not a type, or not an image, that is read here",
-    422: "An image that can't be read, or a form without one",
-    500: "Our fault",
-    503: "Too much to do; try again",
-}
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-FORM = {
-    "type": "object",
-    "required": [FIELD],
-    "properties": {FIELD: BINARY["schema"]},
-    "additionalProperties": False,
-}
-IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
-BODY = {
-    "required": True,
-    "description": "A PNG, JPEG, WebP, GIF or BMP image of up to 10 MiB and 16 megapixels.",
-    "content": {
-        **dict.fromkeys((*IMAGES, "application/octet-stream"), BINARY),
-        "multipart/form-data": {
-            "schema": FORM,
-            "encoding": {FIELD: {"contentType": ", ".join(IMAGES)}},
-        },
-    },
-}
-
-
-def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Problem, "description": REASONS[code]} for code in codes}
 
 
 def application(
@@ -165,38 +95,6 @@ def application(
         app.add_route(path, _static(file), include_in_schema=False)
         paths.add(path)
     return Guard(app, metrics, paths, only_local)
-
-
-def answer(prediction: Prediction) -> Answer:
-    return Answer(
-        **_fields(prediction), digits=[Digit(**_fields(part)) for part in prediction.parts]
-    )
-
-
-def _fields(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "digit": prediction.digit,
-        "probability": prediction.probability,
-        "probabilities": prediction.probabilities,
-        "note": prediction.note,
-        "box": prediction.box,
-        "seen": None if prediction.seen is None else base64.b64encode(png(prediction.seen)),
-    }
-
-
-def png(pixels_HW: NDArray[np.uint8]) -> bytes:
-    """A grey PNG; Pillow takes ten times as long for one this small."""
-    height, width = pixels_HW.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels_HW)
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def _static(file: Path) -> Callable[[Request], Awaitable[Response]]:

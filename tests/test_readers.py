@@ -1,0 +1,158 @@
+"""Processes that read images: what they may not do, and what becomes of those that fail."""
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from digits import reader
+from digits.errors import InputError
+from digits.limits import Limits
+from digits.reader import LENGTH_BYTES, READY, FaultError
+from digits.readers import Reader, Readers
+from serving import drawn
+
+
+def reading(use: Callable[[Reader], Any], **limits: Any) -> Any:
+    async def run() -> Any:
+        one = Reader(Limits(**limits))
+        try:
+            return await use(one)
+        finally:
+            one.stop()
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+
+    return asyncio.run(run())
+
+
+def test_it_reads_one_after_another() -> None:
+    async def use(one: Reader) -> None:
+        for side in (50, 280, 2000):
+            drawing = await one.read(drawn(side=side))
+            assert drawing.whole is not None
+            assert drawing.whole.pixels_HW.shape == (28, 28)
+        with pytest.raises(InputError):
+            await one.read(b"no image")
+        assert (await one.read(drawn())).whole is not None
+        with pytest.raises(InputError, match="2100x2100 pixels"):
+            await one.read(drawn(side=2100))
+
+    reading(use, pixels=2000 * 2000)
+
+
+def test_one_that_dies_is_replaced() -> None:
+    async def use(one: Reader) -> None:
+        await one.read(drawn())
+        process = one.started[0]  # type: ignore[index]
+        process.send_signal(signal.SIGSEGV)
+        with pytest.raises(InputError, match="more than its decoder copes with"):
+            await one.read(drawn())
+        assert process.returncode == -signal.SIGSEGV
+        assert (await one.read(drawn())).whole is not None
+
+    reading(use)
+
+
+def test_one_that_hangs_is_replaced() -> None:
+    async def use(one: Reader) -> None:
+        await one.read(drawn())
+        one.started[0].send_signal(signal.SIGSTOP)  # type: ignore[index]
+        with pytest.raises(InputError, match=r"takes over 1 s to read"):
+            await one.read(drawn())
+        assert (await one.read(drawn())).whole is not None
+
+    reading(use, read_s=1)
+
+
+def test_an_answer_nobody_waited_for_is_nobody_elses() -> None:
+    async def use(one: Reader) -> None:
+        given_up = asyncio.create_task(one.read(drawn(side=2000)))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        drawing = await one.read(drawn(side=50))
+        assert drawing.whole is not None
+        assert max(drawing.whole.box) <= 50
+
+    reading(use)
+
+
+def test_one_that_does_not_start_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "CODE", "exit({})")
+    with pytest.raises(FaultError, match="does not start"):
+        reading(lambda one: one.read(drawn()))
+
+
+def test_idle_ones_take_turns() -> None:
+    async def run() -> None:
+        several = Readers(Limits())
+        try:
+            drawings = await asyncio.gather(*(several.read(drawn()) for _ in range(8)))
+            assert all(drawing.whole for drawing in drawings)
+            assert several.idle.qsize() == len(several.all)
+        finally:
+            several.close()
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def child(code: str) -> Any:
+    """What a process answers whose `image.read` is `code`, given b"secret"."""
+    asked = (6).to_bytes(LENGTH_BYTES) + b"secret"
+    script = f"""
+import os, socket
+from digits import image, reader
+ours, theirs = socket.socketpair()
+os.dup2(theirs.fileno(), 0)
+def read(data, max_pixels):
+    {code}
+image.read = read
+reader._png = lambda: b""
+if os.fork() == 0:
+    theirs.close(); ours.close()
+    reader.main(1)
+    os._exit(0)
+theirs.close(); os.close(0)
+ours.sendall({asked!r}); ours.shutdown(socket.SHUT_WR)
+while data := ours.recv(9999): os.write(1, data)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT / "src", capture_output=True, check=True
+    )
+    assert done.stdout[: len(READY)] == READY
+    return pickle.loads(done.stdout[len(READY) + LENGTH_BYTES :])
+
+
+def test_it_can_not_write_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    fault = child(f"if data: open({str(path)!r}, 'wb', buffering=0).write(data)")
+    assert isinstance(fault, FaultError)
+    assert str(fault) == "OSError at <string>:7"
+    assert path.read_bytes() == b""
+
+
+def test_its_errors_do_not_quote_the_image() -> None:
+    assert str(child("if data: raise KeyError(data)")) == "KeyError at <string>:7"
+    assert str(child("if data: raise MemoryError")) == "MemoryError at <string>:7"
+
+
+def test_it_ends_with_the_server() -> None:
+    process, ours = reader.start(1)
+    with ours:
+        assert ours.recv(1) == READY
+        process.send_signal(signal.SIGINT)  # a terminal's Ctrl+C: what is under way is finished
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+    assert process.wait(10) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
