@@ -19,6 +19,7 @@ WIDEST_STROKE = 0.28  # of the longer side; what is wider both ways counts as pa
 FAINTEST = 0.06  # contrast of the faintest ink, of the range of grey
 NOISES = 3.0  # standard deviations of the noise by which ink stands out
 NOISY = 0.02
+LONG_EDGE = 0.7  # of a side: a shadow reaches along it, a stroke does not
 DARKEST = 0.15  # of the range: a shadow in which ink still takes away light
 
 
@@ -36,7 +37,7 @@ def find(grey_HW: Grey) -> Ink | None:
         peak = _peak(raised_HW)
     if peak < max(FAINTEST, NOISES * noise):
         return None
-    full = float(np.percentile(raised_HW[raised_HW >= peak / 2], 60))
+    full = float(np.percentile(raised_HW[raised_HW >= peak / 2], 75))
     floor = min(max(0.08 * full, 2.5 * noise), full / 3)
     ink_HW: Ink = np.clip((raised_HW - floor) / (0.95 * full - floor), 0, 1)
     return ink_HW
@@ -117,12 +118,19 @@ def _plain(grey_hw: Grey, noise: float) -> Grey | None:
 
 
 def _is_lit_unevenly(rest_hw: Grey) -> bool:
-    """Whether there is something else than paper and ink: a band of light, a shadow."""
+    """Whether there is something else than paper and ink: a band of light, a shadow's plateau."""
     most = float(rest_hw.max())
-    return bool(
-        np.percentile(rest_hw, 0.1) < -0.25 * most
-        or 0.25 * most < _opened(rest_hw, 0.4).max() < 0.75 * most
-    )
+    if np.percentile(rest_hw, 0.1) < -0.25 * most:
+        return True
+    if not 0.25 * most < _opened(rest_hw, 0.4).max() < 0.75 * most:
+        return False
+    sides = rest_hw[0], rest_hw[-1], rest_hw[:, 0], rest_hw[:, -1]
+    return any(_longest_run(side > 0.2 * most) > LONG_EDGE * len(side) for side in sides)
+
+
+def _longest_run(marked: NDArray[np.bool_]) -> int:
+    runs, _ = ndimage.label(marked)
+    return int(np.bincount(runs.ravel())[1:].max(initial=0))
 
 
 def _trend(grey_hw: Grey, first_hw: Grey, rounds: int) -> Grey:

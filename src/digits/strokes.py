@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from digits.ink import Ink
 
-INKED = 0.35
+INKED = 0.3
 MOST = 200  # strokes; more are a texture
 
 Mask = NDArray[np.bool_]
