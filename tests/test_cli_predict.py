@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT, Outcome, finish, process, tool
-from digits import image
+from digits import answers, image
 from drawn import encoded, large, seven, training
 
 RUN = (  # predict.py, and then more
@@ -100,6 +100,14 @@ def test_several_digits_have_boxes_and_can_be_read_each(folder: Path, ckpt: str)
     assert [one["digit"] for one in each] == training()[1][1:4].tolist()
     assert all(len(one["top"]) == 3 for one in each)
     assert each[0]["top"][0] == {"digit": each[0]["digit"], "probability": each[0]["probability"]}
+
+
+def test_more_than_one_batch_is_read(
+    folder: Path, ckpt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "AT_ONCE", 3)
+    code, out, err = tool("predict", str(folder), "--csv", "--ckpt", ckpt)
+    assert (code, len(out.splitlines()), err.count("\n")) == (2, 1 + 7, 2)
 
 
 def test_standard_input_is_an_image(ckpt: str) -> None:

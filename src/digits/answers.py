@@ -72,7 +72,8 @@ def of(
     found: list[Answer] = []
     failed = 0
     with tqdm(drawings, total=count, unit="image", leave=False, disable=None) as bar:
-        while some := list(islice(bar, AT_ONCE)):
+        reads = iter(bar)  # once: it closes the bar where it ends
+        while some := list(islice(reads, AT_ONCE)):
             good = [(path, read) for path, read in some if isinstance(read, Drawing)]
             predictions = model.predict([drawing for _, drawing in good])
             for (path, _), prediction in zip(good, predictions, strict=True):
