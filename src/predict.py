@@ -24,14 +24,16 @@ def task(arguments: argparse.Namespace) -> int:
     from digits import answers, inputs, predictor
 
     paths = inputs.named(arguments.images)
-    ckpt = None if arguments.onnx else tool.checkpoint_path(arguments.ckpt)
+    ckpt = tool.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
+    if arguments.save is not None:
+        answers.check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
         with importing():  # while others read
             model = predictor.from_checkpoint(ckpt) if ckpt else predictor.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
-    if arguments.save:
-        answers.save(found, Path(arguments.save))
     _tell(found, arguments)
+    if arguments.save is not None:
+        answers.save(found, Path(arguments.save))
     if failed and len(paths) > 1:
         print(f"error: {failed} of {len(paths)} images could not be read", file=sys.stderr)
     return INPUT_IS_WRONG if failed else 0
@@ -51,7 +53,7 @@ def _tell(found: "list[Answer]", arguments: argparse.Namespace) -> None:
 
 
 def _top(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 10:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 to 10")
     return int(text)
 
@@ -64,8 +66,9 @@ def main() -> NoReturn:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
-    tool.add_ckpt(parser)
-    parser.add_argument("--onnx", metavar="FILE", help="of export.py's, instead of a checkpoint")
+    model = parser.add_mutually_exclusive_group()
+    tool.add_ckpt(model)
+    model.add_argument("--onnx", metavar="FILE", help="of export.py's, instead of a checkpoint")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
     form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")

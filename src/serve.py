@@ -7,8 +7,9 @@ import os
 import socket
 import warnings
 from contextlib import closing
+from pathlib import Path
 
-from digits import outputs, tool
+from digits import tool
 from digits.errors import InputError
 from digits.imports import importing
 from digits.limits import LIMITS
@@ -18,7 +19,7 @@ EXTRA = {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
 
 def port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text}: expected 0 (any free one) to 65535")
     return int(text)
 
@@ -35,6 +36,12 @@ def listen(host: str, port: int) -> socket.socket:
     # connections inherit it; else an answer's body waits 40 ms for the headers to be acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _name(path: Path) -> str:
+    """For clients, too: of a run here from the root, of a file elsewhere its name alone."""
+    inside = path.resolve().is_relative_to(tool.ROOT)
+    return str(path.resolve().relative_to(tool.ROOT)) if inside else path.name
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -55,7 +62,7 @@ def serve(arguments: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)  # the other cores read images
         host, port = listener.getsockname()[:2]
-        shown = outputs.relative(path)
+        shown = _name(Path(path))
         network = predictor.from_checkpoint(path)
         is_local = ipaddress.ip_address(host).is_loopback
         app = server.application(network, shown, readers, is_local)

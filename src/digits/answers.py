@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from digits.errors import InputError, flat
 from digits.glyph import Pixels
 from digits.image import Drawing
-from digits.inputs import Read
+from digits.inputs import STDIN, Read
 from digits.predictor import BLANK, NOT_SURE, Prediction, Predictor
 
 SHADES = " ░▒▓█"
@@ -27,10 +27,15 @@ HEADER = ("file", "digit", "probability", "runner-up", "note")
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction of one file, or one of its digits."""
+    """A prediction of one file, or of one of its digits, which then have numbers from 1."""
 
-    path: str
+    file: str
     prediction: Prediction
+    number: int = 0
+
+    @property
+    def path(self) -> str:
+        return f"{self.file}#{self.number}" if self.number else self.file
 
     def row(self, top: int) -> tuple[str, ...]:
         prediction, likely = self.prediction, _likeliest(self.prediction)
@@ -64,14 +69,14 @@ def _likeliest(prediction: Prediction) -> list[tuple[int, float]]:
 
 
 def of(
-    drawings: Iterable[Read], count: int, model: Predictor, multi: bool
+    drawings: Iterable[Read], total: int, model: Predictor, multi: bool
 ) -> tuple[list[Answer], int]:
-    """The answers of `count` drawings, in order, and how many images could not be read: stderr has
+    """The answers of `total` drawings, in order, and how many images could not be read: stderr has
     a line for each.
     """
     found: list[Answer] = []
     failed = 0
-    with tqdm(drawings, total=count, unit="image", leave=False, disable=None) as bar:
+    with tqdm(drawings, total=total, unit="image", leave=False, disable=None) as bar:
         reads = iter(bar)  # once: it closes the bar where it ends
         while some := list(islice(reads, AT_ONCE)):
             good = [(path, read) for path, read in some if isinstance(read, Drawing)]
@@ -90,7 +95,7 @@ def _each(path: str, prediction: Prediction, multi: bool) -> list[Answer]:
     parts = prediction.parts if multi else ()
     if not parts:
         return [Answer(path, prediction)]
-    return [Answer(f"{path}#{number}", part) for number, part in enumerate(parts, 1)]
+    return [Answer(path, part, number) for number, part in enumerate(parts, 1)]
 
 
 def table(answers: Sequence[Answer], top: int) -> str:
@@ -142,25 +147,30 @@ def _picture(seen: Pixels) -> str:
     return "\n".join("".join(2 * SHADES[(pixel + 32) // 64] for pixel in row) for row in rows)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises InputError where `save` could not write, or would write over something."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"--save {folder}: {error.strerror}; expected a new folder") from error
+    if taken:
+        raise InputError(f"--save {folder}: not empty; expected a new folder")
+
+
 def save(answers: Sequence[Answer], folder: Path) -> None:
-    """What the model saw of each, as PNGs named after the files. Raises InputError, writing none,
-    where one is there already.
-    """
-    taken: Counter[str] = Counter()
-    files: dict[Path, Pixels] = {}
+    """What the model saw of each, as PNGs named after the files."""
     for answer in answers:
         if answer.prediction.seen is not None:
-            name = Path(answer.path).name.replace("#", "-").rpartition(".")[0] or "stdin"
-            taken[name] += 1
-            number = f"-{taken[name]}" if taken[name] > 1 else ""
-            files[folder / f"{name}{number}.png"] = answer.prediction.seen
-    for path in files:
-        if path.exists():
-            raise InputError(
-                f"--save {folder}: {path.name} is there already; expected a new folder"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, seen in files.items():
-        content = BytesIO()
-        Image.fromarray(seen).save(content, "PNG")
-        path.write_bytes(content.getvalue())
+            content = BytesIO()
+            Image.fromarray(answer.prediction.seen).save(content, "PNG")
+            _free(folder, answer).write_bytes(content.getvalue())
+
+
+def _free(folder: Path, answer: Answer) -> Path:
+    """A name that no file has: several folders may have an x.png."""
+    stem = "stdin" if answer.file == STDIN else Path(answer.file).stem
+    names = (f"{stem}-{number}" for number in count(answer.number or 2))
+    first = [] if answer.number else [stem]
+    paths = (folder / f"{name}.png" for name in chain(first, names))
+    return next(path for path in paths if not path.exists())

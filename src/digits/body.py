@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect
 from digits.limits import Limits
 
 FIELD = "image"
-MAX_HEAD_BYTES = 4096
+MAX_HEAD_BYTES = 512  # of a form's part, and of a Content-Type: the parser takes their square
 MAX_SCANS = 100  # a progressive JPEG has ten; each of 40 bytes can take 7 ms
 BMP_RUN_LENGTHS = (b"\1\0\0\0", b"\2\0\0\0")  # Pillow's decoder for them is Python
 ACCEPTED = f"an image/* type, application/octet-stream or multipart/form-data with a file {FIELD}"
-# Pillow reads many more; these are what browsers show, and their decoders run no other program,
-# write no file and print nothing, whatever they are given
+# Pillow reads many more, and the readers try no other: these are what browsers show, and their
+# decoders run no other program, write no file and print nothing, whatever they are given
 SIGNATURES = {
     "PNG": b"\x89PNG\r\n\x1a\n",
     "JPEG": b"\xff\xd8\xff",
@@ -37,7 +37,8 @@ class Bodies:
     async def image(self, request: Request, held: bytearray) -> bytes:
         """The image's bytes. `held` is what of the body is in memory: `release` it afterwards."""
         header = Message()
-        header["Content-Type"] = request.headers.get("content-type", "text/plain")
+        given = request.headers.get("content-type", "text/plain")
+        header["Content-Type"] = given if len(given) <= MAX_HEAD_BYTES else "text/plain"
         kind = header.get_content_type()
         is_form = kind == "multipart/form-data"
         if not (is_form or kind.startswith("image/") or kind == "application/octet-stream"):

@@ -7,11 +7,14 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from digits import glyph, ink, strokes
+from digits import colours, glyph, ink, strokes
 from digits.errors import InputError
 from digits.glyph import Box, Glyph
+from digits.ink import Grey
 
 WORKED_AT = 160  # pixels of the longer side
+FINE_PRINT = 640  # pixels of the longer side, where WORKED_AT shows nothing
+EDGE = 0.06  # of a sheet of paper, where its border may be
 LEGIBLE = 40  # pixels of the longer side of the ink; smaller, and a part of the image is taken
 MAX_PIXELS = 1 << 26  # 67 million, of the largest phone cameras' photos
 UNSAFE = {"EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG"}  # run programs, or hold no pixels
@@ -27,22 +30,27 @@ class Drawing:
     parts: tuple[Glyph, ...] = ()
 
 
-def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Drawing:
+def read(
+    data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None
+) -> Drawing:
     """The drawing in an image file's content. Raises InputError, without the file's name, where
-    Pillow can't read it or it has more than `max_pixels`.
+    Pillow can't read it (as one of `formats`, if given) or it has more than `max_pixels`.
     """
-    return normalise(decoded(data, max_pixels))
+    return normalise(decoded(data, max_pixels, formats))
 
 
-def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decoded(
+    data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None
+) -> Image.Image:
     """The first frame, upright. Raises InputError as `read` does."""
     Image.init()
+    safe = tuple(Image.OPEN.keys() - UNSAFE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # of odd metadata, and of sizes: those have a limit here
-            image = Image.open(BytesIO(data), formats=sorted(Image.OPEN.keys() - UNSAFE))
+            image = Image.open(BytesIO(data), formats=formats or safe)
             if image.width * image.height > max_pixels:
                 raise InputError(
                     f"{image.width}x{image.height} pixels; expected at most {max_pixels} in all"
@@ -58,11 +66,20 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
 def normalise(image: Image.Image) -> Drawing:
     """The drawing in an image that is upright."""
-    return _normalise(_grey(image), (0, 0), closer=True)
+    grey = _grey(image)
+    for longest in (WORKED_AT, FINE_PRINT):
+        drawing = _normalise(grey, (0, 0), closer=True, longest=longest)
+        if drawing.whole is not None or max(grey.size) <= WORKED_AT:
+            break
+    if drawing.whole is None and (hues := colours.as_grey(image)):
+        return _normalise(hues, (0, 0), closer=True)
+    return drawing
 
 
-def _normalise(grey: Image.Image, corner: tuple[int, int], closer: bool) -> Drawing:
-    work = _reduced(grey)
+def _normalise(
+    grey: Image.Image, corner: tuple[int, int], closer: bool, longest: int = WORKED_AT
+) -> Drawing:
+    work = _reduced(grey, longest)
     scale = grey.width / work.width, grey.height / work.height
     ink_HW = ink.find(np.asarray(work, dtype=np.float32) / np.float32(255))
     inks = [] if ink_HW is None else strokes.separate(ink_HW)
@@ -71,8 +88,14 @@ def _normalise(grey: Image.Image, corner: tuple[int, int], closer: bool) -> Draw
     whole_HW = np.maximum.reduce(inks)
     around = _scaled(glyph.extent(whole_HW), scale, (0, 0))
     near = _surroundings(around, grey.size)
-    if closer and _is_small(around, scale) and near != (0, 0, *grey.size):
+    if closer and _is_small(around, scale, longest) and near != (0, 0, *grey.size):
         return _normalise(grey.crop(near), (corner[0] + near[0], corner[1] + near[1]), closer=False)
+    if closer and strokes.is_sheet(whole_HW):  # of paper, on a table
+        page = _inside(around)
+        place = corner[0] + page[0], corner[1] + page[1]
+        drawing = _normalise(grey.crop(page), place, closer=False)
+        if drawing.whole is not None:
+            return drawing
     glyphs = [
         Glyph(glyph.fitted(each), _scaled(glyph.extent(each), scale, corner))
         for each in ([whole_HW, *inks] if len(inks) > 1 else inks)
@@ -80,9 +103,15 @@ def _normalise(grey: Image.Image, corner: tuple[int, int], closer: bool) -> Draw
     return Drawing(glyphs[0], tuple(glyphs[1:]))
 
 
-def _is_small(box: Box, scale: tuple[float, float]) -> bool:
+def _is_small(box: Box, scale: tuple[float, float], longest: int) -> bool:
     longer = max((box[2] - box[0]) / scale[0], (box[3] - box[1]) / scale[1])
-    return max(scale) > 1.2 and longer < LEGIBLE
+    return max(scale) > 1.2 and longer < LEGIBLE * longest / WORKED_AT
+
+
+def _inside(box: Box) -> Box:
+    """Away from its edges."""
+    edge = round(EDGE * max(box[2] - box[0], box[3] - box[1]))
+    return box[0] + edge, box[1] + edge, box[2] - edge, box[3] - edge
 
 
 def _surroundings(box: Box, size: tuple[int, int]) -> Box:
@@ -101,9 +130,9 @@ def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int]) -> Bo
     return left + corner[0], upper + corner[1], right + corner[0], lower + corner[1]
 
 
-def _reduced(grey: Image.Image) -> Image.Image:
-    """At most WORKED_AT pixels a side, each the mean of what it was."""
-    scale = WORKED_AT / max(grey.size)
+def _reduced(grey: Image.Image, longest: int) -> Image.Image:
+    """At most `longest` pixels a side, each the mean of what it was."""
+    scale = longest / max(grey.size)
     if scale >= 1:
         return grey
     size = max(1, round(grey.width * scale)), max(1, round(grey.height * scale))
@@ -114,10 +143,15 @@ def _grey(image: Image.Image) -> Image.Image:
     if "A" in image.getbands() or "transparency" in image.info:
         return _without_alpha(image.convert("RGBA"))
     if image.mode[0] in "IF":  # 16 and 32 bits: files differ in what white is
-        values_HW = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        low, high = values_HW.min(), values_HW.max()
-        return Image.fromarray(np.uint8((values_HW - low) * (255 / max(high - low, 1e-9))))
+        return _spread(np.asarray(image, dtype=np.float32))
     return image.convert("L")
+
+
+def _spread(values_HW: Grey) -> Image.Image:
+    finite = values_HW[np.isfinite(values_HW)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    kept_HW = np.clip(np.nan_to_num(values_HW, nan=low), low, high)
+    return Image.fromarray(np.uint8((kept_HW - low) * (255 / max(high - low, 1e-9))))
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:

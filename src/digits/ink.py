@@ -58,7 +58,7 @@ def _peak(raised_HW: Ink) -> float:
     """The contrast of ink: what a stroke's few strongest pixels have, noise averaged out."""
     if min(raised_HW.shape) > 40:
         raised_HW = ndimage.uniform_filter(raised_HW, 3, mode="constant")
-    count = max(1, raised_HW.size // 2000)
+    count = min(max(1, raised_HW.size // 2000), 12)
     return float(np.partition(raised_HW, -count, axis=None)[-count])
 
 

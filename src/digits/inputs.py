@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -63,9 +64,16 @@ def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
         yield map(_read, paths)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    pool = ProcessPoolExecutor(cores(), spawn, initializer=_leave_signals)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes started here keep:
+    try:  # Ctrl+C goes to all of a terminal's, and the first one ends the others
+        pool = ProcessPoolExecutor(cores(), spawn)
+        reads = pool.map(_read, paths, chunksize=16)
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
-        yield pool.map(_read, paths, chunksize=16)
+        yield reads
+    except BrokenProcessPool as error:
+        raise InputError("a process that reads images was killed: too little memory?") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -73,11 +81,6 @@ def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
 def cores() -> int:
     """Those this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _leave_signals() -> None:
-    """Ctrl+C goes to all processes of a terminal; the first one ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _read(path: str) -> Read:
@@ -90,6 +93,8 @@ def _read(path: str) -> Read:
 
 
 def _content(path: str) -> bytes:
+    if path == STDIN and sys.stdin is None:
+        raise InputError("standard input is closed; expected an image")
     if path == STDIN:
         return sys.stdin.buffer.read(MAX_BYTES)
     if not os.path.exists(path):

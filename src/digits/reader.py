@@ -20,6 +20,7 @@ from digits.errors import InputError
 
 LENGTH_BYTES = 4
 READY = b"!"
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")  # a JPEG of several pictures is an MPO
 MEMORY_BYTES = 3 << 30  # of addresses; 16 Mpx take a third
 CODE = "from digits import reader; reader.main({})"
 
@@ -61,14 +62,14 @@ def main(max_pixels: int) -> None:
     from digits import image
 
     with suppress(InputError):
-        image.read(_png(), max_pixels)  # imports what is imported late
+        image.read(_png(), max_pixels, FORMATS)  # imports what is imported late
     _restrict()
     with socket.socket(fileno=os.dup(0)) as connection, connection.makefile("rwb") as file:
         connection.sendall(READY)
         while length := file.read(LENGTH_BYTES):
             outcome: object
             try:
-                outcome = image.read(file.read(int.from_bytes(length)), max_pixels)
+                outcome = image.read(file.read(int.from_bytes(length)), max_pixels, FORMATS)
             except InputError as error:
                 outcome = InputError(str(error))
             except Exception as error:

@@ -57,7 +57,8 @@ def separate(ink_HW: Ink) -> list[Ink]:
     strokes = _strokes(ink_HW, labels_HW)
     if len(strokes) > MOST:
         return [ink_HW]
-    groups = _without_specks(_joined(_without_frame(strokes, ink_HW)))
+    strokes = _without_print(_without_frame(strokes, ink_HW), labels_HW)
+    groups = _without_specks(_joined(strokes))
     around_HW = ndimage.maximum_filter(labels_HW, 5)  # the soft edges of a stroke are its own
     near_HW = np.where(labels_HW > 0, labels_HW, around_HW)
     return [np.where(np.isin(near_HW, group.labels), ink_HW, 0) for group in _in_order(groups)]
@@ -93,6 +94,49 @@ def _without_frame(strokes: list[Group], ink_HW: Ink) -> list[Group]:
         for each in strokes
         if each in inside or (each.mass > 0.6 * each.area and max(_gaps(each, middle)) < near)
     ]
+
+
+def _without_print(strokes: list[Group], labels_HW: NDArray[np.signedinteger]) -> list[Group]:
+    """Without a form's box around the rest, and a line under it."""
+    kept = strokes
+    for each in strokes:
+        rest = [other for other in kept if other is not each]
+        if not rest or sum(other.mass for other in rest) < 0.2 * each.mass:
+            continue
+        all_rest = reduce(Group.with_, rest)
+        is_line = each.height < 0.08 * each.width and each.width > 1.5 * all_rest.width
+        if is_line or (_is_around(each, all_rest) and _has_corners(each, labels_HW)):
+            kept = rest
+    return kept
+
+
+def _is_around(one: Group, other: Group) -> bool:
+    return (
+        one.left <= other.left
+        and one.upper <= other.upper
+        and one.right >= other.right
+        and one.lower >= other.lower
+        and one.area < 0.35 * one.width * one.height
+    )
+
+
+def _has_corners(group: Group, labels_HW: NDArray[np.signedinteger]) -> bool:
+    """As a rectangle has and a 0 hasn't."""
+    box_HW = labels_HW[group.upper : group.lower, group.left : group.right] == group.labels[0]
+    y, x = max(1, group.height // 10), max(1, group.width // 10)
+    corners = box_HW[:y, :x], box_HW[:y, -x:], box_HW[-y:, :x], box_HW[-y:, -x:]
+    return all(corner.any() for corner in corners)
+
+
+def is_sheet(ink_HW: Ink) -> bool:
+    """Whether the ink is one large filled rectangle, but for what is written on it."""
+    mask_HW = ink_HW > INKED
+    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+    mask_HW = mask_HW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    sides = sorted(mask_HW.shape)
+    if sides[0] < 0.35 * sides[1] or sides[1] < 0.3 * max(ink_HW.shape) or mask_HW.mean() < 0.55:
+        return False
+    return float(ndimage.binary_fill_holes(mask_HW).mean()) > 0.85
 
 
 def _joined(groups: list[Group]) -> list[Group]:

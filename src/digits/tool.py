@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(INPUT_IS_WRONG, f"error: {message}; --help shows all\n")
 
 
-def add_ckpt(parser: argparse.ArgumentParser) -> None:
+def add_ckpt(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--ckpt",
         metavar="PATH|latest",
@@ -45,6 +46,7 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
     back.
     """
     stop.listen()
+    _say_anything()
     try:
         code = task(parser.parse_args()) or 0
         sys.stdout.flush()
@@ -60,6 +62,16 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
         print(f"error: {_said(error)}", file=sys.stderr)
     logging.shutdown()
     sys.exit(code)
+
+
+def _say_anything() -> None:
+    """Whatever a terminal or a log can't show, or a closed stream, is no reason to fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _said(error: Exception) -> str:
