@@ -160,6 +160,48 @@ def test_pieces_of_one_digit_stay_together() -> None:
     assert image.read(encoded(page)).parts == ()
 
 
+def test_print_around_a_digit_is_not_part_of_it() -> None:
+    plain = seen(encoded(seven()))
+    for box, width in (((30, 20, 170, 185), 3), ((30, 20, 170, 185), 6)):
+        page = seven()
+        ImageDraw.Draw(page).rectangle(box, outline=0, width=width)
+        assert differ(seen(encoded(page)), plain) < 3
+    page = Image.new("L", (400, 240), 255)
+    page.paste(seven(), (100, 0))
+    ImageDraw.Draw(page).line([(40, 200), (360, 200)], fill=0, width=4)  # to write on
+    assert differ(seen(encoded(page)), plain) < 6
+
+
+def test_a_sheet_on_a_table_is_where_the_digit_is() -> None:
+    table = Image.new("L", (400, 320), 60)
+    table.paste(seven(), (90, 60))
+    assert differ(seen(encoded(table)), seen(encoded(seven()))) < 6
+
+
+def test_colours_of_one_brightness_are_told_apart() -> None:
+    mask = ImageOps.invert(seven())
+    page = Image.composite(
+        Image.new("RGB", mask.size, (213, 51, 51)), Image.new("RGB", mask.size, (64, 115, 77)), mask
+    )
+    assert np.ptp(np.asarray(page.convert("L"))) < 15  # or this would be no test
+    assert differ(seen(encoded(page)), seen(encoded(seven()))) < 3
+    plain = Image.new("RGB", (200, 200), (213, 51, 51))
+    assert image.read(encoded(plain)).whole is None
+
+
+def test_fine_print_is_found() -> None:
+    page = Image.new("L", (2000, 1500), 255)
+    page.paste(seven().resize((50, 50)), (1400, 1000))  # the ink is 28 pixels high
+    left, upper, *_ = (image.read(encoded(page)).whole or pytest.fail("blank")).box
+    assert (left, upper) == pytest.approx((1413, 1011), abs=8)
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    values = np.asarray(seven(), np.float32) / 255
+    values[3, 3], values[5, 5] = np.inf, np.nan
+    assert differ(seen(encoded(Image.fromarray(values), "TIFF")), seen(encoded(seven()))) < 3
+
+
 @pytest.mark.parametrize("level", [0, 60, 255])
 def test_an_empty_picture_is_blank(level: int) -> None:
     page = np.full((200, 300), level, np.uint8)

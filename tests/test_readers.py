@@ -74,8 +74,9 @@ def test_one_that_hangs_is_replaced() -> None:
 
 def test_an_answer_nobody_waited_for_is_nobody_elses() -> None:
     async def use(one: Reader) -> None:
-        given_up = asyncio.create_task(one.read(drawn(side=2000)))
-        await asyncio.sleep(0.01)
+        await one.read(drawn(side=50))  # it has started
+        given_up = asyncio.create_task(one.read(drawn(side=3000)))
+        await asyncio.sleep(0.02)
         given_up.cancel()
         with pytest.raises(asyncio.CancelledError):
             await given_up

@@ -91,6 +91,7 @@ REFUSED = {
     "empty": (b"", "image/png", "422 empty"),
     "cut short": (drawn()[:-200], "image/png", "422 "),
     "too many pixels": (hostile_images.png(5000, 5000), "image/png", "422 5000x5000 pixels"),
+    "a long type": (b"a", 'multipart/form-data;x="' + ";" * 60_000, "415 Content-Type: expected"),
     "no boundary": (b"a", "multipart/form-data", "422 multipart/form-data: expected one"),
     "an endless form": (PART % (b"image", b"a"), FORM, "422 multipart/form-data: expected one"),
     "another field": (PART % (b"a", b"a") + b"--x--", FORM, "422 multipart/form-data: expected"),

@@ -29,7 +29,7 @@ def together(stub: Stub, images: list[bytes]) -> list[httpx.Response]:
         answers += [clients.submit(ask, at.url, image) for image in images[1:]]
         under_way = f"digits_in_flight {len(images) + 1}"  # with the one that asks
         wait_for(lambda: under_way in httpx.get(f"{at.url}/metrics").text)
-        time.sleep(0.2)  # until the last is read
+        time.sleep(1.5)  # until the last is read, 6 ms each where the machine is free
         stub.may_go.set()
         return [answer.result() for answer in answers]
 
@@ -73,7 +73,7 @@ def test_too_much_to_do_is_said(capfd: Any) -> None:
         begin = time.perf_counter()
         with ThreadPoolExecutor(40) as clients:
             answers = list(clients.map(lambda _: ask(at.url, drawn(side=1000)), range(40)))
-        assert {detail(answer) for answer in answers} <= {
+        assert {detail(answer) for answer in answers} == {
             "503 too much to do",
             "503 too many images at once",
         }
@@ -148,7 +148,7 @@ def test_signals_end_it(finished: Outcome, number: int, code: int) -> None:
         begin = time.perf_counter()
         run.send_signal(number)
         assert run.wait(10) == code
-        assert time.perf_counter() - begin < 3
+        assert time.perf_counter() - begin < 6  # at most 5 s, docs/serve.md says
         assert (run.stdout.read(), run.stderr.read()) == ("", "")
 
 

@@ -11,6 +11,7 @@ from digits import colours, glyph, ink, strokes
 from digits.errors import InputError
 from digits.glyph import Box, Glyph
 from digits.ink import Grey
+from digits.sheet import is_sheet
 
 WORKED_AT = 160  # pixels of the longer side
 FINE_PRINT = 640  # pixels of the longer side, where WORKED_AT shows nothing
@@ -90,7 +91,7 @@ def _normalise(
     near = _surroundings(around, grey.size)
     if closer and _is_small(around, scale, longest) and near != (0, 0, *grey.size):
         return _normalise(grey.crop(near), (corner[0] + near[0], corner[1] + near[1]), closer=False)
-    if closer and strokes.is_sheet(whole_HW):  # of paper, on a table
+    if closer and is_sheet(whole_HW > strokes.INKED):  # of paper, on a table
         page = _inside(around)
         place = corner[0] + page[0], corner[1] + page[1]
         drawing = _normalise(grey.crop(page), place, closer=False)

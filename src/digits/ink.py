@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from digits import ruled
+from digits.sheet import is_sheet
 
 Grey = NDArray[np.float32]
 Ink = NDArray[np.float32]
@@ -95,7 +96,8 @@ def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool]:
         paper_hw = _trend(grey_hw, plain_hw, rounds=2)
         rest_hw = grey_hw - paper_hw
         dark = bool((rest_hw**3).sum() < 0)
-        if not _is_lit_unevenly(-rest_hw if dark else rest_hw):
+        raised_hw = -rest_hw if dark else rest_hw
+        if is_sheet(raised_hw > raised_hw.max() / 2) or not _is_lit_unevenly(raised_hw):
             return paper_hw, dark
     paper_hw = _trend(grey_hw, np.ones_like(grey_hw), rounds=6)
     rest_hw = grey_hw - paper_hw

@@ -60,6 +60,26 @@ def application(
         exception_handlers={Exception: _our_fault},
     )
 
+    _add_predict(app, bodies, batcher)
+
+    @app.get("/healthz")
+    async def healthz() -> Health:
+        return Health(status="ok", model=model)
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def metrics_text() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    paths = {"/predict", "/healthz", "/metrics", "/openapi.json"}
+    for file in sorted(WEB.iterdir()):
+        path = PAGES.get(file.name, f"/{file.name}")
+        app.add_route(path, _static(file), include_in_schema=False)
+        paths.add(path)
+    return Guard(app, metrics, paths, only_local)
+
+
+def _add_predict(app: FastAPI, bodies: Bodies, batcher: Batcher) -> None:
     @app.post(
         "/predict",
         response_model=Answer,
@@ -79,22 +99,6 @@ def application(
         finally:
             bodies.release(held)
         return Response(answer(prediction).model_dump_json(), media_type="application/json")
-
-    @app.get("/healthz")
-    async def healthz() -> Health:
-        return Health(status="ok", model=model)
-
-    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics_text() -> Response:
-        """For Prometheus."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    paths = {"/predict", "/healthz", "/metrics", "/openapi.json"}
-    for file in sorted(WEB.iterdir()):
-        path = PAGES.get(file.name, f"/{file.name}")
-        app.add_route(path, _static(file), include_in_schema=False)
-        paths.add(path)
-    return Guard(app, metrics, paths, only_local)
 
 
 def _static(file: Path) -> Callable[[Request], Awaitable[Response]]:

@@ -128,17 +128,6 @@ def _has_corners(group: Group, labels_HW: NDArray[np.signedinteger]) -> bool:
     return all(corner.any() for corner in corners)
 
 
-def is_sheet(ink_HW: Ink) -> bool:
-    """Whether the ink is one large filled rectangle, but for what is written on it."""
-    mask_HW = ink_HW > INKED
-    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-    mask_HW = mask_HW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    sides = sorted(mask_HW.shape)
-    if sides[0] < 0.35 * sides[1] or sides[1] < 0.3 * max(ink_HW.shape) or mask_HW.mean() < 0.55:
-        return False
-    return float(ndimage.binary_fill_holes(mask_HW).mean()) > 0.85
-
-
 def _joined(groups: list[Group]) -> list[Group]:
     """Strokes of one digit together: the bar of a 5, the parts of a broken 0."""
     tallest = max(max(each.height for each in groups), 1)
