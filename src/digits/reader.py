@@ -20,7 +20,7 @@ from digits.errors import InputError
 
 LENGTH_BYTES = 4
 READY = b"!"
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")  # a JPEG of several pictures is an MPO
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MEMORY_BYTES = 3 << 30  # of addresses; 16 Mpx take a third
 CODE = "from digits import reader; reader.main({})"
 
