@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from PIL import Image
@@ -64,18 +65,36 @@ def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
         yield map(_read, paths)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes started here keep:
-    try:  # Ctrl+C goes to all of a terminal's, and the first one ends the others
+    with _interrupts_held():
         pool = ProcessPoolExecutor(cores(), spawn)
         reads = pool.map(_read, paths, chunksize=16)
-    finally:
-        signal.signal(signal.SIGINT, before)
     try:
         yield reads
     except BrokenProcessPool as error:
         raise InputError("a process that reads images was killed: too little memory?") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes started here never get Ctrl+C, which a terminal sends to all: the first one ends
+    the others. Here it comes a little later.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let them through
+    came: list[int] = []  # other threads, OpenBLAS's, may still get one
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def cores() -> int:
