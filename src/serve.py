@@ -15,7 +15,7 @@ from digits.imports import importing
 from digits.limits import LIMITS
 from digits.readers import Readers
 
-EXTRA = {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
+EXTRA = {"fastapi", "h11", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
 
 def port(text: str) -> int:
