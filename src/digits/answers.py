@@ -48,20 +48,10 @@ class Answer:
         likely = [{"digit": d, "probability": p} for d, p in _likeliest(self.prediction)[:top]]
         return {
             "path": self.path,
-            **_fields(self.prediction),
+            **self.prediction.told(),
             **({"top": likely} if top else {}),
-            "digits": [_fields(part) for part in self.prediction.parts],
+            "digits": [part.told() for part in self.prediction.parts],
         }
-
-
-def _fields(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "digit": prediction.digit,
-        "probability": prediction.probability,
-        "probabilities": prediction.probabilities,
-        "note": prediction.note,
-        "box": prediction.box,
-    }
 
 
 def _likeliest(prediction: Prediction) -> list[tuple[int, float]]:

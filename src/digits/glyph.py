@@ -1,4 +1,4 @@
-"""Ink to digits: which strokes belong together, and 28x28 the way MNIST was made. No torch.
+"""A digit's ink to 28x28 the way MNIST was made. No torch.
 Shapes: H W pixels.
 
 MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect

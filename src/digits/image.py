@@ -48,9 +48,7 @@ def decoded(
     safe = tuple(Image.OPEN.keys() - UNSAFE)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of odd metadata, and of sizes: those have a limit here
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes: the limit is ours
             image = Image.open(BytesIO(data), formats=formats or safe)
             if image.width * image.height > max_pixels:
                 raise InputError(

@@ -4,6 +4,7 @@ checkpoint is read. Shapes: N images, H W pixels, K = 10 classes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,11 @@ class Prediction:
     @property
     def is_sure(self) -> bool:
         return not self.note
+
+    def told(self) -> dict[str, Any]:
+        """What predict's JSON and the server's answer both have."""
+        names = ("digit", "probability", "probabilities", "note", "box")
+        return {name: getattr(self, name) for name in names}
 
 
 class Predictor:

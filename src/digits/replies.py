@@ -84,14 +84,8 @@ def answer(prediction: Prediction) -> Answer:
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "digit": prediction.digit,
-        "probability": prediction.probability,
-        "probabilities": prediction.probabilities,
-        "note": prediction.note,
-        "box": prediction.box,
-        "seen": None if prediction.seen is None else base64.b64encode(png(prediction.seen)),
-    }
+    seen = None if prediction.seen is None else base64.b64encode(png(prediction.seen))
+    return prediction.told() | {"seen": seen}
 
 
 def png(pixels_HW: NDArray[np.uint8]) -> bytes:

@@ -14,8 +14,6 @@ from digits.ink import Ink
 INKED = 0.3
 MOST = 200  # strokes; more are a texture
 
-Mask = NDArray[np.bool_]
-
 
 @dataclass
 class Group:
@@ -144,10 +142,7 @@ def _joined(groups: list[Group]) -> list[Group]:
 
 
 def _belong(one: Group, other: Group, tallest: int) -> bool:
-    across = max(one.left, other.left) - min(
-        one.right, other.right
-    )  # the gap; below 0 they overlap
-    down = max(one.upper, other.upper) - min(one.lower, other.lower)
+    across, down = _gaps(one, other)
     narrower = min(one.width, other.width)
     whole = min(one.height, other.height) > 0.5 * tallest
     if -across > 0.3 * narrower:
