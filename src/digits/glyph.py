@@ -18,9 +18,10 @@ from digits.ink import Ink
 SIDE = 28
 FIT = 20
 CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.5, sd 0.3
-THIN, THICK = 1.9, 5.4  # FIT's pixels: of 100 training digits 5 are thinner, 1 is thicker
-DRAWN_AT = 3 * FIT  # pixels of the longer side at which strokes are measured
-MARKED = 0.4  # the ink of a pixel inside a stroke
+THIN, THICK = 2.1, 3.5  # FIT's pixels: the median of training digits; 1 of 20 is thicker
+UNIT = 3  # pixels to one of FIT's where strokes are measured
+MARKED, FAINT = 0.65, 0.4  # the ink of a pixel inside a stroke, and inside a very thin one
+STEEPER = 1.35  # a power of ink: soft edges, as of a picture enlarged, are not part of a stroke
 
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
@@ -58,31 +59,38 @@ def extent(ink_HW: Ink, least: float = 0.25) -> Box:
 
 
 def _drawn_large(ink_HW: Ink) -> Ink:
-    """At DRAWN_AT pixels, with a margin."""
+    """UNIT times as large as it will be, with a margin."""
     height, width = ink_HW.shape
-    scale = DRAWN_AT / max(height, width)
+    scale = UNIT * FIT / max(height, width)
     around = Image.fromarray(np.pad(ink_HW, 2))
     size = max(1, round((width + 4) * scale)), max(1, round((height + 4) * scale))
     return np.asarray(around.resize(size, Image.Resampling.BILINEAR))
 
 
 def _like_a_pen(ink_HW: Ink) -> Ink:
-    """Strokes that are much thinner or thicker than MNIST's, brought to its limits."""
-    mask_HW = ink_HW > MARKED
-    if not mask_HW.any():
-        return ink_HW
-    depth_HW = ndimage.distance_transform_edt(mask_HW)
-    left, upper, right, lower = extent(ink_HW, MARKED)
-    unit = max(right - left, lower - upper) / FIT
-    width = (4 * float(depth_HW[mask_HW].mean()) - 2) / unit  # as it is of a bar
-    grow = (min(max(width, THIN), THICK) - width) / 2 * unit
-    if abs(grow) < 0.1 * unit:
-        return ink_HW
+    """Strokes that are much thinner or thicker than MNIST's brought to its limits; soft edges made
+    steeper, of all but the thin.
+    """
+    mask_HW, steeper_HW = ink_HW > MARKED, ink_HW**STEEPER
+    if _width(mask_HW) < THIN:
+        mask_HW, steeper_HW = ink_HW > FAINT, ink_HW
+    width = _width(mask_HW)
+    grow = (min(max(width, THIN), THICK) - width) / 2 * UNIT
+    if width == 0 or abs(grow) < 0.1 * UNIT:
+        return steeper_HW
     room = max(0, int(grow) + 2)
     mask_HW = np.pad(mask_HW, room)
     signed_HW = ndimage.distance_transform_edt(mask_HW) - ndimage.distance_transform_edt(~mask_HW)
     grown_HW: Ink = np.clip(signed_HW + grow + 0.5, 0, 1).astype(np.float32)
-    return grown_HW if grown_HW.max() > 0.5 else ink_HW
+    return grown_HW if grown_HW.max() > 0.5 else steeper_HW
+
+
+def _width(mask_HW: NDArray[np.bool_]) -> float:
+    """Of a stroke, in FIT's pixels: as it is of a bar; 0 where nothing is marked."""
+    if not mask_HW.any():
+        return 0.0
+    depth_HW = ndimage.distance_transform_edt(mask_HW)
+    return (4 * float(depth_HW[mask_HW].mean()) - 2) / UNIT
 
 
 def _ends(profile: Ink) -> tuple[float, float]:

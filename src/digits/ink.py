@@ -21,6 +21,8 @@ FAINTEST = 0.06  # contrast of the faintest ink, of the range of grey
 NOISES = 3.0  # standard deviations of the noise by which ink stands out
 NOISY = 0.02
 LONG_EDGE = 0.7  # of a side: a shadow reaches along it, a stroke does not
+SHADOW_EDGE = 0.6  # of full ink: what the edge of a shadow leaves at most
+LIGHT_INK = -1.0  # the score below which ink in uneven light is lighter than its paper
 DARKEST = 0.15  # of the range: a shadow in which ink still takes away light
 
 
@@ -29,7 +31,7 @@ def find(grey_HW: Grey) -> Ink | None:
     noise = _noise(grey_HW)
     if noise > NOISY:
         grey_HW = ndimage.gaussian_filter(grey_HW, 0.7)
-    raised_HW, light = _above_paper(grey_HW, noise)
+    raised_HW, light, shadowed = _above_paper(grey_HW, noise)
     noise, peak = noise / light, _peak(raised_HW)
     lines_HW = ruled.lines(raised_HW, peak, noise)
     if lines_HW is not None:
@@ -40,6 +42,8 @@ def find(grey_HW: Grey) -> Ink | None:
         return None
     full = float(np.percentile(raised_HW[raised_HW >= peak / 2], 75))
     floor = min(max(0.08 * full, 2.5 * noise), full / 3)
+    if shadowed:
+        raised_HW[ndimage.maximum_filter(raised_HW, 3) < SHADOW_EDGE * full] = 0
     ink_HW: Ink = np.clip((raised_HW - floor) / (0.95 * full - floor), 0, 1)
     return ink_HW
 
@@ -63,12 +67,12 @@ def _peak(raised_HW: Ink) -> float:
     return float(np.partition(raised_HW, -count, axis=None)[-count])
 
 
-def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float]:
+def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float, bool]:
     """How far each pixel differs from the paper around it, towards the ink's side, in units of the
-    light there, and how much that is.
+    light there; how much that is; and whether it falls unevenly.
     """
     coarse_hw = _resized(grey_HW, COARSE)
-    paper_hw, dark = _paper(coarse_hw, noise)
+    paper_hw, dark, shadowed = _paper(coarse_hw, noise)
     height, width = grey_HW.shape
     paper = Image.fromarray(paper_hw).resize((width, height), Image.Resampling.BICUBIC)
     paper_HW = np.asarray(paper)
@@ -77,9 +81,9 @@ def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float]:
     low, high = some_hw.min(), some_hw.max()  # an opening takes the lower side of the noise
     raised_HW -= np.median(some_hw[some_hw <= max(low, high / 3)])
     if not dark:
-        return np.maximum(raised_HW, 0), 1.0
+        return np.maximum(raised_HW, 0), 1.0, shadowed
     light_HW = np.maximum(paper_HW, DARKEST)  # ink takes away a part of it, wherever it falls
-    return np.maximum(raised_HW, 0) / light_HW, float(np.median(light_HW))
+    return np.maximum(raised_HW, 0) / light_HW, float(np.median(light_HW)), shadowed
 
 
 def _resized(grey_HW: Grey, longest: int) -> Grey:
@@ -89,8 +93,10 @@ def _resized(grey_HW: Grey, longest: int) -> Grey:
     return np.asarray(Image.fromarray(grey_HW).resize(size, Image.Resampling.BOX))
 
 
-def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool]:
-    """The picture without its ink, and whether ink is darker than paper."""
+def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool, bool]:
+    """The picture without its ink, whether ink is darker than paper, and whether light falls on it
+    unevenly: as a shadow, say, that has an edge.
+    """
     plain_hw = _plain(grey_hw, noise)
     if plain_hw is not None:
         paper_hw = _trend(grey_hw, plain_hw, rounds=2)
@@ -98,12 +104,12 @@ def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool]:
         dark = bool((rest_hw**3).sum() < 0)
         raised_hw = -rest_hw if dark else rest_hw
         if is_sheet(raised_hw > raised_hw.max() / 2) or not _is_lit_unevenly(raised_hw):
-            return paper_hw, dark
+            return paper_hw, dark, False
     paper_hw = _trend(grey_hw, np.ones_like(grey_hw), rounds=6)
     rest_hw = grey_hw - paper_hw
     dark = _is_dark(rest_hw)
     under_hw = -_opened(-rest_hw, WIDEST_STROKE) if dark else _opened(rest_hw, WIDEST_STROKE)
-    return paper_hw + under_hw, dark
+    return paper_hw + under_hw, dark, plain_hw is not None
 
 
 def _plain(grey_hw: Grey, noise: float) -> Grey | None:
@@ -176,7 +182,7 @@ def _is_dark(rest_hw: Grey) -> bool:
         light = ((smooth_hw - ndimage.grey_opening(smooth_hw, size, mode="nearest")) ** 2).sum()
         least = 0.02 * (dark + light) + 1e-4
         score += np.log((dark + least) / (light + least))
-    return bool(score > 0)
+    return bool(score > LIGHT_INK)
 
 
 def _opened(rest_hw: Grey, narrow: float) -> Grey:
