@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from digits import tool
-from digits.errors import INPUT_IS_WRONG
+from digits.errors import INPUT_IS_WRONG, InputError
 from digits.imports import importing
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ examples:
 def task(arguments: argparse.Namespace) -> int:
     from digits import answers, inputs, predictor
 
+    if arguments.csv and arguments.top:
+        raise InputError(f"--top {arguments.top}: not with --csv, which has all ten probabilities")
     paths = inputs.named(arguments.images)
     ckpt = tool.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
     if arguments.save is not None:

@@ -1,9 +1,11 @@
 """Processes that read images: what they may not do, and what becomes of those that fail."""
 
 import asyncio
+import base64
+import json
 import os
-import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,7 +109,7 @@ def test_idle_ones_take_turns() -> None:
     asyncio.run(run())
 
 
-def child(code: str) -> Any:
+def child(code: str) -> bytes:
     """What a process answers whose `image.read` is `code`, given b"secret"."""
     asked = (6).to_bytes(LENGTH_BYTES) + b"secret"
     script = f"""
@@ -131,20 +133,71 @@ while data := ours.recv(9999): os.write(1, data)
         [sys.executable, "-c", script], cwd=ROOT / "src", capture_output=True, check=True
     )
     assert done.stdout[: len(READY)] == READY
-    return pickle.loads(done.stdout[len(READY) + LENGTH_BYTES :])
+    return done.stdout[len(READY) + LENGTH_BYTES :]
 
 
 def test_it_can_not_write_a_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    fault = child(f"if data: open({str(path)!r}, 'wb', buffering=0).write(data)")
-    assert isinstance(fault, FaultError)
-    assert str(fault) == "OSError at <string>:7"
+    answer = child(f"if data: open({str(path)!r}, 'wb', buffering=0).write(data)")
+    with pytest.raises(FaultError, match=r"^OSError at <string>:7$"):
+        reader.heard(answer)
     assert path.read_bytes() == b""
 
 
 def test_its_errors_do_not_quote_the_image() -> None:
-    assert str(child("if data: raise KeyError(data)")) == "KeyError at <string>:7"
-    assert str(child("if data: raise MemoryError")) == "MemoryError at <string>:7"
+    assert json.loads(child("if data: raise KeyError(data)")) == {"fault": "KeyError at <string>:7"}
+    with pytest.raises(FaultError, match=r"^MemoryError at <string>:7$"):
+        reader.heard(child("if data: raise MemoryError"))
+
+
+PIXELS = base64.b64encode(bytes(784)).decode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"cos\nsystem\n(S'false'\ntR.",
+        b"\xff",
+        b"[" * 100_000,
+        b"[]",
+        b"3",
+        b"null",
+        b'{"glyphs": 3}',
+        b'{"glyphs": [[]]}',
+        b'{"glyphs": [{}]}',
+        json.dumps({"glyphs": [{"box": [1, 2, 3], "pixels": PIXELS}]}).encode(),
+        json.dumps({"glyphs": [{"box": [1, 2, 3, "x"], "pixels": PIXELS}]}).encode(),
+        json.dumps({"glyphs": [{"box": [1, 2, 3, 4], "pixels": PIXELS[4:]}]}).encode(),
+        json.dumps({"glyphs": [{"box": [1, 2, 3, 4], "pixels": "?" + PIXELS}]}).encode(),
+        json.dumps({"glyphs": [{"box": [1, 2, 3, 1e999], "pixels": PIXELS}]}).encode(),
+    ],
+)
+def test_what_it_says_may_be_nonsense(answer: bytes) -> None:
+    with pytest.raises(FaultError, match="makes no sense"):
+        reader.heard(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ((2).to_bytes(LENGTH_BYTES) + b"[]", "makes no sense"),
+        (b"\xff" * LENGTH_BYTES, "says too much"),
+    ],
+)
+def test_one_that_talks_nonsense_is_replaced(answer: bytes, complaint: str) -> None:
+    async def use(one: Reader) -> None:
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        one.started = process, ours
+        with theirs:
+            theirs.sendall(READY + answer)
+            with pytest.raises(FaultError, match=complaint):
+                await one.read(b"image")
+        assert one.started is None
+        assert (await one.read(drawn())).whole is not None
+
+    reading(use)
 
 
 def test_it_ends_with_the_server() -> None:

@@ -20,14 +20,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from digits import outputs, redact, resume, settings, stop
-from digits.errors import OUR_FAULT, exit_code, one_line, peer_is_gone
+from digits.errors import FULL_ERROR, OUR_FAULT, exit_code, one_line, peer_is_gone
 from digits.redact import redacted
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = str(ROOT / "configs")
-FULL_ERROR = "HYDRA_FULL_ERROR"
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
 SEE = "--cfg job shows all"
 

@@ -18,6 +18,7 @@ from PIL import Image
 from digits import image
 from digits.errors import InputError, flat
 from digits.image import UNSAFE, Drawing
+from digits.tool import cores
 
 STDIN = "-"
 FEW = 150  # so many are read here: starting other processes takes half a second
@@ -95,11 +96,6 @@ def _interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         for number in came:
             signal.raise_signal(number)
-
-
-def cores() -> int:
-    """Those this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _read(path: str) -> Read:

@@ -1,16 +1,15 @@
 """The processes that read images, seen from the server. No torch."""
 
 import asyncio
-import os
-import pickle
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from digits import reader
 from digits.errors import InputError
 from digits.limits import Limits
-from digits.reader import LENGTH_BYTES, READY, FaultError
+from digits.reader import LENGTH_BYTES, LONGEST_ANSWER, READY, FaultError
+from digits.tool import cores
 
 if TYPE_CHECKING:
     from digits.image import Drawing  # 0.3 s: a process is started before that
@@ -35,7 +34,7 @@ class Reader:
         try:
             streams = await self._connected()
             async with asyncio.timeout(self.limits.read_s):
-                outcome = await _exchange(streams, data)
+                answer = await _exchange(streams, data)
         except TimeoutError as error:
             self.stop()
             raise InputError(f"takes over {self.limits.read_s:g} s to read") from error
@@ -45,10 +44,11 @@ class Reader:
         except BaseException:  # nobody waits any more: what it says next answers another question
             self.stop()
             raise
-        if isinstance(outcome, Exception):
-            raise outcome
-        drawing: Drawing = outcome
-        return drawing
+        try:
+            return reader.heard(answer)
+        except FaultError:
+            self.stop()
+            raise
 
     async def _connected(self) -> Streams:
         self.start()
@@ -70,20 +70,22 @@ class Reader:
         self.started = self.streams = None
 
 
-async def _exchange(streams: Streams, data: bytes) -> Any:
+async def _exchange(streams: Streams, data: bytes) -> bytes:
     source, target = streams
     target.write(len(data).to_bytes(LENGTH_BYTES))
     target.write(data)
     await target.drain()
     length = int.from_bytes(await source.readexactly(LENGTH_BYTES))
-    return pickle.loads(await source.readexactly(length))
+    if length > LONGEST_ANSWER:
+        raise FaultError("a process that reads images says too much")
+    return await source.readexactly(length)
 
 
 class Readers:
     """One for each core: the first is up before it is needed, if `start_one` is called early."""
 
     def __init__(self, limits: Limits) -> None:
-        self.all = [Reader(limits) for _ in range(min(4, os.cpu_count() or 1))]
+        self.all = [Reader(limits) for _ in range(min(4, cores()))]
         self.idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         for each in reversed(self.all):
             self.idle.put_nowait(each)

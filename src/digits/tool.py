@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from digits import outputs, stop
-from digits.errors import INPUT_IS_WRONG, OUR_FAULT, exit_code, flat, one_line
+from digits.errors import FULL_ERROR, INPUT_IS_WRONG, OUR_FAULT, exit_code, flat, one_line
 
 ROOT = Path(__file__).parents[2]
-FULL_ERROR = "HYDRA_FULL_ERROR"  # the same as the other commands have
+
+
+def cores() -> int:
+    """Those this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 class Parser(argparse.ArgumentParser):
