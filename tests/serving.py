@@ -42,12 +42,23 @@ def command(*arguments: str, **options: Any) -> Iterator[tuple[Any, str]]:
         yield run, line.split()[0]
 
 
+class Counted(Readers):
+    finished = 0  # images read, or found to be none
+
+    async def read(self, data: bytes) -> Drawing:
+        try:
+            return await super().read(data)
+        finally:
+            self.finished += 1
+
+
 @dataclass
 class Here:
     """A server in a thread of this process."""
 
     port: int
     server: Any
+    readers: "Counted"
 
     @property
     def url(self) -> str:
@@ -60,14 +71,15 @@ class Here:
 @contextmanager
 def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
     ready = threading.Event()
-    app = server.application(predictor, "a.ckpt", Readers(limits), limits=limits)
+    readers = Counted(limits)
+    app = server.application(predictor, "a.ckpt", readers, limits=limits)
     made = connections.server(app, limits, ready.set)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=made.run, args=([listener],))
         thread.start()
         assert ready.wait(10)
         try:
-            yield Here(listener.getsockname()[1], made)
+            yield Here(listener.getsockname()[1], made, readers)
         finally:
             made.should_exit = True
             thread.join(20)

@@ -244,10 +244,12 @@ def test_health_and_metrics(url: str, finished: Outcome) -> None:
     name = Path(checkpoint(finished.outputs)).name  # its folder is nothing for clients
     assert httpx.get(f"{url}/healthz").json() == {"status": "ok", "model": name}
     httpx.get(f"{url}/secret-name")
+    ask(url, drawn()).raise_for_status()
     text = httpx.get(f"{url}/metrics").text
     assert 'digits_requests_total{code="404",path="other"}' in text
     assert re.search(r'digits_requests_total\{code="200",path="/predict"\} \d', text)
     assert re.search(r"^digits_batch_size_count [1-9]", text, re.MULTILINE)
+    assert "digits_in_flight 1.0" in text  # this one
     assert "secret" not in text
 
 

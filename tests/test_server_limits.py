@@ -27,9 +27,8 @@ def together(stub: Stub, images: list[bytes]) -> list[httpx.Response]:
         answers = [clients.submit(ask, at.url, images[0])]
         wait_for(lambda: stub.batches)
         answers += [clients.submit(ask, at.url, image) for image in images[1:]]
-        under_way = f"digits_in_flight {len(images) + 1}"  # with the one that asks
-        wait_for(lambda: under_way in httpx.get(f"{at.url}/metrics").text)
-        time.sleep(1.5)  # until the last is read, 6 ms each where the machine is free
+        wait_for(lambda: at.readers.finished == len(images))
+        time.sleep(0.1)  # the last one's next step is to queue for the network
         stub.may_go.set()
         return [answer.result() for answer in answers]
 
