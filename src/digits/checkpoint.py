@@ -115,7 +115,11 @@ def network_from(path: str) -> nn.Sequential:
     """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
     InputError where there is none.
     """
-    content = read(path)
+    return network_of(path, read(path))
+
+
+def network_of(path: str, content: Checkpoint) -> nn.Sequential:
+    """As `network_from`, of what has been read."""
     holder = nn.ModuleDict({"net": network(_hidden_size(path, content))})
     _check_weights(path, content, holder)
     holder.load_state_dict(content["state_dict"])

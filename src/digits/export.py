@@ -28,8 +28,9 @@ def export(kind: str, ckpt_path: str, output: Path | None) -> int:
     with importing():
         from digits import checkpoint, formats, parity
 
-    net = checkpoint.network_from(ckpt_path)
-    about = provenance.of_checkpoint(ckpt, checkpoint.read(ckpt_path)) | provenance.of_packages()
+    content = checkpoint.read(ckpt_path)  # once: a run that goes on replaces its checkpoints
+    net = checkpoint.network_of(ckpt_path, content)
+    about = provenance.of_checkpoint(ckpt, content) | provenance.of_packages()
     data = formats.WRITE[kind](net, about)
     if not parity.shown(net, formats.READ[kind](data)):
         print("error: it differs from the checkpoint; nothing is written", file=sys.stderr)
