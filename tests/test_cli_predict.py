@@ -34,7 +34,9 @@ def ckpt(finished: Outcome) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four drawings, one of three digits, a blank one, a file that is none; and other things."""
+    """Four drawings, one of three digits, a blank one, a file that is none; and other things. (The
+    first training image, a poor 5, is too much for a network trained so little.)
+    """
     folder = tmp_path_factory.mktemp("images")
     for number in range(4):
         (folder / f"{number}.png").write_bytes(encoded(255 - large(number + 1)))

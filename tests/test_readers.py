@@ -18,7 +18,7 @@ from conftest import ROOT
 from digits import reader
 from digits.errors import InputError
 from digits.limits import Limits
-from digits.reader import LENGTH_BYTES, READY, FaultError
+from digits.reader import LENGTH_BYTES, READY, FaultError, NonsenseError
 from digits.readers import Reader, Readers
 from serving import drawn
 
@@ -145,12 +145,20 @@ def test_it_can_not_write_a_file(tmp_path: Path) -> None:
 
 
 def test_its_errors_do_not_quote_the_image() -> None:
-    assert json.loads(child("if data: raise KeyError(data)")) == {"fault": "KeyError at <string>:7"}
+    assert json.loads(child("if data: raise KeyError(data)")) == ["fault", "KeyError at <string>:7"]
     with pytest.raises(FaultError, match=r"^MemoryError at <string>:7$"):
         reader.heard(child("if data: raise MemoryError"))
 
 
-PIXELS = base64.b64encode(bytes(784)).decode()
+def glyphs(box: Any = (1, 2, 3, 4), pixels: str = base64.b64encode(bytes(784)).decode()) -> bytes:
+    return json.dumps(["glyphs", [{"box": box, "pixels": pixels}]]).encode()
+
+
+def test_an_answer_is_what_was_drawn() -> None:
+    drawing = reader.heard(glyphs())
+    assert drawing.whole is not None
+    assert (drawing.whole.box, drawing.whole.pixels_HW.shape) == ((1, 2, 3, 4), (28, 28))
+    assert reader.heard(b'["glyphs", []]').whole is None
 
 
 @pytest.mark.parametrize(
@@ -160,22 +168,25 @@ PIXELS = base64.b64encode(bytes(784)).decode()
         b"cos\nsystem\n(S'false'\ntR.",
         b"\xff",
         b"[" * 100_000,
-        b"[]",
-        b"3",
-        b"null",
-        b'{"glyphs": 3}',
-        b'{"glyphs": [[]]}',
-        b'{"glyphs": [{}]}',
-        json.dumps({"glyphs": [{"box": [1, 2, 3], "pixels": PIXELS}]}).encode(),
-        json.dumps({"glyphs": [{"box": [1, 2, 3, "x"], "pixels": PIXELS}]}).encode(),
-        json.dumps({"glyphs": [{"box": [1, 2, 3, 4], "pixels": PIXELS[4:]}]}).encode(),
-        json.dumps({"glyphs": [{"box": [1, 2, 3, 4], "pixels": "?" + PIXELS}]}).encode(),
-        json.dumps({"glyphs": [{"box": [1, 2, 3, 1e999], "pixels": PIXELS}]}).encode(),
+        *(b"3", b"null", b"{}", b"[]", b'["glyphs"]', b'["other", "x"]', b'[{}, "x"]'),
+        *(b'["input", 3]', b'["fault", null]'),
+        *(b'["glyphs", ""]', b'["glyphs", {}]', b'["glyphs", [[]]]', b'["glyphs", [{}]]'),
+        *(glyphs([1, 2, 3]), glyphs("1234"), glyphs([1, 2, 3, True]), glyphs([1, 2, 3, -4])),
+        *(glyphs([1, 2, 3, 1e308]), glyphs([1, 2, 3, 10**300]), glyphs([1, 2, 3, float("inf")])),
+        *(glyphs(pixels="AAAA"), glyphs(pixels="?" * 1048), glyphs(pixels="")),
     ],
 )
 def test_what_it_says_may_be_nonsense(answer: bytes) -> None:
-    with pytest.raises(FaultError, match="makes no sense"):
+    with pytest.raises(NonsenseError, match="makes no sense"):
         reader.heard(answer)
+
+
+@pytest.mark.parametrize(("kind", "error"), [("input", InputError), ("fault", FaultError)])
+def test_its_errors_are_one_short_line(kind: str, error: type[Exception]) -> None:
+    said = "\x1b[2J\nerror:\ud800 " + "x" * 1000
+    with pytest.raises(error) as raised:
+        reader.heard(json.dumps([kind, said]).encode())
+    assert str(raised.value) == ("[2J error: " + "x" * 1000)[:200]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +203,7 @@ def test_one_that_talks_nonsense_is_replaced(answer: bytes, complaint: str) -> N
         one.started = process, ours
         with theirs:
             theirs.sendall(READY + answer)
-            with pytest.raises(FaultError, match=complaint):
+            with pytest.raises(NonsenseError, match=complaint):
                 await one.read(b"image")
         assert one.started is None
         assert (await one.read(drawn())).whole is not None

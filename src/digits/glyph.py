@@ -20,7 +20,7 @@ FIT = 20
 CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.5, sd 0.3
 THIN, THICK = 2.1, 3.5  # FIT's pixels: the median of training digits; 1 of 20 is thicker
 UNIT = 3  # pixels to one of FIT's where strokes are measured
-MARKED, FAINT = 0.65, 0.4  # the ink of a pixel inside a stroke, and inside a very thin one
+MARKED, FAINT = 0.65, 0.4  # the ink of a pixel inside a stroke, and inside a thin one
 STEEPER = 1.35  # a power of ink: soft edges, as of a picture enlarged, are not part of a stroke
 
 Box = tuple[int, int, int, int]
@@ -68,21 +68,22 @@ def _drawn_large(ink_HW: Ink) -> Ink:
 
 
 def _like_a_pen(ink_HW: Ink) -> Ink:
-    """Strokes that are much thinner or thicker than MNIST's brought to its limits; soft edges made
-    steeper, of all but the thin.
+    """Strokes thinner than THIN or thicker than THICK brought to that; the others' soft edges made
+    steeper.
     """
     edt = ndimage.distance_transform_edt
-    depth_HW, steeper_HW = edt(ink_HW > MARKED), ink_HW**STEEPER
+    depth_HW, kept_HW = edt(ink_HW > MARKED), ink_HW**STEEPER
     if _width(depth_HW) < THIN:
-        depth_HW, steeper_HW = edt(ink_HW > FAINT), ink_HW
+        faint = min(FAINT, float(ink_HW.max()) / 2)  # enlarged, a line of one pixel is no more
+        depth_HW, kept_HW = edt(ink_HW > faint), ink_HW
     width = _width(depth_HW)
     grow = (min(max(width, THIN), THICK) - width) / 2 * UNIT
     if width == 0 or abs(grow) < 0.1 * UNIT:
-        return steeper_HW
+        return kept_HW
     depth_HW = np.pad(depth_HW, max(0, int(grow) + 2))
     signed_HW = depth_HW - edt(depth_HW == 0)
     grown_HW: Ink = np.clip(signed_HW + grow + 0.5, 0, 1).astype(np.float32)
-    return grown_HW if grown_HW.max() > 0.5 else steeper_HW
+    return grown_HW if grown_HW.max() > 0.5 else kept_HW
 
 
 def _width(depth_HW: NDArray[np.float64]) -> float:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.errors import InputError
+from digits.errors import InputError, flat
 
 if TYPE_CHECKING:
     from digits.glyph import Glyph  # these take 0.3 s: a process is started before that
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 4
 LONGEST_ANSWER = 1 << 20  # bytes; a digit takes 1,100
+LONGEST_LINE = 200  # of an error
+LONGEST_SIDE = 1 << 24  # pixels; no image has as many in all
 READY = b"!"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MEMORY_BYTES = 3 << 30  # of addresses; 16 Mpx take a third
@@ -34,6 +36,10 @@ CODE = "from digits import reader; reader.main({})"
 
 class FaultError(Exception):
     """An error of ours. What it says has nothing of the image in it."""
+
+
+class NonsenseError(FaultError):
+    """A process does not answer as `main` does: it can't be relied on any more."""
 
 
 def brief(error: BaseException) -> str:
@@ -74,45 +80,42 @@ def main(max_pixels: int) -> None:
     with socket.socket(fileno=os.dup(0)) as connection, connection.makefile("rwb") as file:
         connection.sendall(READY)
         while length := file.read(LENGTH_BYTES):
+            answer: tuple[str, Any]
             try:
                 data = file.read(int.from_bytes(length))
-                answer = _told(image.read(data, max_pixels, FORMATS))
+                answer = "glyphs", _told(image.read(data, max_pixels, FORMATS))
             except InputError as error:
-                answer = {"input_error": str(error)}
+                answer = "input", str(error)
             except Exception as error:
-                answer = {"fault": brief(error)}
+                answer = "fault", brief(error)
             packed = json.dumps(answer).encode()
             file.write(len(packed).to_bytes(LENGTH_BYTES) + packed)
             file.flush()
 
 
-def _told(drawing: "Drawing") -> dict[str, Any]:
+def _told(drawing: "Drawing") -> list[dict[str, Any]]:
     glyphs = [drawing.whole, *drawing.parts] if drawing.whole else []
-    return {
-        "glyphs": [
-            {"box": each.box, "pixels": base64.b64encode(each.pixels_HW.tobytes()).decode()}
-            for each in glyphs
-        ]
-    }
+    return [
+        {"box": each.box, "pixels": base64.b64encode(each.pixels_HW.tobytes()).decode()}
+        for each in glyphs
+    ]
 
 
 def heard(packed: bytes) -> "Drawing":
-    """What an answer says. Raises the InputError or FaultError that it tells of, and FaultError
-    where it is none.
+    """What an answer says. Raises the InputError or FaultError that it tells of, and NonsenseError
+    where it is no answer.
     """
     from digits.image import Drawing
 
     try:
-        answer = json.loads(packed)
-        told = {name: str(answer[name]) for name in ("input_error", "fault") if name in answer}
-        glyphs = [_glyph(each) for each in answer.get("glyphs", [])]
-    except Exception as error:  # whatever nonsense leads to
-        raise FaultError("a process that reads images makes no sense") from error
-    if "input_error" in told:
-        raise InputError(told["input_error"])
-    if "fault" in told:
-        raise FaultError(told["fault"])
-    return Drawing(glyphs[0], tuple(glyphs[1:])) if glyphs else Drawing(None)
+        kind, said = json.loads(packed)
+        if kind == "glyphs" and isinstance(said, list):
+            glyphs = [_glyph(each) for each in said]
+            return Drawing(glyphs[0], tuple(glyphs[1:])) if glyphs else Drawing(None)
+        error = {"input": InputError, "fault": FaultError}[kind](flat(said)[:LONGEST_LINE])
+    except Exception as nonsense:
+        raise NonsenseError("a process that reads images makes no sense") from nonsense
+    raise error
 
 
 def _glyph(told: dict[str, Any]) -> "Glyph":
@@ -121,7 +124,9 @@ def _glyph(told: dict[str, Any]) -> "Glyph":
     from digits.glyph import SIDE, Glyph
 
     values = np.frombuffer(base64.b64decode(told["pixels"], validate=True), np.uint8)
-    left, upper, right, lower = (int(number) for number in told["box"])
+    left, upper, right, lower = box = told["box"]
+    if not all(type(number) is int and 0 <= number <= LONGEST_SIDE for number in box):
+        raise ValueError
     return Glyph(values.reshape(SIDE, SIDE), (left, upper, right, lower))
 
 

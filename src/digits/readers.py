@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from digits import reader
 from digits.errors import InputError
 from digits.limits import Limits
-from digits.reader import LENGTH_BYTES, LONGEST_ANSWER, READY, FaultError
+from digits.reader import LENGTH_BYTES, LONGEST_ANSWER, READY, FaultError, NonsenseError
 from digits.tool import cores
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Reader:
             raise
         try:
             return reader.heard(answer)
-        except FaultError:
+        except NonsenseError:
             self.stop()
             raise
 
@@ -77,7 +77,7 @@ async def _exchange(streams: Streams, data: bytes) -> bytes:
     await target.drain()
     length = int.from_bytes(await source.readexactly(LENGTH_BYTES))
     if length > LONGEST_ANSWER:
-        raise FaultError("a process that reads images says too much")
+        raise NonsenseError("a process that reads images says too much")
     return await source.readexactly(length)
 
 
