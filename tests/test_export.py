@@ -198,3 +198,19 @@ def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], said: str) -> 
     code, out, err = finish("src/export.py", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {said}")
+
+
+def test_a_run_that_goes_on_may_replace_its_checkpoint(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "last.ckpt"
+    shutil.copy(ckpt, copy)
+    read = checkpoint.read
+
+    def read_just_in_time(path: str) -> checkpoint.Checkpoint:
+        content = read(path)
+        copy.write_bytes(b"the next one")
+        return content
+
+    monkeypatch.setattr(checkpoint, "read", read_just_in_time)
+    assert export.export("safetensors", str(copy), None) == 0

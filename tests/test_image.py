@@ -148,7 +148,7 @@ def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
     assert (right, lower) == pytest.approx((2500 + 147, 300 + 165), abs=8)
 
 
-@pytest.mark.parametrize("width", [2, 3, 30])
+@pytest.mark.parametrize("width", [1, 2, 3, 30])
 def test_strokes_are_brought_towards_a_pens(width: int) -> None:
     ink = (seen(encoded(seven(width=width))) > 127).sum()
     inks = [(digit > 127).sum() for digit in training()[0]]

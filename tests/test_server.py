@@ -263,9 +263,9 @@ def test_schemathesis_finds_nothing(url: str, tmp_path: Path) -> None:
     assert "No issues found" in out
 
 
-def test_lightning_is_not_waited_for() -> None:
+def test_lightning_and_hydra_are_not_waited_for() -> None:
     script = "import sys, serve, digits.server, digits.connections, digits.predictor; "
-    script += "assert not {'lightning', 'torchvision', 'matplotlib'} & set(sys.modules)"
+    script += "assert not {'lightning', 'torchvision', 'matplotlib', 'hydra'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT / "src", check=True)
 
 

@@ -22,7 +22,7 @@ NOISES = 3.0  # standard deviations of the noise by which ink stands out
 NOISY = 0.02
 LONG_EDGE = 0.7  # of a side: a shadow reaches along it, a stroke does not
 SHADOW_EDGE = 0.6  # of full ink: what the edge of a shadow leaves at most
-LIGHT_INK = -1.0  # the score below which ink in uneven light is lighter than its paper
+LIGHT_INK = -1.0  # the score below which ink is lighter than paper that has no one level
 DARKEST = 0.15  # of the range: a shadow in which ink still takes away light
 
 
@@ -69,7 +69,7 @@ def _peak(raised_HW: Ink) -> float:
 
 def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float, bool]:
     """How far each pixel differs from the paper around it, towards the ink's side, in units of the
-    light there; how much that is; and whether it falls unevenly.
+    light there; how much that is; and whether there is a shadow.
     """
     coarse_hw = _resized(grey_HW, COARSE)
     paper_hw, dark, shadowed = _paper(coarse_hw, noise)
@@ -94,8 +94,8 @@ def _resized(grey_HW: Grey, longest: int) -> Grey:
 
 
 def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool, bool]:
-    """The picture without its ink, whether ink is darker than paper, and whether light falls on it
-    unevenly: as a shadow, say, that has an edge.
+    """The picture without its ink, whether ink is darker than paper, and whether there is a shadow
+    or the like on paper whose border has a level.
     """
     plain_hw = _plain(grey_hw, noise)
     if plain_hw is not None:
