@@ -148,11 +148,22 @@ def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
     assert (right, lower) == pytest.approx((2500 + 147, 300 + 165), abs=8)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 30])
+@pytest.mark.parametrize("width", [2, 3, 30])
 def test_strokes_are_brought_towards_a_pens(width: int) -> None:
     ink = (seen(encoded(seven(width=width))) > 127).sum()
     inks = [(digit > 127).sum() for digit in training()[0]]
     assert 0.9 * min(inks) < ink < 1.1 * max(inks)
+
+
+@pytest.mark.parametrize(("size", "width"), [(160, 1), (320, 1), (640, 2), (2000, 6)])
+def test_the_thinnest_line_stays_whole(size: int, width: int) -> None:
+    page = Image.new("L", (size, size), 255)
+    ends = [(size // 2, size // 10), (size // 3, size * 9 // 10)]
+    ImageDraw.Draw(page).line(ends, fill=0, width=width)
+    rows = (seen(encoded(page)) > 127).sum(1)
+    inked = np.flatnonzero(rows)
+    assert 19 <= len(inked) == np.ptp(inked) + 1
+    assert 1 <= rows[inked].mean() < 2
 
 
 def test_several_digits_are_told_apart_in_reading_order() -> None:
