@@ -130,10 +130,10 @@ def _is_lit_unevenly(rest_hw: Grey) -> bool:
     most = float(rest_hw.max())
     if np.percentile(rest_hw, 0.1) < -0.25 * most:
         return True
-    if not 0.25 * most < _opened(rest_hw, 0.4).max() < 0.75 * most:
-        return False
     sides = rest_hw[0], rest_hw[-1], rest_hw[:, 0], rest_hw[:, -1]
-    return any(_longest_run(side > 0.2 * most) > LONG_EDGE * len(side) for side in sides)
+    if not any(_longest_run(side > 0.2 * most) > LONG_EDGE * len(side) for side in sides):
+        return False
+    return bool(0.25 * most < _opened(rest_hw, 0.4).max() < 0.75 * most)
 
 
 def _longest_run(marked: NDArray[np.bool_]) -> int:
