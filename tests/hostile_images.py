@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from digits.body import SIGNATURES
+from digits.limits import SIGNATURES
 
 PNG = SIGNATURES["PNG"]
 

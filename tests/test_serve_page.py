@@ -152,14 +152,19 @@ def test_a_round_trip_is_short_and_the_page_soon_ready(opened: Open) -> None:
     page = opened()
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
     assert timing["domContentLoadedEventEnd"] < 1500  # 100 ms on two cores of which one is free
+    taken_ms = []
     for _ in range(3):
+        page.evaluate("performance.clearResourceTimings()")
         draw(page, SEVEN)
-    taken_ms = page.evaluate(
-        "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/predict'))"
-        ".map(e => e.duration)"
-    )
-    assert len(taken_ms) > 12
-    assert statistics.median(taken_ms) < 150  # 17 ms on two cores of which one is free
+        taken_ms += [
+            page.evaluate(
+                "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/predict'))"
+                ".map(e => e.duration)"
+            )
+        ]
+    assert sum(map(len, taken_ms)) > 12
+    best = min(map(statistics.median, taken_ms))  # other programs may have the cores meanwhile
+    assert best < 60  # 17 ms on two cores of which one is free
 
 
 def test_only_the_newest_drawing_counts(opened: Open) -> None:

@@ -9,22 +9,13 @@ from email.message import Message
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
-from digits.limits import Limits
+from digits.limits import SIGNATURES, Limits
 
 FIELD = "image"
 MAX_HEAD_BYTES = 512  # of a form's part, and of a Content-Type: the parser takes their square
 MAX_SCANS = 100  # a progressive JPEG has ten; each of 40 bytes can take 7 ms
 BMP_RUN_LENGTHS = (b"\1\0\0\0", b"\2\0\0\0")  # Pillow's decoder for them is Python
 ACCEPTED = f"an image/* type, application/octet-stream or multipart/form-data with a file {FIELD}"
-# Pillow reads many more, and the readers try no other: these are what browsers show, and their
-# decoders run no other program, write no file and print nothing, whatever they are given
-SIGNATURES = {
-    "PNG": b"\x89PNG\r\n\x1a\n",
-    "JPEG": b"\xff\xd8\xff",
-    "WebP": b"RIFF",
-    "GIF": b"GIF8",
-    "BMP": b"BM",
-}
 
 
 class Bodies:

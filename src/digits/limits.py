@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass
 
+# Pillow reads many more, and the readers try no other: these are what browsers show, and their
+# decoders run no other program, write no file and print nothing, whatever they are given
+SIGNATURES = {
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "JPEG": b"\xff\xd8\xff",
+    "WebP": b"RIFF",
+    "GIF": b"GIF8",
+    "BMP": b"BM",
+}
+
 
 @dataclass(frozen=True)
 class Limits:

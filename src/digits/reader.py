@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.errors import InputError, flat
+from digits.limits import SIGNATURES
 
 if TYPE_CHECKING:
     from digits.glyph import Glyph  # these take 0.3 s: a process is started before that
@@ -29,7 +30,7 @@ LONGEST_ANSWER = 1 << 20  # bytes; a digit takes 1,100
 LONGEST_LINE = 200  # of an error
 LONGEST_SIDE = 1 << 24  # pixels; no image has as many in all
 READY = b"!"
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+FORMATS = tuple(SIGNATURES)
 MEMORY_BYTES = 3 << 30  # of addresses; 16 Mpx take a third
 CODE = "from digits import reader; reader.main({})"
 
