@@ -29,23 +29,17 @@ def start(
     [["--help"], ["--cfg", "job"], ["-sc", "query=bash"], ["trainer.max_epochs=0"]],
     ids=" ".join,
 )
-def test_a_question_imports_no_torch(question: list[str], tmp_path: Path) -> None:
-    spy = "import sys, runpy, atexit; atexit.register(lambda: print('torch' in sys.modules)); "
+def test_a_question_is_answered_at_once(question: list[str], tmp_path: Path) -> None:
+    """To import torch takes 1.4 s, Lightning 3.3 s; Hydra and what it needs are 344 modules."""
+    spy = "import sys, runpy, atexit; atexit.register(lambda: print(*sys.modules)); "
     code = spy + "sys.argv = sys.argv[1:]; sys.path.insert(0, 'src'); runpy.run_path(sys.argv[0], "
     argv = ["src/train.py", *question, f"hydra.run.dir={tmp_path}"]
     env = os.environ | {"COMP_LINE": "x"}
     _, out, _ = finish("-c", code + "run_name='__main__')", *argv, env=env)
-    assert out.splitlines()[-1] == "False"
-
-
-@pytest.mark.parametrize("question", [["--help"], ["--cfg", "job"]], ids=" ".join)
-def test_a_question_is_answered_at_once(question: list[str]) -> None:
-    seconds = []
-    for _ in range(5):
-        begin = time.monotonic()
-        assert finish("src/train.py", *question)[0] == 0
-        seconds.append(time.monotonic() - begin)
-    assert min(seconds) < 0.6  # the best of five: a shared machine is slow at times
+    imported = set(out.splitlines()[-1].split())
+    assert "hydra" in imported
+    assert not imported & {"torch", "lightning", "numpy", "tensorboard", "matplotlib", "fastapi"}
+    assert len(imported) < 400
 
 
 def test_help_names_groups_settings_and_examples() -> None:

@@ -8,6 +8,7 @@ import pytest
 from trials import disks, kills, sources
 from trials.common import Row
 
+pytestmark = pytest.mark.slow
 SHORT = ("trainer.limit_train_batches=60", "trainer.max_epochs=3", "model.hidden_size=32")
 
 

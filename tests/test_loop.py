@@ -216,7 +216,7 @@ def test_a_callback_that_watches_steps_sees_each(tmp_path: Path, quick: list[int
         {"precision": "bf16-mixed"},
         {"callbacks": (ModelCheckpoint(every_n_train_steps=5),)},
     ],
-    ids=str,
+    ids=["accumulation", "a profiler", "mixed precision", "checkpoints every few steps"],
 )
 def test_what_has_a_part_in_each_step_gets_each(
     tmp_path: Path, quick: list[int], settings: dict[str, Any]
