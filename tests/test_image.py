@@ -201,15 +201,30 @@ def test_a_sheet_on_a_table_is_where_the_digit_is() -> None:
     assert differ(seen(encoded(table)), seen(encoded(seven()))) < 6
 
 
-def test_colours_of_one_brightness_are_told_apart() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_colours_of_one_brightness_are_told_apart(kind: str) -> None:
     mask = ImageOps.invert(seven())
     page = Image.composite(
         Image.new("RGB", mask.size, (213, 51, 51)), Image.new("RGB", mask.size, (64, 115, 77)), mask
     )
     assert np.ptp(np.asarray(page.convert("L"))) < 15  # or this would be no test
-    assert differ(seen(encoded(page)), seen(encoded(seven()))) < 3
+    assert differ(seen(encoded(page, kind, quality=90)), seen(encoded(seven()))) < 3
     plain = Image.new("RGB", (200, 200), (213, 51, 51))
-    assert image.read(encoded(plain)).whole is None
+    assert image.read(encoded(plain, kind, quality=90)).whole is None
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
+def test_a_box_is_in_the_files_own_pixels(turned: bool) -> None:
+    """A large JPEG is decoded at a fraction of its size."""
+    page = Image.new("L", (2001, 2805), 255)
+    page.paste(seven((200, 200)).resize((1000, 1000)), (500, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    stored = page.transpose(Image.Transpose.ROTATE_90) if turned else page
+    drawing = image.read(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert drawing.whole is not None
+    # seven() has ink from 53, 43 to 147, 165; a pixel of the page as it is looked at is 17.5
+    assert drawing.whole.box == pytest.approx((765, 1415, 1235, 2025), abs=40)
 
 
 def test_fine_print_is_found() -> None:

@@ -1,7 +1,7 @@
 """Any image to 28x28 the way MNIST was made. No torch. Shapes: H W pixels."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -37,13 +37,23 @@ def read(
     """The drawing in an image file's content. Raises InputError, without the file's name, where
     Pillow can't read it (as one of `formats`, if given) or it has more than `max_pixels`.
     """
-    return normalise(decoded(data, max_pixels, formats))
+    image, size = _decoded(data, max_pixels, formats)
+    drawing = normalise(image)
+    if drawing.whole is None or image.size == size:
+        return drawing
+    whole, *parts = (
+        replace(each, box=_scaled(each.box, (size[0] / image.width, size[1] / image.height)))
+        for each in (drawing.whole, *drawing.parts)
+    )
+    return Drawing(whole, tuple(parts))
 
 
-def decoded(
-    data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None
-) -> Image.Image:
-    """The first frame, upright. Raises InputError as `read` does."""
+def _decoded(
+    data: bytes, max_pixels: int, formats: tuple[str, ...] | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The first frame, upright, and the size it has in the file: a large JPEG is decoded at a
+    fraction of that.
+    """
     Image.init()
     safe = tuple(Image.OPEN.keys() - UNSAFE)
     try:
@@ -54,9 +64,11 @@ def decoded(
                 raise InputError(
                     f"{image.width}x{image.height} pixels; expected at most {max_pixels} in all"
                 )
-            image.draft("L", (4 * WORKED_AT, 4 * WORKED_AT))
+            size = image.size
+            image.draft(None, (4 * WORKED_AT, 4 * WORKED_AT))  # colours stay: ink may be one
             image.load()
-            return ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
+            return upright, size if upright.size == image.size else size[::-1]
     except InputError:
         raise
     except Exception as error:  # Pillow raises whatever its decoders come across
@@ -85,7 +97,7 @@ def _normalise(
     if not inks:
         return Drawing(None)
     whole_HW = np.maximum.reduce(inks)
-    around = _scaled(glyph.extent(whole_HW), scale, (0, 0))
+    around = _scaled(glyph.extent(whole_HW), scale)
     near = _surroundings(around, grey.size)
     if closer and _is_small(around, scale, longest) and near != (0, 0, *grey.size):
         return _normalise(grey.crop(near), (corner[0] + near[0], corner[1] + near[1]), closer=False)
@@ -124,7 +136,7 @@ def _surroundings(box: Box, size: tuple[int, int]) -> Box:
     )
 
 
-def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int]) -> Box:
+def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int] = (0, 0)) -> Box:
     left, upper, right, lower = (round(side * scale[axis % 2]) for axis, side in enumerate(box))
     return left + corner[0], upper + corner[1], right + corner[0], lower + corner[1]
 
