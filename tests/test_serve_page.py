@@ -20,6 +20,7 @@ QUIET = ("background-networking", "component-update", "sync", "gpu")
 FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
 ONE = [(140, 50), (140, 120), (140, 230)]
 DESKTOP, PHONE = {"width": 1000, "height": 700}, {"width": 360, "height": 640}
+VIEWPORTS, VIEWPORT_IDS = [DESKTOP, PHONE], ["desktop", "phone"]
 Points = list[tuple[int, int]]
 Open = Callable[..., Page]
 
@@ -379,6 +380,31 @@ def test_it_reads_well_aloud(opened: Open) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
 
 
+SURELY = {"digit": 7, "probability": 1.0, "probabilities": [0.0] * 7 + [1.0] + [0.0] * 2}
+SURELY |= {"note": "", "box": [0, 0, 280, 280], "seen": None, "digits": []}
+TEXT_IN_ROWS = """rows => rows.map((row) => {
+    const text = document.createRange();
+    text.selectNodeContents(row.lastElementChild);
+    const [box, all] = [text.getBoundingClientRect(), row.getBoundingClientRect()];
+    const track = row.querySelector(".track").getBoundingClientRect();
+    const room = [box.top - all.top, all.bottom - box.bottom, box.left - track.right];
+    return { room: Math.min(...room), track: [track.left, track.right] };
+})"""
+
+
+@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
+@pytest.mark.parametrize("font", ["DejaVu Sans", "Liberation Sans"])  # Linux's, without others
+def test_the_commonest_answer_stays_on_its_line(opened: Open, viewport: Any, font: str) -> None:
+    page = opened(viewport=viewport)
+    page.evaluate("font => document.body.style.fontFamily = font", font)
+    page.route("**/predict", lambda route: route.fulfill(json=SURELY))
+    draw(page, SEVEN)
+    assert bars(page)[7] == "100.0 %"
+    rows = page.locator("#bars li").evaluate_all(TEXT_IN_ROWS)
+    assert min(row["room"] for row in rows) >= 0
+    assert [row["track"] for row in rows] == [rows[0]["track"]] * 10
+
+
 PART = {"probability": 0.9, "probabilities": [0.1] * 10, "note": "", "seen": None}
 BOXES = ([20, 60, 90, 230], [190, 60, 260, 230])
 DIGITS = [PART | {"digit": digit, "box": box} for digit, box in zip((4, 7), BOXES, strict=True)]
@@ -386,7 +412,7 @@ SEVERAL = {"digit": None, "probability": None, "probabilities": None, "note": "2
 SEVERAL |= {"box": None, "seen": None, "digits": DIGITS}
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
 def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
     page = opened(viewport=viewport)
     before = page.locator("#canvas").bounding_box()
