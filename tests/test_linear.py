@@ -76,6 +76,14 @@ def test_exports_as_a_plain_linear_layer() -> None:
     assert "aten.linear" in str(program.graph)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace")
+def test_is_traced_as_a_plain_linear_layer() -> None:
+    _, ours = pair()
+    graph = str(torch.jit.trace(ours, torch.rand(2, 784)).graph)
+    assert "aten::linear" in graph
+    assert "PythonOp" not in graph
+
+
 def test_whether_bits_depend_on_threads_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     _, ours = pair()
     threads = torch.get_num_threads()

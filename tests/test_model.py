@@ -85,6 +85,13 @@ def test_other_input_is_refused(x: torch.Tensor) -> None:
         check_input(x)
 
 
+@pytest.mark.parametrize("stage", ["training_step", "validation_step", "test_step"])
+def test_every_stage_looks_at_its_first_batch(stage: str) -> None:
+    bytes_not_fractions = torch.rand(2, 28, 28) * 255, torch.tensor([3, 7])
+    with pytest.raises(ValueError, match=r"^images must be \(B, 28, 28\) float32 in \[0, 1\]; got"):
+        getattr(DigitClassifier(8), stage)(bytes_not_fractions, 0)
+
+
 def test_scheduler_comes_from_the_config() -> None:
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3)
     model = DigitClassifier(8, partial(torch.optim.SGD, lr=1.0), cosine)

@@ -31,6 +31,7 @@ def steps(optimizer_class: type[torch.optim.RMSprop], **settings: float) -> tupl
         {"momentum": 0.5},
         {"weight_decay": 0.1},
         {"centered": True},
+        {"maximize": True},
     ],
     ids=str,
 )

@@ -25,10 +25,11 @@ def network(images_NHW: Pixels) -> np.ndarray:
 
 
 class StandIn:
-    temperature, threshold = 1.0, 0.5
+    temperature, threshold = 2.0, 0.5
 
-    def score(self, images_NHW: Pixels, _: np.ndarray) -> np.ndarray:
-        return (images_NHW[:, 0, 0] == DIGIT).astype(np.float32)
+    def score(self, images_NHW: Pixels, p_NK: np.ndarray) -> np.ndarray:
+        assert p_NK.max() < 0.6  # they are calibrated ones
+        return np.where(images_NHW[:, 0, 0] == DIGIT, 0.5, 0.49)
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_blank_sure_and_not_sure_are_told_apart(reads: Predictor) -> None:
         "blank",
     )
     assert (three.digit, three.note, three.box) == (3, "", (1, 2, 3, 4))
-    assert three.probability == pytest.approx(0.919)
+    # at temperature 2 the network's 0.919 and nine times 0.009 are in proportion to their roots
+    assert three.probability == pytest.approx(0.5289, abs=1e-4)
     assert sum(three.probabilities or ()) == pytest.approx(1)
     assert (eight.digit, eight.note) == (8, "not sure")
 

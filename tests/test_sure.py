@@ -30,9 +30,9 @@ def test_the_score_is_the_products_of_both_networks() -> None:
     np.testing.assert_allclose(score, expected, rtol=1e-6)
 
 
-def test_the_measured_numbers_are_there() -> None:
+def test_the_measured_numbers_are_those_of_the_documentation() -> None:
     measured = sure.measured()
-    assert 0.5 < measured.temperature < 3
-    assert 0 < measured.threshold < 1
+    assert measured.temperature == pytest.approx(1.25)
+    assert measured.threshold == pytest.approx(0.3998, abs=1e-4)
     assert measured.weight_HD.shape[1] == 784
     assert sure.FILE.stat().st_size < 300_000

@@ -92,13 +92,13 @@ def _products(layer: nn.Linear, batch_size: int) -> tuple[Tensor, ...]:
 
 def _suits_onednn(x_BD: Tensor) -> bool:
     return bool(
-        x_BD.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and x_BD.device.type == "cpu"
         and x_BD.dtype == torch.float32
         and x_BD.dim() == 2
         and len(x_BD) > 0
         and torch.backends.mkldnn.enabled
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
