@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -74,6 +76,19 @@ def test_exports_as_a_plain_linear_layer() -> None:
     _, ours = pair()
     program = torch.export.export(ours, (torch.rand(2, 784),))
     assert "aten.linear" in str(program.graph)
+
+
+def test_is_compiled_as_a_plain_linear_layer() -> None:
+    graphs: list[str] = []
+
+    def backend(module: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(str(module.graph))
+        return module.forward
+
+    torch.compile(pair()[1], backend=backend)(torch.rand(2, 784))
+    assert len(graphs) == 1
+    assert "linear" in graphs[0]
+    assert "autograd_function" not in graphs[0]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace")
