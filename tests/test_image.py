@@ -1,8 +1,12 @@
 """Any image becomes what MNIST would have made of it."""
 
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import EpsImagePlugin, Image, ImageDraw, ImageOps
 
 from digits import image
 from digits.errors import InputError
@@ -167,12 +171,12 @@ def test_the_thinnest_line_stays_whole(size: int, width: int) -> None:
 
 
 def test_several_digits_are_told_apart_in_reading_order() -> None:
-    row = np.hstack([255 - large(number, 200, (20, 20)) for number in (1, 2, 3)])
-    page = np.vstack([row, np.full((20, 600), 255, np.uint8), row])
+    rising = [255 - large(number, 240, (20, 60 - 20 * number)) for number in (1, 2, 3)]
+    row = np.hstack(rising)
+    page = np.vstack([row, row])
     drawing = image.read(encoded(page))
-    assert len(drawing.parts) == 6
-    places = [(part.box[1] > 200, part.box[0]) for part in drawing.parts]
-    assert places == sorted(places)
+    places = [(part.box[1] // 240, part.box[0] // 240) for part in drawing.parts]
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
 
 def test_pieces_of_one_digit_stay_together() -> None:
@@ -250,19 +254,54 @@ def test_an_empty_picture_is_blank(level: int) -> None:
     assert image.read(encoded(Image.new("RGBA", (50, 50)))).whole is None
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (2, 3), (5, 5), (7, 300)])
-def test_odd_shapes_are_read(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "box", "size"),
+    [
+        ((1, 1), None, None),
+        ((5, 5), None, None),  # a square is no stroke
+        ((2, 3), (1, 0, 2, 2), (7, 21)),
+        ((1, 400), (133, 0, 267, 1), (21, 1)),
+        ((400, 1), (0, 133, 1, 267), (1, 21)),
+        ((7, 300), (100, 2, 200, 5), (19, 1)),
+    ],
+    ids=str,
+)
+def test_odd_shapes_are_read(shape: tuple[int, int], box: object, size: object) -> None:
+    page = np.full(shape, 255, np.uint8)
+    height, width = shape
+    page[height // 3 : (2 * height + 2) // 3, width // 3 : (2 * width + 2) // 3] = 0
+    whole = image.read(encoded(page)).whole
+    if whole is None:
+        assert (box, size) == (None, None)
+    else:
+        assert whole.pixels_HW.shape == (28, 28)
+        assert whole.box == pytest.approx(box, abs=1)
+        inked_HW = whole.pixels_HW > 127
+        assert (inked_HW.any(0).sum(), inked_HW.any(1).sum()) == size
     random = np.random.default_rng(0)
     for _ in range(20):
-        drawing = image.read(encoded(random.integers(0, 256, shape, np.uint8)))
-        assert drawing.whole is None or drawing.whole.pixels_HW.shape == (28, 28)
+        image.read(encoded(random.integers(0, 256, shape, np.uint8)))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
+def test_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, ghostscript = tmp_path / "ran", tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # not looked for yet
+    with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
+        image.read(EPS)
+    assert not ran.exists()
 
 
 def test_what_is_no_picture_is_refused() -> None:
     png = encoded(seven())
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
-    for data in (b"", b"x", png[:60], png[: len(png) // 2], svg, eps):
+    for data in (b"", b"x", png[:60], png[: len(png) // 2], svg):
         with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
             image.read(data)
     with pytest.raises(InputError, match=r"^200x200 pixels; expected at most 39999 in all$"):
