@@ -2,10 +2,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import pytest
 
 from digits import stop
+from digits.imports import importing
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,26 @@ def test_a_signal_nobody_looked_for_stops_at_the_end() -> None:
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop, "GRACE_S", 1)
     assert stopped(send("SIGTERM"), lambda: time.sleep(10), lambda: None) == (1, 143)
+
+
+def interrupted_import() -> None:
+    """As NumPy's and ONNX Runtime's are: Ctrl+C comes out as an ImportError."""
+    try:
+        send("SIGINT")()
+    except KeyboardInterrupt:
+        raise ImportError("does it fit your Python?") from None
+
+
+@pytest.mark.parametrize("also", [nullcontext(), suppress(ImportError)], ids=["turned", "lost"])
+def test_a_signal_that_an_import_makes_something_else_of_stops(
+    also: AbstractContextManager[None],
+) -> None:
+    with pytest.raises(stop.Stopped) as caught, importing(), also:
+        interrupted_import()
+    assert caught.value.exit_code == 130
+    stop.listen()
+    with importing():  # the next command's
+        pass
 
 
 def test_without_a_signal_nothing_happens() -> None:

@@ -4,8 +4,10 @@ import atexit
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
+
+from digits import stop
 
 
 @contextmanager
@@ -16,9 +18,15 @@ def importing() -> Iterator[None]:
     """
     # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-    if "torch" in sys.modules:
-        yield
-        return
+    try:
+        with nullcontext() if "torch" in sys.modules else _without_collector():
+            yield
+    finally:
+        stop.raise_again()
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
     gc.disable()
     try:
         yield

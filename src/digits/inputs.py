@@ -66,10 +66,10 @@ def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
         yield map(_read, paths)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    with _interrupts_held():
-        pool = ProcessPoolExecutor(cores(), spawn)
-        reads = pool.map(_read, paths, chunksize=16)
+    pool = ProcessPoolExecutor(cores(), spawn)
     try:
+        with _interrupts_held():
+            reads = pool.map(_read, paths, chunksize=16)
         yield reads
     except BrokenProcessPool as error:
         raise InputError("a process that reads images was killed: too little memory?") from error

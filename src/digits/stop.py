@@ -20,10 +20,13 @@ class Stopped(KeyboardInterrupt):
 
 _waits = False  # whether steps are under way
 _asked = 0  # the signal that came
+_raised = 0  # the one that raised Stopped
 
 
 def listen() -> None:
     """From here on the signals raise Stopped."""
+    global _raised
+    _raised = 0
     for number in SIGNALS:
         signal.signal(number, _handle)
 
@@ -55,9 +58,16 @@ def asked() -> int:
     return _asked
 
 
+def raise_again() -> None:
+    """What a signal raised: C code that runs Python may turn it into an ImportError, or lose it."""
+    if _raised:
+        raise Stopped(_raised)
+
+
 def _handle(number: int, _: Any) -> None:
-    global _asked
+    global _asked, _raised
     if not _waits or asked():
+        _raised = number
         raise Stopped(number)
     _asked = number
     signal.signal(signal.SIGALRM, _lose_patience)
