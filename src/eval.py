@@ -11,8 +11,9 @@ def main(cfg: DictConfig) -> None:
     with importing():
         from hydra.utils import instantiate
 
-        from digits import checkpoint, runs
+        from digits import checkpoint, runs, signatures
 
+    signatures.check(cfg)
     model = checkpoint.model_from(cfg.ckpt_path)
     data = instantiate(cfg.data)
     with runs.trainer(cfg) as trainer:

@@ -13,8 +13,9 @@ def main(cfg: DictConfig) -> float | None:
         import lightning as L
         from hydra.utils import instantiate
 
-        from digits import runs, saving, start, stop
+        from digits import runs, saving, signatures, start, stop
 
+    signatures.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model)

@@ -3,6 +3,7 @@ import torch
 
 from conftest import ROOT
 from digits.datamodule import Batches, EpochShuffle, InOrder, MNISTDataModule, split
+from digits.errors import InputError
 
 
 def order(epoch: int, seed: int = 0, count: int = 1000) -> list[int]:
@@ -108,3 +109,34 @@ def test_a_pass_goes_on_where_another_was_left() -> None:
     assert [y.tolist() for _, y in batches[1]] == [y.tolist() for y in rest]
     assert torch.cat([*given, *rest]).unique().numel() == 10
     assert len([y for _, y in batches[1]]) == 4  # the pass after is a whole one
+
+
+class TwoProcesses:
+    world_size, global_rank, overfit_batches = 2, 0, 0.0
+
+
+@pytest.mark.parametrize(
+    ("loader", "settings", "line"),
+    [
+        (
+            "train_dataloader",
+            {"batch_size": 127},
+            "data.batch_size=127: 2 processes share ",
+        ),
+        (
+            "val_dataloader",
+            {"val_size": 1},
+            "data.val_size=1: 2 processes share it: expected at least 2",
+        ),
+    ],
+    ids=["batch", "validation"],
+)
+def test_what_processes_cannot_share_is_named(
+    loader: str, settings: dict[str, int], line: str
+) -> None:
+    data = MNISTDataModule(**settings)
+    data.trainer = TwoProcesses()
+    data.train = data.val = torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1)
+    with pytest.raises(InputError) as caught:
+        getattr(data, loader)()
+    assert str(caught.value).startswith(line)

@@ -2,7 +2,7 @@ import pytest
 from hydra.errors import HydraException, InstantiationException
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from digits.errors import InputError, exit_code, one_line
+from digits.errors import InputError, blaming, exit_code, one_line, shown
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,29 @@ def test_one_line() -> None:
         "cannot write /x/last.ckpt: No space left on device; "
         "paths.outputs_dir=FOLDER writes elsewhere"
     )
+    assert one_line(OSError("Primary config directory not found.\nCheck it")) == (
+        "Primary config directory not found. Check it"
+    )
+    assert one_line(OSError(13, "Permission denied", "a\nb")).startswith("cannot write a b: Perm")
     wrapped = InstantiationException("Error in call to target 'T':\nE('no')\nfull_key: trainer")
     wrapped.__cause__ = TypeError("no such argument")
     assert one_line(wrapped) == "trainer: no such argument"
+    alone = InstantiationException("Target 'x' is\nblocklisted.\nfull_key: trainer")
+    assert one_line(alone) == "trainer: Target 'x' is blocklisted."
+
+
+def test_values_are_shown_as_they_were_given() -> None:
+    assert shown("a  b") == "a  b"
+    assert shown("a\nb\x1b") == r"a\nb\x1b"
+    assert shown([1, "a b", None, True]) == "[1, a b, null, true]"
+    assert shown(0.001) == "0.001"
+
+
+def test_blame() -> None:
+    with pytest.raises(InputError, match=r"^trainer: no such thing$"), blaming("trainer"):
+        raise TypeError("no\n  such thing")
+    with pytest.raises(InputError, match=r"^seed: "), blaming("trainer"):
+        raise InputError("seed: ")  # says more
+    with pytest.raises(ValueError, match="ours") as caught, blaming("trainer", "lightning"):
+        raise ValueError("ours")
+    assert exit_code(caught.value) == 1

@@ -36,7 +36,7 @@ class Model(DigitClassifier):
     scheduler_interval: str | None = None
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._new_optimizer()
+        optimizer = self._new_optimizer(self.parameters())
         if self.scheduler_interval is None:
             return optimizer
         scheduler = StepLR(optimizer, 3, gamma=0.9)

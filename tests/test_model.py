@@ -1,11 +1,14 @@
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from digits.errors import InputError
 from digits.model import DigitClassifier, Score, check_input
+from digits.optim import RMSprop
 
 
 def test_network_is_the_reference() -> None:
@@ -98,3 +101,33 @@ def test_scheduler_comes_from_the_config() -> None:
     configured = model.configure_optimizers()
     assert isinstance(configured, dict)
     assert configured["lr_scheduler"].T_max == 3
+
+
+Cosine = torch.optim.lr_scheduler.CosineAnnealingLR
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler", "line"),
+    [
+        (partial(RMSprop, lr=1e308), None, "model.optimizer: value cannot be converted to type fl"),
+        (partial(torch.optim.AdamW, betas=[1, 2]), None, "model.optimizer: Invalid beta parameter"),
+        (partial(RMSprop, nesterov=True), None, "model.optimizer: RMSprop.__init__() got an unexp"),
+        (RMSprop, partial(Cosine, T_max=3, eta_min="x"), "model.scheduler: unsupported operand ty"),
+        (None, None, "model.optimizer: training needs one"),
+    ],
+    ids=["lr", "betas", "unknown", "eta_min", "none"],
+)
+def test_what_torch_says_at_a_step_is_said_before_the_first(
+    optimizer: Any, scheduler: Any, line: str
+) -> None:
+    model = DigitClassifier(8, optimizer, scheduler)
+    before = [weight.clone() for weight in model.parameters()]
+    with pytest.raises(InputError) as caught:
+        model.configure_optimizers()
+    assert str(caught.value).startswith(line)
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.SGD, torch.optim.Adam])
+def test_other_optimizers_pass(optimizer: Any) -> None:
+    assert isinstance(DigitClassifier(8, optimizer).configure_optimizers(), optimizer)

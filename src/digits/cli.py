@@ -4,7 +4,6 @@
 
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,12 +14,11 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import outputs, redact, resume, settings, stop
-from digits.errors import FULL_ERROR, OUR_FAULT, exit_code, one_line, peer_is_gone
+from digits import environment, flags, jobs, outputs, redact, resume, settings, stop, unknown
+from digits.errors import FULL_ERROR, OUR_FAULT, exit_code, one_line, peer_is_gone, shown
 from digits.redact import redacted
 
 log = logging.getLogger(__name__)
@@ -28,12 +26,11 @@ log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 CONFIGS = str(ROOT / "configs")
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
-SEE = "--cfg job shows all"
+RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
 
 Task = Callable[[DictConfig], Any]
 
-
-redact.watch()
+environment.watch()
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("new_folder", outputs.new_folder, replace=True)
 
@@ -64,6 +61,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
 def _join(task: Task) -> None:
     """The part of one more process in a run (DDP); the first says what is wrong."""
     logging.disable(logging.WARNING)
+    redact.remember(os.environ[RUN_SECRETS].split())
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
     assert isinstance(cfg, DictConfig)
     try:
@@ -72,7 +70,7 @@ def _join(task: Task) -> None:
         sys.exit(stopped.exit_code)
     except Exception as error:
         if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
-            raise
+            print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
         sys.exit(exit_code(error))
 
 
@@ -89,12 +87,15 @@ class _Command:
         given = sys.argv
         job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
         try:
+            parsed = flags.of_hydra(given[1:])
             outputs.check_is_new(given[1:])
             if self.config_name == "train":
                 sys.argv = [given[0], *resume.arguments(given[1:], str(ROOT / "outputs"))]
-            with _environment_restored():
+            with _environment_restored(), jobs.counted() as ran:
                 os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
+            if not ran:
+                flags.check_is_question(parsed)
         except stop.Stopped as stopped:
             sys.exit(stopped.exit_code)
         except Exception as error:
@@ -132,20 +133,10 @@ class _Command:
         self.failed.append(error)
         is_bug = exit_code(error) == OUR_FAULT and not peer_is_gone(error)
         trace = redacted("".join(traceback.format_exception(error)))
-        text = redacted(f"error: {_job_name()}{self.explain(error)}")
+        what = unknown.explain(error, CONFIGS, self.config_name) or one_line(error)
+        text = redacted(f"error: {_job_name()}{what}")
         print(trace + text if self.tracebacks or is_bug else text, file=sys.stderr)
         log.debug("%s\n%s", text, trace)  # into the run's log file only
-
-    def explain(self, error: Exception) -> str:
-        unknown = re.match(r"Could not override '(.+?)'", str(error))
-        if unknown is None or not isinstance(error, ConfigCompositionException):
-            return one_line(error)
-        key = unknown[1]
-        with hydra.initialize_config_dir(CONFIGS, version_base="1.3"):
-            closest = settings.closest(key, hydra.compose(self.config_name))
-        if closest == key:
-            return f"{key}: no such setting in the groups chosen; {SEE}"
-        return f"{key}: no such setting; " + (f"did you mean {closest}?" if closest else SEE)
 
 
 def _resolve_checkpoint(cfg: DictConfig) -> None:
@@ -158,6 +149,7 @@ def _share_with_other_processes(cfg: DictConfig) -> None:
     """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
     it does.
     """
+    os.environ[RUN_SECRETS] = " ".join(redact.remembered())
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
     hydra_cfg = cast(DictConfig, HydraConfig.get())
     with read_write(hydra_cfg):
@@ -173,7 +165,7 @@ def _job_name() -> str:
 def _how_to_go_on(cfg: DictConfig) -> str:
     folder = Path(cfg.paths.output_dir)
     return (
-        f"stopped; go on with resume={folder}"
+        f"stopped; go on with resume={shown(str(folder))}"
         if (folder / resume.LAST).is_file()
         else "stopped; nothing was saved yet"
     )

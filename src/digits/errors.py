@@ -5,7 +5,11 @@ one has.
 """
 
 import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from digits.redact import redacted
 
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
@@ -18,13 +22,26 @@ class InputError(ValueError):
     """
 
 
+@contextmanager
+def blaming(setting: str, *packages: str) -> Iterator[None]:
+    """Raises InputError, for `setting`, where code of `packages` (any, if none is named) refuses a
+    value.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError) or (packages and not raised_by(error, *packages)):
+            raise
+        raise InputError(f"{setting}: {flat(str(error))}") from error
+
+
 def exit_code(error: BaseException) -> int:
     """2 when the input is to blame (settings, files, a full disk), 1 when we are."""
     blames_input = (
         isinstance(error, InputError | OSError)
         or _is(error, "HydraException", "OmegaConfBaseException", "MisconfigurationException")
         or _log_file_fails(error)
-        or _raised_by_hydra(error)
+        or raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers have a dozen kinds
     )
     return INPUT_IS_WRONG if blames_input else OUR_FAULT
 
@@ -33,10 +50,12 @@ def one_line(error: BaseException) -> str:
     """The error as one line, without the advice on tracebacks that frameworks add."""
     if _is(error, "MissingConfigException") and getattr(error, "missing_cfg_file", None):
         return _missing_config(error)
-    if _is(error, "InstantiationException") and error.__cause__ is not None:
-        key = str(error).rpartition("full_key: ")[2]
-        return f"{key}: {one_line(error.__cause__)}"
-    if _is(error, "InterpolationResolutionError") and isinstance(_origin(error), OSError):
+    if _is(error, "InstantiationException"):
+        reason, _, key = str(error).rpartition("full_key: ")
+        return f"{key}: {one_line(error.__cause__) if error.__cause__ else flat(reason)}"
+    if _is(error, "InterpolationResolutionError") and isinstance(
+        _origin(error), OSError | InputError
+    ):
         return one_line(_origin(error))
     if peer_is_gone(error):
         return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
@@ -44,9 +63,10 @@ def one_line(error: BaseException) -> str:
         return one_line(_origin(error))
     if _is(error, "OverrideParseException"):
         reason, *_ = str(error).splitlines()
-        return flat(f"{getattr(error, 'override', '')}: expected SETTING=VALUE ({reason})")
-    if isinstance(error, OSError):  # of a run's files: reading others raises InputError
-        return (
+        override = shown(getattr(error, "override", ""))
+        return f"{override}: expected SETTING=VALUE ({flat(reason)})"
+    if isinstance(error, OSError) and error.errno:  # of a run's files: others raise InputError
+        return flat(
             f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "
             "paths.outputs_dir=FOLDER writes elsewhere"
         )
@@ -54,8 +74,19 @@ def one_line(error: BaseException) -> str:
 
 
 def flat(text: str) -> str:
-    """`text` on one line, without control characters (a server may have sent it)."""
-    return "".join(filter(str.isprintable, " ".join(text.split())))
+    """`text` on one line, without secrets and control characters (a server may have sent it)."""
+    lines = map(str.strip, redacted(text).splitlines())
+    return "".join(filter(str.isprintable, " ".join(filter(None, lines))))
+
+
+def shown(value: object) -> str:
+    """A setting's value as one writes it on the command line, on one line, without secrets."""
+    words: dict[object, str] = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(shown, value))}]"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in redacted(str(value)))
 
 
 def peer_is_gone(error: BaseException) -> bool:
@@ -63,14 +94,13 @@ def peer_is_gone(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "by peer" in str(error)
 
 
+def raised_by(error: BaseException, *packages: str) -> bool:
+    frames = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].partition(".")[0] in packages
+
+
 def _is(error: BaseException, *names: str) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
-
-
-def _raised_by_hydra(error: BaseException) -> bool:
-    """Its parser and composer raise plain ValueErrors and more at odd command lines."""
-    frames = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and frames[-1].partition(".")[0] in ("hydra", "omegaconf", "antlr4")
 
 
 def _log_file_fails(error: BaseException) -> bool:

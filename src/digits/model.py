@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
-from digits.errors import InputError
+from digits.errors import InputError, blaming
 from digits.network import SIDE, network
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -139,21 +139,30 @@ class DigitClassifier(L.LightningModule):
         self.best = dict(checkpoint["best_scores"])
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self._new_optimizer()
+        self._rehearse()
+        optimizer = self._new_optimizer(self.parameters())
         if self.make_scheduler is None:
             return optimizer
-        try:
-            return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
-        except (TypeError, ValueError) as error:
-            raise InputError(f"model.scheduler: {error}") from error
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
 
-    def _new_optimizer(self) -> Optimizer:
+    def _new_optimizer(self, weights: Iterable[nn.Parameter]) -> Optimizer:
         if self.make_optimizer is None:
             raise InputError("model.optimizer: training needs one")
-        try:
-            return self.make_optimizer(self.parameters())
-        except (TypeError, ValueError) as error:
-            raise InputError(f"model.optimizer: {error}") from error
+        return self.make_optimizer(weights)
+
+    def _rehearse(self) -> None:
+        """Raises InputError for what torch says of settings at a step or when an epoch ends."""
+        weight = nn.Parameter(torch.zeros(1))
+        weight.grad = torch.zeros(1)
+        with blaming("model.optimizer"):
+            optimizer = self._new_optimizer([weight])
+        with blaming("model.scheduler"):
+            scheduler = self.make_scheduler(optimizer) if self.make_scheduler else None
+        with blaming("model.optimizer"):
+            optimizer.step(lambda: 0.0)
+        with blaming("model.scheduler"):
+            if scheduler is not None:
+                scheduler.step()
 
 
 def check_input(x_BHW: Tensor) -> None:

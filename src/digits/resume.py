@@ -12,7 +12,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from digits import outputs
+from digits import flags, outputs
 from digits.errors import InputError
 from digits.files import write_atomically
 
@@ -49,8 +49,8 @@ def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
     asked = f"resume={resume}" if resume != "null" else "ckpt_path=latest"
     if resume != "null" and ckpt_path != "null":
         raise InputError(f"{asked} ckpt_path={ckpt_path}: expected one of them")
-    if any(word in ("-m", "--multirun") for word in given):
-        raise InputError(f"{asked}: goes on with one run; expected no -m")
+    if flags.of_hydra(given).multirun or values.get("hydra.mode", "RUN") != "RUN":
+        raise InputError(f"{asked}: goes on with one run; expected no -m or hydra.mode=MULTIRUN")
     if not trains:
         raise InputError(f"{asked} train=false: expected ckpt_path=FILE, to test it")
     folder = Path(resume)

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from digits import logs, loop, resume, saving, settings
-from digits.errors import InputError, flat
+from digits.errors import InputError, blaming, flat
 from digits.files import write_atomically
 from digits.outputs import relative
 from digits.saving import AtomicCheckpointIO
@@ -26,7 +26,6 @@ from digits.start import Start
 from digits.state import ExactState
 
 log = logging.getLogger(__name__)
-
 
 NOISE = (
     "Experiment logs directory .* exists and is not empty",  # the run folder: .hydra is in it
@@ -68,6 +67,8 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
     loop.install(trainer)
+    set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
+    trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
     if begin and len(begin.content["processes"]) != trainer.world_size:
         raise InputError(
             f"trainer.devices: the run had {len(begin.content['processes'])} processes, this one "
@@ -147,7 +148,7 @@ def quieten_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found
     for message in NOISE:
-        warnings.filterwarnings("ignore", message=message)
+        warnings.filterwarnings("ignore", message=f"(?s){message}")  # a path may have two lines
     threading.excepthook = _thread_failed
 
 

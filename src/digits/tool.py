@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
-from digits import outputs, stop
+from digits import flags, outputs, stop
 from digits.errors import FULL_ERROR, INPUT_IS_WRONG, OUR_FAULT, exit_code, flat, one_line
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, whose errors are one line here."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(INPUT_IS_WRONG, f"error: {message}; --help shows all\n")
+        self.exit(INPUT_IS_WRONG, f"error: {flags.complaint(self, message)}\n")
 
 
 def add_ckpt(parser: argparse._ActionsContainer) -> None:

@@ -1,0 +1,110 @@
+"""What each setting may be, and how that is said."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import OmegaConf
+
+TRAIN_IMAGES = 60_000
+VALIDATION_METRICS = ("val/acc", "val/loss")
+METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # the test set selects nothing
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
+LARGEST = 3.4e38  # in float32
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _whole(low: int, high: float = math.inf) -> Rule:
+    text = f"a whole number from {low}" + (f" to {high}" if high < math.inf else "")
+    return lambda v: type(v) is int and low <= v <= high, text
+
+
+def _number(accepts: Callable[[float], bool], text: str) -> Rule:
+    return lambda v: type(v) in (int, float) and math.isfinite(v) and accepts(v), text
+
+
+def _or(value: object, meaning: str, rule: Rule) -> Rule:
+    return lambda v: v == value or rule[0](v), f"{rule[1]}, or {meaning}"
+
+
+def _or_an_object(rule: Rule) -> Rule:
+    return lambda v: OmegaConf.is_dict(v) or rule[0](v), f"{rule[1]}, or settings with a _target_"
+
+
+def _one_of(*values: object) -> Rule:
+    return lambda v: v in values, "one of " + ", ".join(map(str, values))
+
+
+def _is_duration(value: object) -> bool:
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", value) if isinstance(value, str) else None
+    return parts is not None and any(map(int, parts.groups()))
+
+
+def _is_interval(value: object) -> bool:
+    is_whole, is_share = type(value) is int and value > 0, type(value) is float and 0 < value <= 1
+    return is_whole or is_share or _is_duration(value)
+
+
+def _are_urls(value: object) -> bool:
+    urls = value if OmegaConf.is_list(value) else [None]
+    return all(isinstance(url, str) and "://" in url for url in urls)  # type: ignore[attr-defined]
+
+
+_POSITIVE = _number(lambda v: v > 0, "a number above 0")
+_NOT_NEGATIVE = _number(lambda v: v >= 0, "a number from 0")
+_FRACTION = _number(lambda v: 0 <= v < 1, "a number from 0 to below 1")
+_FLAG: Rule = (lambda v: type(v) is bool, "true or false")
+
+_SHARE = _number(lambda v: v >= 0, "a fraction up to 1.0, or a whole number of batches")
+_DURATION = "a time above 0 as DD:HH:MM:SS"
+_STEP = _number(lambda v: 0 < v <= LARGEST, f"a number above 0, up to {LARGEST:g}")
+_PATH: Rule = (lambda v: isinstance(v, str) and v.strip() != "", "a path")
+
+RULES: dict[str, Rule] = {
+    "task_name": (lambda v: bool(re.fullmatch(r"[\w-]+", str(v))), "letters, digits, - and _"),
+    "paths.data_dir": _PATH,
+    "paths.outputs_dir": _PATH,
+    "paths.output_dir": _PATH,
+    "ckpt_path": _or(None, "null", (_PATH[0], "a .ckpt file, latest")),
+    "resume": _or(None, "null", (_PATH[0], "a run's folder, latest")),
+    "callbacks.last.train_time_interval": _POSITIVE,
+    "seed": _or(None, "null for a new one", _whole(0, 2**32 - 1)),
+    "train": _FLAG,
+    "test": _FLAG,
+    "optimized_metric": _or(None, "null", _one_of(*METRICS)),
+    "data.batch_size": _whole(1, TRAIN_IMAGES),
+    "data.eval_batch_size": _whole(1, TRAIN_IMAGES),
+    "data.val_size": _whole(0, TRAIN_IMAGES - 1),
+    "data.seed": _whole(0, 2**32 - 1),
+    "data.mirrors": _or(None, "null", (_are_urls, "a list of URLs")),
+    "model.hidden_size": _whole(1, 1 << 16),
+    "model.optimizer.lr": _STEP,
+    "model.optimizer.alpha": _FRACTION,
+    "model.optimizer.eps": _POSITIVE,
+    "model.optimizer.momentum": _FRACTION,
+    "model.optimizer.weight_decay": _NOT_NEGATIVE,
+    "model.scheduler.eta_min": _NOT_NEGATIVE,
+    "callbacks.early_stopping.patience": _whole(0),
+    "trainer.max_epochs": _or(-1, "-1 for no limit", _whole(1)),
+    "trainer.max_steps": _or(-1, "-1 for no limit", _whole(1)),
+    "trainer.max_time": _or(None, "null", (_is_duration, _DURATION)),
+    "trainer.strategy": _or_an_object(_one_of(*STRATEGIES)),
+    "trainer.limit_train_batches": _number(lambda v: v > 0, "a number above 0"),
+    "trainer.limit_val_batches": _SHARE,
+    "trainer.limit_test_batches": _SHARE,
+    "trainer.overfit_batches": _SHARE,
+    "trainer.accumulate_grad_batches": _whole(1),
+    "trainer.check_val_every_n_epoch": _whole(1),
+    "trainer.val_check_interval": (
+        _is_interval,
+        f"a fraction up to 1.0, a whole number of batches from 1, or {_DURATION}",
+    ),
+    "trainer.gradient_clip_val": _or(None, "null", _NOT_NEGATIVE),
+    "trainer.num_sanity_val_steps": _whole(-1),
+    "trainer.log_every_n_steps": _whole(1),
+    "trainer.precision": _one_of("32-true", "16-mixed", "bf16-mixed"),
+    "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps"),
+    "model.scheduler.T_max": _whole(1),  # trainer.max_epochs, and named after it
+}
