@@ -159,7 +159,7 @@ LINES = {
     "docs/samples.png --csv --top 3": "--top 3: not with --csv, which has all ten probabilities",
     "docs/samples.png --top 11": "argument --top: 11: expected a whole number from 1 to 10; --help",
     "docs/samples.png --json --csv": "argument --csv: not allowed with argument --json; --help",
-    "docs/samples.png --jsn": "--jsn: no such flag; did you mean --json?; --help shows all",
+    "docs/samples.png --jsn": "--jsn: no such flag; did you mean --json?",
     "": "the following arguments are required: IMAGE; --help shows all",
 }
 

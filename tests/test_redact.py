@@ -1,42 +1,205 @@
+import json
+import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from conftest import command
-from digits import cli, redact
+from conftest import EMBEDDED, command
+from digits import cli, download, redact
+from digits.errors import InputError, one_line, shown
 
-SECRET = "hunter2-is-secret"
+SECRET = "hunter2/is  secret\n50%'é"
+ENTERS = "${oc.env:MY_TOKEN}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "_secrets", {})
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+
+
+def let_in(name: str = "MY_TOKEN") -> str:
+    assert cli.ROOT  # importing it has made oc.env watched
+    return OmegaConf.create({"x": f"${{oc.env:{name}}}"}).x
+
+
+def written(folder: Path) -> str:
+    """All names and bytes under a folder, as far as they are text."""
+    paths = list(folder.rglob("*"))
+    content = b"\n".join(path.read_bytes() for path in paths if path.is_file())
+    return f"{paths} {content.decode(errors='replace')}"
 
 
 @pytest.mark.parametrize(
     "override",
     [
-        "seed=${oc.env:MY_TOKEN}",
-        "optimized_metric=${oc.env:MY_TOKEN}",
-        "trainer.strategy=${oc.env:MY_TOKEN}",
-        "data.mirrors=['http://${oc.env:MY_TOKEN}@127.0.0.1:9/']",
-        "model.optimizer._target_=${oc.env:MY_TOKEN}",
-        "resume=${oc.env:MY_TOKEN}",
-        "ckpt_path=${oc.env:MY_TOKEN}",
+        f"seed={ENTERS}",
+        f"optimized_metric={ENTERS}",
+        f"trainer.strategy={ENTERS}",
+        f"trainer.max_time={ENTERS}",
+        f"data.mirrors=['http://u:{ENTERS}@127.0.0.1:9/']",
+        f"data.mirrors=['http://127.0.0.1:9/{ENTERS}']",
+        f"data.mirrors=['file:///nowhere/{ENTERS}/']",
+        f"model.optimizer._target_={ENTERS}",
     ],
 )
-def test_a_secret_is_neither_printed_nor_written(
-    override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MY_TOKEN", SECRET)
+def test_a_secret_is_neither_printed_nor_written(override: str, tmp_path: Path) -> None:
     outcome = command("train", override, f"paths.data_dir={tmp_path}/data", outputs=tmp_path)
     assert outcome.code == 2, outcome.err
     assert outcome.err.count("\n") == 1
-    assert "${oc.env:MY_TOKEN}" in outcome.err
-    assert SECRET not in outcome.out + outcome.err
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert ENTERS in outcome.err
+    said = outcome.out + outcome.err + written(tmp_path)
+    assert not any(part in said for part in ("hunter2", "  secret", "50%"))
 
 
-def test_what_does_not_sound_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli.ROOT  # importing it has made oc.env watched
-    monkeypatch.setenv("SCRATCH", "/scratch/me")
-    assert OmegaConf.create({"x": "${oc.env:SCRATCH}"}).x == "/scratch/me"
+@pytest.mark.parametrize(
+    ("key", "override"),
+    [
+        ("task_name", f"task_name={ENTERS}"),
+        ("task_name", f"task_name=my-{ENTERS}"),
+        ("hydra.run.dir", f"hydra.run.dir=TMP/{ENTERS}"),
+        ("paths.data_dir", f"paths.data_dir=TMP/{ENTERS}"),
+        ("paths.output_dir", f"paths.output_dir=TMP/{ENTERS}"),
+        ("callbacks.samples.path", f"callbacks.samples.path=TMP/{ENTERS}.png"),
+        ("logger.csv.name", f"logger.csv.name={ENTERS}"),
+        ("ckpt_path", f"ckpt_path={ENTERS}"),
+    ],
+)
+def test_a_secret_names_no_file(key: str, override: str, tmp_path: Path) -> None:
+    outcome = command("train", override.replace("TMP", str(tmp_path)), outputs=tmp_path)
+    given = override.partition("=")[2].replace("TMP", str(tmp_path))
+    line = f"error: {key}={given}: a file's name; expected no secret in it\n"
+    assert (outcome.code, outcome.err) == (2, line)
+    assert "hunter2" not in written(tmp_path)
+
+
+def test_nor_does_it_by_way_of_another_setting(tmp_path: Path) -> None:
+    outcome = command("train", f"+x={ENTERS}", "task_name=${x}", outputs=tmp_path)
+    line = f"error: {tmp_path}/{ENTERS}: a folder's name; expected no secret in it\n"
+    assert (outcome.code, outcome.err) == (2, line)
+    assert "hunter2" not in written(tmp_path)
+
+
+def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path: Path) -> None:
+    outcome = command(
+        "train",
+        f"data.mirrors=['file:///nowhere/{ENTERS}','{EMBEDDED.as_uri()}']",
+        f"paths.data_dir={tmp_path}/data",
+        f"+callbacks.summary.hparams.note='a {ENTERS} b'",
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=3",
+        "trainer.limit_test_batches=1",
+        "callbacks.samples=null",
+        outputs=tmp_path,
+    )
+    assert outcome.code == 0, outcome.err
+    all_of_it = outcome.out + outcome.err + written(outcome.folder)
+    assert "hunter2" not in all_of_it
+    assert f"a {ENTERS} b" in written(outcome.folder / "tensorboard")
+    assert ENTERS in (outcome.folder / ".hydra" / "overrides.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        "hunter2/is secret 50%'é",  # on one line
+        "hunter2%2Fis%20%20secret%0A50%25%27%C3%A9",  # in a URL
+        "hunter2/is%20%20secret%0A50%25%27%C3%A9",  # in its path
+        "hunter2%2Fis++secret%0A50%25%27%C3%A9",  # in its query
+        "hunter2/is  secret\\n50%'é",  # in quotes
+        "hunter2/is  secret\\n50%'\\u00e9",  # in JSON
+        r"hunter2/is  secret\\n50%\\'\\xe9",  # in quotes within quotes
+        "hunter2/issecret50%'é",  # its spaces dropped
+    ],
+)
+def test_it_is_known_however_it_is_written(text: str) -> None:
+    let_in()
+    assert redact.redacted(f"<{text}>") == f"<{ENTERS}>"
+
+
+def test_a_percent_encoded_secret_is_known_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "p%40ss%2Fword")
+    let_in()
+    assert redact.redacted("no user p@ss/word") == f"no user {ENTERS}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HUB_TOKEN",
+        "CLIENT_SECRET",
+        "DB_PASS",
+        "DB_PASSWORD",
+        "DB_PWD",
+        "API_KEY",
+        "CLOUD_CREDENTIALS",
+        "BASIC_AUTH",
+        "hub_token",
+    ],
+)
+def test_names_that_sound_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "swordfish")
+    assert let_in(name) == "swordfish"
+    assert redact.redacted("a swordfish!") == f"a ${{oc.env:{name}}}!"
+
+
+@pytest.mark.parametrize("name", ["SCRATCH", "HOME", "PWD", "OLDPWD"])
+def test_what_does_not_sound_secret_is_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "/scratch/me")
+    assert OmegaConf.create({"dir": f"${{oc.env:{name}}}"}).dir == "/scratch/me"
     assert OmegaConf.create({"x": "${oc.env:NO_SUCH_TOKEN,7}"}).x == "7"
     assert redact.redacted("/scratch/me") == "/scratch/me"
+
+
+def test_values_are_redacted_before_they_are_shortened_or_escaped() -> None:
+    let_in()
+    assert shown(f"a {SECRET}") == f"a {ENTERS}"
+    assert one_line(InputError(f"x={SECRET}: no")) == f"x={ENTERS}: no"
+
+
+def test_logs_are_redacted_whoever_writes_them(caplog: pytest.LogCaptureFixture) -> None:
+    let_in()
+    with caplog.at_level("INFO"):
+        logging.getLogger("somebody").info("reading %s", SECRET)
+        logging.getLogger("somebody").info("reading %s", {"url": SECRET})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"reading {ENTERS}",
+        f"reading {{'url': \"{ENTERS}\"}}",
+    ]
+    assert "hunter2" not in caplog.text
+
+
+def test_other_processes_of_a_run_know_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def task(cfg: DictConfig) -> Any:
+        raise KeyError(f"{cfg.x}: our fault")
+
+    monkeypatch.setenv("DIGITS_RUN_CONFIG", json.dumps({"x": SECRET}))
+    monkeypatch.setenv("DIGITS_RUN_SECRETS", "MY_TOKEN")
+    monkeypatch.setattr(logging, "disable", lambda _: None)
+    with pytest.raises(SystemExit, match="1"):
+        cli._join(task)
+    err = capsys.readouterr().err
+    assert "KeyError" in err
+    assert ENTERS in err
+    assert "hunter2" not in err
+
+
+def test_a_mirrors_failure_quotes_no_part_of_its_url(tmp_path: Path) -> None:
+    mirrors = [
+        f"http://u:{os.environ['MY_TOKEN']}@127.0.0.1:9/",
+        f"http://127.0.0.1:{os.environ['MY_TOKEN']}/",
+        f"{os.environ['MY_TOKEN']}://127.0.0.1:9/",
+        f"http://127.0.0.1:9/{os.environ['MY_TOKEN']}//",
+    ]
+    let_in()
+    with pytest.raises(InputError) as caught:
+        download.ensure(tmp_path, mirrors)
+    line = str(caught.value)
+    assert line.count(ENTERS) == 4
+    assert not any(part in line for part in ("hunter2", "  secret", "50%"))

@@ -4,14 +4,16 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
 from digits.errors import InputError, flat
 from digits.files import write_atomically
+from digits.redact import redacted
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +74,14 @@ def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
         mirrors = MNIST.mirrors
     failures = []
     for mirror in mirrors:
-        url = f"{mirror.rstrip('/')}/{name}"
+        url, shown = (f"{text.rstrip('/')}/{name}" for text in (mirror, redacted(mirror)))
         try:
             packed = _fetch(url)
             if is_intact(name, packed):
                 return packed
-            failures.append(f"{url}: wrong content")
+            failures.append(f"{shown}: wrong content")
         except (OSError, HTTPException, ValueError) as error:  # time-outs are OSErrors
-            failures.append(f"{url}: {flat(str(error))}")
+            failures.append(f"{shown}: {_reason(error)}")
     raise InputError(
         f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "
         f"put the files {', '.join(MD5)} into {raw_dir}"
@@ -102,5 +104,16 @@ def _fetch(url: str) -> bytes:
             if seconds > PATIENCE_S and len(data) < seconds * MIN_BYTES_PER_S:
                 raise TimeoutError(f"slower than {MIN_BYTES_PER_S} bytes a second")
             if len(data) > MAX_BYTES:
-                raise ValueError(f"more than {MAX_BYTES} bytes")
+                raise HTTPException(f"more than {MAX_BYTES} bytes")
     return bytes(data)
+
+
+def _reason(error: Exception) -> str:
+    """Without the URL, which may hold a password: libraries quote pieces of it, changed."""
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    if isinstance(error, URLError) and isinstance(error.reason, Exception):
+        return _reason(error.reason)
+    if isinstance(error, URLError | InvalidURL | ValueError):
+        return "no URL that can be asked"
+    return flat(getattr(error, "strerror", None) or str(error)) or type(error).__name__

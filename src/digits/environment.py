@@ -28,5 +28,6 @@ def _env(name: str, *default: Any, _node_: Node) -> Any:
         redact.remember([name])
         key = _node_._get_full_key("")
         if NAMES_A_FILE.fullmatch(key):
-            raise InputError(f"{key}=${{oc.env:{name}}}: a file's name; expected no secret in it")
+            given = f"{key}={_node_._value()}"
+            raise InputError(f"{given}: a file's name; expected no secret in it")
     return oc.env(name, *default)

@@ -6,11 +6,14 @@ from functools import cache
 from pathlib import Path
 
 from digits.errors import InputError
+from digits.redact import redacted
 
 
 @cache
 def new_folder(parent: str) -> str:
     """A folder under `parent`, named after the time and made here: no other run can have it."""
+    if redacted(parent) != parent:
+        raise InputError(f"{redacted(parent)}: a folder's name; expected no secret in it")
     while True:
         folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
         try:

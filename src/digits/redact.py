@@ -5,13 +5,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, unquote
 
 SECRET = re.compile(r"TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
 NO_SECRETS = ("PWD", "OLDPWD")  # shells keep the current folder there
 SHORTEST = 4  # characters: a shorter value is a part of too many words
 
-_forms: dict[str, str] = {}  # a secret as it may be written, and its variable
+_secrets: dict[str, tuple[re.Pattern[str], str]] = {}  # how it may be written, and its variable
 
 
 def sounds_secret(name: str) -> bool:
@@ -21,18 +21,20 @@ def sounds_secret(name: str) -> bool:
 def remember(names: Iterable[str]) -> None:
     """From here on keep the values of these environment variables out of texts."""
     for name in names:
-        for form in _written(os.environ.get(name, "")):
-            if len(form) >= SHORTEST:
-                _forms[form] = name
+        value = os.environ.get(name, "")
+        for part in (value, unquote(value), *value.splitlines()):
+            if len(part := part.strip()) >= SHORTEST:
+                _secrets[part] = re.compile("".join(map(_written, part))), name
 
 
 def remembered() -> list[str]:
-    return sorted(set(_forms.values()))
+    return sorted({name for _, name in _secrets.values()})
 
 
 def redacted(text: str) -> str:
-    for form in sorted(_forms, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(form, f"${{oc.env:{_forms[form]}}}")
+    for part in sorted(_secrets, key=len, reverse=True):  # one may be a part of another
+        pattern, name = _secrets[part]
+        text = pattern.sub(f"${{oc.env:{name}}}".replace("\\", r"\\"), text)
     return text
 
 
@@ -45,9 +47,13 @@ class _Record(logging.LogRecord):
         return redacted(super().getMessage())
 
 
-def _written(value: str) -> set[str]:
-    """`value` as it may stand in a text: in quotes, in a URL, on one line, in pieces."""
-    quoted = {repr(value)[1:-1], *(json.dumps(value, ensure_ascii=x)[1:-1] for x in (True, False))}
-    in_urls = {quote(value), quote(value, safe=""), quote_plus(value), unquote(value)}
-    on_a_line = {" ".join(value.split()), value.strip(), *value.splitlines()}
-    return {value, *quoted, *in_urls, *on_a_line}
+def _written(character: str) -> str:
+    """A pattern for it as it may stand in a text: in quotes within quotes, in a URL, on a line."""
+    if character.isascii() and character.isalnum():
+        return character
+    if character.isspace():
+        return r"(?:\s|\+|\\+[nrtvf]|%[0-9a-fA-F]{2})*"
+    in_a_url = quote(os.fsencode(character), safe="")
+    escapes = (ascii(character)[1:-1].lstrip("\\"), json.dumps(character)[1:-1].lstrip("\\"))
+    escaped = "|".join(map(re.escape, filter(None, escapes)))
+    return rf"(?:\\*{re.escape(character)}|(?i:{in_a_url})|\\+(?:{escaped}))"

@@ -18,6 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 from digits import saving
 from digits.files import write_atomically
 from digits.model import DigitClassifier
+from digits.redact import redacted
 
 HPARAMS_COLUMNS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
 
@@ -34,7 +35,10 @@ class RunSummary(Callback):
         self, output_dir: str, seed: int | None = None, hparams: dict[str, Any] | None = None
     ) -> None:
         self.path = Path(output_dir) / "metrics.json"
-        self.hparams = dict(hparams or {})
+        self.hparams = {
+            name: redacted(value) if isinstance(value, str) else value
+            for name, value in (hparams or {}).items()
+        }
         self.metrics: dict[str, Any] = {
             "python": platform.python_version(),
             "torch": str(torch.__version__),  # a class of its own
