@@ -20,7 +20,7 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: refuses at once
 @contextmanager
 def served(handler: type[http.server.BaseHTTPRequestHandler] | partial) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"
     finally:
@@ -74,22 +74,23 @@ def send(self: Quiet, status: int, body: bytes, length: int | None = None) -> No
 def drip(self: Quiet) -> None:
     self.send_response(200)
     self.end_headers()
-    for _ in range(100):
+    for _ in range(20):
         self.wfile.write(b"x")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
+# What a mirror does, and the reason that is given for it
 MIRRORS = {
-    "dead": None,
-    "403": lambda self: send(self, 403, b""),
-    "404": lambda self: send(self, 404, b""),
-    "503": lambda self: send(self, 503, b"busy"),
-    "wrong content": lambda self: send(self, 200, b"<html>log in to this hotel's network</html>"),
-    "cut": lambda self: send(self, 200, b"\x1f\x8b\x08", length=9_912_422),
-    "endless": lambda self: send(self, 200, bytes(download.MAX_BYTES + 1)),
-    "silent": lambda self: time.sleep(2),
-    "slow": drip,
-    "gibberish": lambda self: self.wfile.write(b"\x00\xff\r\n\r\n"),
+    "dead": (None, "Connection refused"),
+    "403": (lambda self: send(self, 403, b""), "HTTP 403"),
+    "404": (lambda self: send(self, 404, b""), "HTTP 404"),
+    "503": (lambda self: send(self, 503, b"busy"), "HTTP 503"),
+    "another page": (lambda self: send(self, 200, b"<html>log in"), "wrong content"),
+    "cut": (lambda self: send(self, 200, b"\x1f\x8b\x08", length=9_912_422), "wrong content"),
+    "endless": (lambda self: send(self, 200, bytes(5001)), "more than 5000 bytes"),
+    "silent": (lambda self: time.sleep(1), "timed out"),
+    "slow": (drip, "slower than 20000 bytes a second"),
+    "gibberish": (lambda self: self.wfile.write(b"\x00\xff\r\n\r\n"), "\u00ff"),
 }
 
 
@@ -97,15 +98,22 @@ MIRRORS = {
 def test_a_bad_mirror_leaves_nothing_and_says_what_to_put_where(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "SILENCE_S", 0.5)
-    monkeypatch.setattr(download, "PATIENCE_S", 0.5)
-    answer = MIRRORS[kind]
+    answer, reason = MIRRORS[kind]
+    monkeypatch.setattr(download, "MAX_BYTES", 5000)
+    monkeypatch.setattr(download, "SILENCE_S", 0.2 if kind == "silent" else 10)
+    monkeypatch.setattr(download, "PATIENCE_S", 0.05 if kind == "slow" else 10)
     with served(answering(answer)) as url, pytest.raises(InputError) as caught:
         download.ensure(tmp_path / "raw", [url if answer else NOBODY])
     line = str(caught.value)
+    assert f"train-images-idx3-ubyte.gz: {reason}); put the files train-images" in line
     assert "\n" not in line
     assert all(name in line for name in (*download.MD5, str(tmp_path / "raw")))
     assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_how_long_a_mirror_is_waited_for() -> None:
+    assert (download.SILENCE_S, download.PATIENCE_S) == (10, 20)
+    assert (download.MIN_BYTES_PER_S, download.MAX_BYTES) == (20_000, 19_824_844)
 
 
 def test_a_mirror_may_be_a_folder(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from digits.files import keep_as, remove_unfinished, write_atomically
+from digits.saving import LastCheckpoint
 
 
 def test_writes_into_folders_it_makes(tmp_path: Path) -> None:
@@ -52,9 +55,19 @@ def test_keeps_it_without_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "previous").read_bytes() == b"1"
 
 
-def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "remove",
+    [
+        remove_unfinished,
+        lambda folder: LastCheckpoint(str(folder)).setup(Mock(is_global_zero=True), Mock(), "fit"),
+    ],
+    ids=["itself", "at a run's start"],
+)
+def test_what_killed_writers_left_is_removed(
+    remove: Callable[[Path], None], tmp_path: Path
+) -> None:
     for name in (".last.ckpt.12ab34cd.unfinished", "last.ckpt", ".hidden", "x.unfinished"):
         (tmp_path / name).touch()
-    remove_unfinished(tmp_path)
+    remove(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"last.ckpt", ".hidden", "x.unfinished"}

@@ -3,7 +3,9 @@
 import math
 import sys
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -245,6 +247,34 @@ def test_a_timer_ends_the_fit_within_an_epoch(
     trainer, _, _ = fit(tmp_path, sparse=True, callbacks=(timer,))
     assert 0 < trainer.global_step < 20
     assert quick
+
+
+def test_lightning_looks_every_fifth_of_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that each step puts forward: what stops or saves by it does so that soon."""
+    steps: list[float] = []
+    step, clock = loop.SparseLoop._step, [0.0]
+
+    def timed(self: loop.SparseLoop, data_fetcher: Any) -> None:
+        step(self, data_fetcher)
+        clock[0] += 0.0625
+        steps.append(clock[0])
+
+    looks: list[int] = []
+    look = loop.SparseLoop._save_or_stop
+
+    def counted(self: loop.SparseLoop) -> None:
+        looks.append(len(steps))
+        look(self)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(loop.SparseLoop, "_step", timed)
+    monkeypatch.setattr(loop.SparseLoop, "_save_or_stop", counted)
+    fit(tmp_path, sparse=True, max_epochs=1)
+    unseen = [after - before for before, after in pairwise(looks)]
+    assert max(unseen) == 4  # of 1/16 s each
+    assert len(looks) >= 4
 
 
 class Logging(Model):

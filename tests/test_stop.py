@@ -1,6 +1,4 @@
-import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -11,7 +9,8 @@ from digits.imports import importing
 
 
 @pytest.fixture(autouse=True)
-def listening() -> Iterator[None]:
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(stop, "_waits", False)  # a fit in another test may have begun its steps
     before = {number: signal.getsignal(number) for number in (*stop.SIGNALS, signal.SIGALRM)}
     stop.listen()
     yield
@@ -34,7 +33,7 @@ def stopped(*steps: Callable[[], object]) -> tuple[int, int]:
 
 
 def send(name: str) -> Callable[[], None]:
-    return lambda: os.kill(os.getpid(), getattr(signal, name))
+    return lambda: signal.raise_signal(getattr(signal, name))
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 138)])
@@ -55,9 +54,15 @@ def test_a_signal_nobody_looked_for_stops_at_the_end() -> None:
     assert stopped(send("SIGTERM"), lambda: None) == (2, 143)
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stop, "GRACE_S", 1)
-    assert stopped(send("SIGTERM"), lambda: time.sleep(10), lambda: None) == (1, 143)
+def test_patience_ends() -> None:
+    assert stopped(send("SIGTERM"), send("SIGALRM"), lambda: None) == (1, 143)
+
+
+def test_a_step_has_twenty_seconds_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms: list[int] = []
+    monkeypatch.setattr(signal, "alarm", alarms.append)
+    assert stopped(send("SIGTERM")) == (1, 143)
+    assert alarms == [20, 0]
 
 
 def interrupted_import() -> None:
