@@ -176,11 +176,13 @@ def test_wrong_input_is_one_line(
     assert err.startswith(f"error: {LINES[arguments]}")
 
 
-def test_without_a_model_it_says_how_to_train_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("digits.tool.ROOT", Path("/nowhere"))
+def test_without_a_model_it_says_how_to_train_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("digits.tool.ROOT", tmp_path)
     _, _, err = tool("predict", "docs/samples.png")
     assert err == (
-        "error: --ckpt latest: no run under /nowhere/outputs has a checkpoint yet; "
+        f"error: --ckpt latest: no run under {tmp_path}/outputs has a checkpoint yet; "
         "python src/train.py trains one\n"
     )
 

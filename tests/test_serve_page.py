@@ -265,7 +265,7 @@ def test_clear_and_undo(opened: Open) -> None:
 
 def test_a_file_is_read(opened: Open, url: str) -> None:
     page = opened()
-    data = drawn("JPEG", 600)
+    data = drawn("JPEG", 2800)
     expected = ask(url, data, "image/jpeg").json()
     page.get_by_label("Choose image").set_input_files(
         {"name": "7.jpg", "mimeType": "image/jpeg", "buffer": data}
@@ -274,7 +274,15 @@ def test_a_file_is_read(opened: Open, url: str) -> None:
     assert shown(page) == str(expected["digit"])
     assert page.locator("#seen").get_attribute("src").endswith(expected["seen"])  # type: ignore[union-attr]
     assert ink(page) > 1000
-    expect(page.locator("#boxes span")).to_have_count(1)
+    frames, canvas = page.locator("#boxes span"), page.locator("#canvas").bounding_box()
+    expect(frames).to_have_count(1)
+    frame = frames.bounding_box()
+    assert frame
+    assert canvas
+    unit = canvas["width"] / 280
+    sides = frame["x"] - canvas["x"], frame["y"] - canvas["y"], frame["width"], frame["height"]
+    # SEVEN's points are from 80, 66 to 205, 225; its line is 20 wide and begins squarely
+    assert [side / unit for side in sides] == pytest.approx([80, 56, 135, 175], abs=6)
     draw(page, ONE)  # over it
     expect(page.locator("#boxes span")).to_have_count(0)
     page.keyboard.press("Control+z")
