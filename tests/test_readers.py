@@ -174,6 +174,7 @@ def test_an_answer_is_what_was_drawn() -> None:
         *(glyphs([1, 2, 3]), glyphs("1234"), glyphs([1, 2, 3, True]), glyphs([1, 2, 3, -4])),
         *(glyphs([1, 2, 3, 1e308]), glyphs([1, 2, 3, 10**300]), glyphs([1, 2, 3, float("inf")])),
         *(glyphs(pixels="AAAA"), glyphs(pixels="?" * 1048), glyphs(pixels="")),
+        *(glyphs(pixels=base64.b64encode(bytes(28 * width)).decode()) for width in (1, 27, 29, 56)),
     ],
 )
 def test_what_it_says_may_be_nonsense(answer: bytes) -> None:
