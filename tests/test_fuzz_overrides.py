@@ -1,12 +1,20 @@
 """Any words on the command line get one line and exit code 2, never a traceback."""
 
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from conftest import command
+from digits import flags, outputs, resume, signatures
+from digits import settings as digits_settings
+from digits.errors import exit_code, one_line
+from test_settings import WITH_ALL
 
 KEYS = [
     "seed",
@@ -62,28 +70,75 @@ VALUES = [
     "outputs",
     "false\n",
 ]
+LEAVES = sorted(digits_settings._keys(WITH_ALL, ""))
 ODD = ["", "\x00", "\n", "\u202e", "x" * 5000, "\ud800"]
-OUTPUTS = Path(tempfile.mkdtemp(prefix="digits-fuzz-"))
-words = st.builds(
-    "{}={}".format,
-    st.sampled_from([*KEYS, ""]),
-    st.sampled_from([*VALUES, *ODD]) | st.text(max_size=6),
+words = st.lists(
+    st.builds(
+        "{}={}".format,
+        st.sampled_from([*KEYS, ""]),
+        st.sampled_from([*VALUES, *ODD]) | st.text(max_size=6),
+    ),
+    min_size=1,
+    max_size=3,
 )
+plain = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(VALUES)
+)
+values = plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(max_size=3), plain)
 
 
-@settings(
-    derandomize=True,
-    max_examples=150,
-    phases=[Phase.explicit, Phase.generate],
-    deadline=None,
-    database=None,
-)
-@given(st.lists(words, min_size=1, max_size=3))
-@example(["seed=${seed}"])
-@example(["resume=\x00"])
-def test_words(given_words: list[str]) -> None:
-    outcome = command("train", *given_words, "trainer.max_steps=0", outputs=OUTPUTS)
+def fuzzed(examples: int) -> settings:
+    phases = [Phase.explicit, Phase.generate]
+    return settings(
+        derandomize=True, max_examples=examples, phases=phases, deadline=None, database=None
+    )
+
+
+@contextmanager
+def nothing_or_one_line() -> Iterator[None]:
+    try:
+        yield
+    except Exception as raised:
+        error = raised
+    else:
+        return
+    line = one_line(error)
+    assert exit_code(error) == 2
+    assert line
+    assert line.splitlines() == [line]
+
+
+@fuzzed(40)  # of 0.2 s, in which Hydra composes all settings twice; the tests below go deeper
+@given(given_words=words)
+@example(given_words=["seed=${seed}"])
+@example(given_words=["resume=\x00"])
+def test_a_command_says_one_line(
+    given_words: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "fuzzed"
+    outcome = command("train", *given_words, "trainer.max_steps=0", outputs=folder)
     assert outcome.code == 2, outcome.err
     assert "Traceback" not in outcome.err
     assert outcome.err.startswith("error: ")
     assert len(outcome.err.splitlines()) == 1
+
+
+@fuzzed(500)
+@given(given_words=words | st.lists(st.text(max_size=9), max_size=3))
+def test_a_command_line_is_taken_apart_or_refused(given_words: list[str]) -> None:
+    with nothing_or_one_line():
+        flags.of_hydra(given_words)
+        outputs.check_is_new(given_words)
+        resume.arguments(given_words, "nowhere")
+        OverridesParser.create().parse_overrides(given_words)
+
+
+@fuzzed(300)
+@given(key=st.sampled_from(LEAVES), value=values)
+@example(key="data", value=5)
+def test_any_value_passes_or_is_refused(key: str, value: Any) -> None:
+    cfg = WITH_ALL.copy()
+    with nothing_or_one_line():
+        OmegaConf.update(cfg, key, value)
+        digits_settings.check(cfg)
+        signatures.check(cfg)

@@ -60,6 +60,8 @@ TIME = "a time above 0 as DD:HH:MM:SS"
 INTERVAL = f"expected a fraction up to 1.0, a whole number of batches from 1, or {TIME}"
 STRATEGY = "expected one of auto, ddp, ddp_find_unused_parameters_true, or settings with a _target_"
 LINES = [
+    ("data", 5, "5: expected a group of settings"),
+    ("callbacks", 0.5, "0.5: expected a group of settings, or null"),
     ("trainer.max_epochs", "abc", "abc: expected a whole number from 1, or -1 for no limit"),
     ("trainer.max_epochs", -3, "-3: expected a whole number from 1, or -1 for no limit"),
     ("trainer.max_epochs", 0, "0: expected a whole number from 1, or -1 for no limit"),

@@ -62,7 +62,16 @@ _DURATION = "a time above 0 as DD:HH:MM:SS"
 _STEP = _number(lambda v: 0 < v <= LARGEST, f"a number above 0, up to {LARGEST:g}")
 _PATH: Rule = (lambda v: isinstance(v, str) and v.strip() != "", "a path")
 
+_GROUP: Rule = (OmegaConf.is_dict, "a group of settings")
+_MAY_BE_NONE = _or(None, "null", _GROUP)
+
 RULES: dict[str, Rule] = {
+    "data": _GROUP,
+    "model": _GROUP,
+    "trainer": _GROUP,
+    "paths": _GROUP,
+    "callbacks": _MAY_BE_NONE,
+    "logger": _MAY_BE_NONE,
     "task_name": (lambda v: bool(re.fullmatch(r"[\w-]+", str(v))), "letters, digits, - and _"),
     "paths.data_dir": _PATH,
     "paths.outputs_dir": _PATH,

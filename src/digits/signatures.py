@@ -7,7 +7,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hydra.utils import get_object
+from hydra._internal.utils import _locate  # hydra.utils.get_object logs what isn't there
 from omegaconf import DictConfig, ListConfig
 
 from digits.errors import InputError, shown
@@ -43,7 +43,7 @@ def _declared(target: str | None) -> Mapping[str, Any]:
     if target is None:
         return {}
     try:
-        found = get_object(target)
+        found = _locate(target)
         return get_type_hints(found.__init__ if inspect.isclass(found) else found)
     except Exception:  # nothing of that name, or names only a type checker knows
         return {}
