@@ -1,12 +1,15 @@
 """Wrong input: one line on stderr, exit code 2, nothing written over."""
 
 import resource
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from conftest import ROOT, Outcome, command, finish
+from digits import cli, runs
 from hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
@@ -165,6 +168,18 @@ def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
 def test_nothing_to_do(tmp_path: Path) -> None:
     line = "train=false test=false: nothing to do; expected one of them true"
     says(command("train", "train=false", "test=false", outputs=tmp_path), line)
+
+
+def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
+    folder = tmp_path / "a\nb"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").touch()
+    line = cli._how_to_go_on(OmegaConf.create({"paths": {"output_dir": str(folder)}}))
+    assert line == rf"stopped; go on with resume={tmp_path}/a\nb"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        runs.quieten_lightning()
+        warnings.warn(f"Checkpoint directory {folder} exists and is not empty.", stacklevel=1)
 
 
 def test_our_own_fault_exits_with_1_and_a_traceback(
