@@ -76,10 +76,17 @@ def test_a_secret_names_no_file(key: str, override: str, tmp_path: Path) -> None
     assert "hunter2" not in written(tmp_path)
 
 
-def test_nor_does_it_by_way_of_another_setting(tmp_path: Path) -> None:
-    outcome = command("train", f"+x={ENTERS}", "task_name=${x}", outputs=tmp_path)
-    line = f"error: {tmp_path}/{ENTERS}: a folder's name; expected no secret in it\n"
-    assert (outcome.code, outcome.err) == (2, line)
+@pytest.mark.parametrize(
+    ("override", "given"),
+    [
+        ("task_name=${x}", f"TMP/{ENTERS}: a folder's name"),
+        ("callbacks.samples.path=TMP/${x}", f"callbacks.samples.path=TMP/{ENTERS}: a file's name"),
+    ],
+)
+def test_nor_does_it_by_way_of_another_setting(override: str, given: str, tmp_path: Path) -> None:
+    override, given = (text.replace("TMP", str(tmp_path)) for text in (override, given))
+    outcome = command("train", f"+x={ENTERS}", override, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (2, f"error: {given}; expected no secret in it\n")
     assert "hunter2" not in written(tmp_path)
 
 

@@ -110,6 +110,7 @@ class _Command:
         try:
             drawn = settings.draw_seed(cfg)
             settings.check(cfg)
+            environment.check_names(cfg)
             _resolve_checkpoint(cfg)
             folder = Path(cfg.paths.output_dir)
             with _environment_restored(), resume.alone_in(folder):

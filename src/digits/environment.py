@@ -4,11 +4,12 @@ import os
 import re
 from typing import Any
 
-from omegaconf import Node, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
 from digits import redact
 from digits.errors import InputError
+from digits.redact import redacted
 
 NAMES_A_FILE = re.compile(
     r"(.*[._])?(dir|dirpath|subdir|file|filename|path|root|name|version|prefix)"
@@ -23,11 +24,24 @@ def watch() -> None:
     redact.redact_logs()
 
 
+def check_names(cfg: DictConfig, prefix: str = "") -> None:
+    """Raises InputError where a secret came into a file's name by way of another setting."""
+    for key in map(str, cfg):
+        value, name = cfg.get(key), f"{prefix}{key}"
+        if isinstance(value, DictConfig):
+            check_names(value, f"{name}.")
+        elif isinstance(value, str) and NAMES_A_FILE.fullmatch(name) and redacted(value) != value:
+            raise _in_a_name(name, redacted(value))
+
+
 def _env(name: str, *default: Any, _node_: Node) -> Any:
     if redact.sounds_secret(name) and name in os.environ:
         redact.remember([name])
         key = _node_._get_full_key("")
         if NAMES_A_FILE.fullmatch(key):
-            given = f"{key}={_node_._value()}"
-            raise InputError(f"{given}: a file's name; expected no secret in it")
+            raise _in_a_name(key, _node_._value())
     return oc.env(name, *default)
+
+
+def _in_a_name(key: str, value: object) -> InputError:
+    return InputError(f"{key}={value}: a file's name; expected no secret in it")
