@@ -1,0 +1,53 @@
+"""A child process ends with its parent, even when that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+from conftest import process
+from digits import parent
+
+PARENT = """
+import subprocess, sys
+says = "import time; print(1, flush=True); time.sleep(9); print(2)"
+child = "from digits import parent; {how}; " + says
+subprocess.Popen([sys.executable, "-c", child]).wait()
+"""
+WATCHES = "parent._LIBC, parent.LOOK_EVERY_S = None, 0.01; "
+
+
+@pytest.mark.parametrize("watches", ["", WATCHES], ids=["the kernel", "a thread"])
+def test_a_child_ends_when_its_parent_is_killed(watches: str) -> None:
+    code = PARENT.replace("{how}", f"{watches}parent.end_with_parent()")
+    with process("-c", code) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "1\n"  # the child is ready
+        first.kill()
+        first.wait()
+        assert first.stdout.read() == ""  # a child that lives on says 2
+
+
+def test_a_child_whose_parent_has_gone_before_ends_at_once() -> None:
+    gone = f"from digits import parent; parent.end_with_parent({os.getppid()}); print('goes on')"
+    run = subprocess.run([sys.executable, "-c", gone], stdout=subprocess.PIPE)
+    assert (run.returncode, run.stdout) == (-signal.SIGKILL, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere exec forgets it")
+def test_it_can_be_said_for_a_child() -> None:
+    code = """
+import subprocess, sys
+from digits.parent import end_with_parent
+child = "import time; print(1, flush=True); time.sleep(9); print(2)"
+subprocess.Popen([sys.executable, "-c", child], preexec_fn=end_with_parent).wait()
+"""
+    with process("-c", code, preexec_fn=partial(parent.end_with_parent, os.getpid())) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "1\n"
+        first.kill()
+        first.wait()
+        assert first.stdout.read() == ""
