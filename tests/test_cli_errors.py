@@ -34,7 +34,7 @@ LINES = {
     "resume=latest": "resume=latest: no run under ",
     "resume=nope": "resume=nope: no run's folder: ",
     "resume='a\nb'": "resume=a b: no run's folder: ",
-    "trainer.devices=abc": "trainer: ",
+    "trainer.devices=abc": "trainer.devices=abc: expected a whole number from 1, a list of GPUs",
     "trainer.limit_train_batches=7.5": "trainer: You have passed invalid value 7.5 for",
     "model.optimizer._target_=torch.optim.SGD": "model.optimizer: SGD.__init__() got an unexp",
     "callbacks.bar=abc": "callbacks.bar: expected settings with a _target_, or null for none",

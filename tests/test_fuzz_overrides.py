@@ -128,7 +128,6 @@ def test_a_command_says_one_line(
 def test_a_command_line_is_taken_apart_or_refused(given_words: list[str]) -> None:
     with nothing_or_one_line():
         flags.of_hydra(given_words)
-        outputs.check_is_new(given_words)
         resume.arguments(given_words, "nowhere")
         OverridesParser.create().parse_overrides(given_words)
 

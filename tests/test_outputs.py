@@ -46,14 +46,3 @@ def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
     with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
         outputs.find(str(tmp_path / name), "outputs")
-
-
-def test_a_folder_with_a_run_in_it_is_refused(tmp_path: Path) -> None:
-    arguments = ["seed=1", f"hydra.run.dir={tmp_path}", f"hydra.sweep.dir={tmp_path}"]
-    outputs.check_is_new(arguments)
-    (tmp_path / "multirun.yaml").touch()
-    with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: a run is there already"):
-        outputs.check_is_new(arguments)
-    (tmp_path / ".hydra").mkdir()
-    with pytest.raises(InputError, match=r"hydra\.run\.dir=.*: a run is there already"):
-        outputs.check_is_new(arguments)

@@ -188,6 +188,8 @@ def test_other_processes_of_a_run_know_its_secrets(
 
     monkeypatch.setenv("DIGITS_RUN_CONFIG", json.dumps({"x": SECRET}))
     monkeypatch.setenv("DIGITS_RUN_SECRETS", "MY_TOKEN")
+    monkeypatch.setenv("DIGITS_RUN_PROCESS", "1")
+    monkeypatch.setattr(cli, "end_with_parent", lambda _: None)  # pytest has another
     monkeypatch.setattr(logging, "disable", lambda _: None)
     with pytest.raises(SystemExit, match="1"):
         cli._join(task)

@@ -7,9 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import hydra
@@ -17,8 +18,30 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import environment, flags, jobs, outputs, redact, resume, settings, stop, unknown
-from digits.errors import FULL_ERROR, OUR_FAULT, exit_code, one_line, peer_is_gone, shown
+from digits import (
+    claims,
+    environment,
+    flags,
+    jobs,
+    launcher,
+    outputs,
+    processes,
+    redact,
+    resume,
+    settings,
+    stop,
+    unknown,
+)
+from digits.errors import (
+    FULL_ERROR,
+    OUR_FAULT,
+    InputError,
+    exit_code,
+    one_line,
+    peer_is_gone,
+    shown,
+)
+from digits.parent import end_with_parent
 from digits.redact import redacted
 
 log = logging.getLogger(__name__)
@@ -27,12 +50,13 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = str(ROOT / "configs")
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
 RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
+RUN_PROCESS = "DIGITS_RUN_PROCESS"  # the id of the process that starts them
 
 Task = Callable[[DictConfig], Any]
 
 environment.watch()
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
-OmegaConf.register_new_resolver("new_folder", outputs.new_folder, replace=True)
+OmegaConf.register_new_resolver("new_folder", outputs.name_folder, replace=True)
 
 
 def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -60,6 +84,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 def _join(task: Task) -> None:
     """The part of one more process in a run (DDP); the first says what is wrong."""
+    end_with_parent(int(os.environ[RUN_PROCESS]))
     logging.disable(logging.WARNING)
     redact.remember(os.environ[RUN_SECRETS].split())
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
@@ -81,17 +106,24 @@ class _Command:
         self.task, self.config_name = task, config_name
         self.tracebacks = os.environ.get(FULL_ERROR) == "1"
         self.failed: list[Exception] = []
+        self.folder = ExitStack()  # what keeps others out of the job's
 
     def run(self) -> None:
         outputs.new_folder.cache_clear()
+        HydraConfig.instance().cfg = None  # of a command before, in one process
         given = sys.argv
         job = wraps(self.task)(lambda cfg: self.job(cfg))  # Hydra names the job after the file
         try:
             parsed = flags.of_hydra(given[1:])
-            outputs.check_is_new(given[1:])
             if self.config_name == "train":
                 sys.argv = [given[0], *resume.arguments(given[1:], str(ROOT / "outputs"))]
-            with _environment_restored(), jobs.counted() as ran:
+            with (
+                _environment_restored(),
+                _writing_nothing_but_in_the_first_process(),
+                claims.before_folders_are_made(self.begin),
+                self.folder,
+                jobs.counted() as ran,
+            ):
                 os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
                 hydra.main(CONFIGS, self.config_name, "1.3")(job)()
             if not ran:
@@ -105,15 +137,22 @@ class _Command:
         finally:
             sys.argv = given
 
+    def begin(self, cfg: DictConfig) -> None:
+        """Before anything is written. A sweep's job is refused later, as one of many."""
+        if cfg.hydra.mode != RunMode.MULTIRUN:
+            with outputs.taken_back_if_refused(cfg.hydra.runtime.output_dir):
+                _check(_as_in_the_job(cfg))
+        if not launcher.rank():
+            self.folder.enter_context(claims.claimed(cfg))
+
     def job(self, cfg: DictConfig) -> Any:
         """The task on one job's settings; a sweep has several."""
         try:
-            drawn = settings.draw_seed(cfg)
-            settings.check(cfg)
-            environment.check_names(cfg)
-            _resolve_checkpoint(cfg)
-            folder = Path(cfg.paths.output_dir)
-            with _environment_restored(), resume.alone_in(folder):
+            with _environment_restored(), self.folder:
+                drawn = settings.draw_seed(cfg)
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    _check(cfg)
+                _resolve_checkpoint(cfg)
                 if drawn and not cfg.get("resume"):
                     resume.record(cfg)
                 _share_with_other_processes(cfg)  # where Lightning starts some, for DDP
@@ -125,19 +164,48 @@ class _Command:
             print(_how_to_go_on(cfg), file=sys.stderr)
             raise cause from None
         except Exception as error:
-            self.report(error)
+            log.debug(self.report(error))  # into the run's log file only
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweep goes on and fails at its end
             sys.exit(exit_code(error))
 
-    def report(self, error: Exception) -> None:
+    def report(self, error: Exception) -> str:
+        """Says it, and gives all that there is to say."""
         self.failed.append(error)
         is_bug = exit_code(error) == OUR_FAULT and not peer_is_gone(error)
         trace = redacted("".join(traceback.format_exception(error)))
         what = unknown.explain(error, CONFIGS, self.config_name) or one_line(error)
         text = redacted(f"error: {_job_name()}{what}")
         print(trace + text if self.tracebacks or is_bug else text, file=sys.stderr)
-        log.debug("%s\n%s", text, trace)  # into the run's log file only
+        return f"{text}\n{trace}"
+
+
+def _as_in_the_job(cfg: DictConfig) -> DictConfig:
+    """Without Hydra's settings, and with a seed, which is drawn there."""
+    copy = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    if copy.seed is None and not launcher.processes():
+        copy.seed = 0
+    return copy
+
+
+def _check(cfg: DictConfig) -> None:
+    settings.check(cfg)
+    environment.check_names(cfg)
+    processes.check(cfg)
+    if cfg.seed is None and launcher.processes() > 1:
+        raise InputError("seed=null: each process would draw its own; expected a whole number")
+
+
+@contextmanager
+def _writing_nothing_but_in_the_first_process() -> Iterator[None]:
+    """Of those that torchrun or srun starts, the others' folder is one for Hydra's sake alone."""
+    if not launcher.rank():
+        yield
+        return
+    logging.disable(logging.WARNING)
+    with TemporaryDirectory() as nowhere:
+        sys.argv = [*sys.argv, f"hydra.run.dir={nowhere}", "hydra.output_subdir=null"]
+        yield
 
 
 def _resolve_checkpoint(cfg: DictConfig) -> None:
@@ -152,6 +220,7 @@ def _share_with_other_processes(cfg: DictConfig) -> None:
     """
     os.environ[RUN_SECRETS] = " ".join(redact.remembered())
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
+    os.environ[RUN_PROCESS] = str(os.getpid())
     hydra_cfg = cast(DictConfig, HydraConfig.get())
     with read_write(hydra_cfg):
         hydra_cfg.run.dir = hydra_cfg.runtime.output_dir

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 
-from digits import download, idx
-from digits.errors import InputError
+from digits import download, idx, processes
 
 Batch = tuple[Tensor, Tensor]
 SPLIT_SEED = 0  # which images are held out never depends on the run's seed
@@ -138,11 +137,7 @@ class MNISTDataModule(L.LightningDataModule):
     def train_dataloader(self) -> Batches:
         assert self.train is not None
         rank, world_size = self._place()
-        if self.batch_size % world_size:
-            raise InputError(
-                f"data.batch_size={self.batch_size}: {world_size} processes share each batch: "
-                f"expected a multiple of {world_size}"
-            )
+        processes.check_batch(self.batch_size, world_size)
         count = len(self.train[1])
         overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         in_turn = InOrder if overfits else partial(EpochShuffle, seed=self.seed)
@@ -154,6 +149,7 @@ class MNISTDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> Batches | list[Batches]:
         assert self.val is not None
+        processes.check_val(self.val_size, self._place()[1])
         return self._in_order(self.val) if self.val_size else []
 
     def test_dataloader(self) -> Batches:
@@ -166,12 +162,6 @@ class MNISTDataModule(L.LightningDataModule):
         return images_NHW.to(device), labels_N.to(device)
 
     def _in_order(self, data: Batch) -> Batches:
-        _, world_size = self._place()
-        if len(data[1]) < world_size:
-            raise InputError(
-                f"data.val_size={len(data[1])}: {world_size} processes share it: "
-                f"expected at least {world_size}"
-            )
         return Batches(*data, self.eval_batch_size, InOrder(len(data[1]), *self._place()))
 
     def _place(self) -> tuple[int, int]:

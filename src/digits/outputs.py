@@ -1,19 +1,34 @@
 """The runs' folders: making one that is new, finding a checkpoint in them. Imports no torch."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from digits import settings
 from digits.errors import InputError
 from digits.redact import redacted
+
+_made: set[str] = set()
+
+
+def name_folder(outputs_dir: str, name: str) -> str:
+    """`new_folder` for the settings paths.outputs_dir and task_name. Raises InputError for what
+    would be a folder elsewhere.
+    """
+    parent = f"{outputs_dir}/{name}"
+    if redacted(parent) != parent:
+        raise InputError(f"{redacted(parent)}: a folder's name; expected no secret in it")
+    settings.check_value("paths.outputs_dir", outputs_dir)
+    settings.check_value("task_name", name)
+    return new_folder(parent)
 
 
 @cache
 def new_folder(parent: str) -> str:
     """A folder under `parent`, named after the time and made here: no other run can have it."""
-    if redacted(parent) != parent:
-        raise InputError(f"{redacted(parent)}: a folder's name; expected no secret in it")
     while True:
         folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
         try:
@@ -22,16 +37,20 @@ def new_folder(parent: str) -> str:
             if not folder.is_dir():
                 raise
         else:
+            _made.add(str(folder))
             return str(folder)
 
 
-def check_is_new(arguments: Sequence[str]) -> None:
-    """Raises InputError where a command line sends a run into a folder that has one already."""
-    marks = {"hydra.run.dir": ".hydra", "hydra.sweep.dir": "multirun.yaml"}
-    for argument in arguments:
-        key, _, folder = argument.partition("=")
-        if key in marks and (Path(folder) / marks[key]).exists():
-            raise InputError(f"{argument}: a run is there already; expected a new folder")
+@contextmanager
+def taken_back_if_refused(folder: str) -> Iterator[None]:
+    """Removes `folder`, where `new_folder` made it, when an InputError passes."""
+    try:
+        yield
+    except InputError:
+        if folder in map(os.path.abspath, _made):
+            with suppress(OSError):  # a file that came into it meanwhile
+                os.rmdir(folder)
+        raise
 
 
 def find(ckpt_path: str, outputs_dir: str) -> Path:

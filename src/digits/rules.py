@@ -96,6 +96,8 @@ RULES: dict[str, Rule] = {
     "model.optimizer.weight_decay": _NOT_NEGATIVE,
     "model.scheduler.eta_min": _NOT_NEGATIVE,
     "callbacks.early_stopping.patience": _whole(0),
+    "trainer.num_nodes": _whole(1),
+    "trainer.oversubscribe": _FLAG,
     "trainer.max_epochs": _or(-1, "-1 for no limit", _whole(1)),
     "trainer.max_steps": _or(-1, "-1 for no limit", _whole(1)),
     "trainer.max_time": _or(None, "null", (_is_duration, _DURATION)),

@@ -12,12 +12,11 @@ from typing import Any
 import lightning as L
 import torch.distributed as dist
 from hydra.utils import instantiate
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import logs, loop, resume, saving, settings
+from digits import logs, loop, meeting, processes, resume, saving, settings
 from digits.errors import InputError, blaming, flat
 from digits.files import write_atomically
 from digits.outputs import relative
@@ -54,12 +53,11 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     `begin` is, in a run's own folder.
     """
     quieten_lightning()
-    _check_accelerator(cfg.trainer.accelerator)
     callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
     if cfg.get("train"):
         callbacks.append(ExactState(settings.decisive(cfg)))
     trainer: L.Trainer = instantiate(
-        cfg.trainer,
+        processes.arguments(cfg.trainer),
         callbacks=callbacks,
         logger=loggers,
         plugins=AtomicCheckpointIO(),
@@ -69,6 +67,7 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     loop.install(trainer)
     set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
     trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
+    meeting.install(trainer)
     if begin and len(begin.content["processes"]) != trainer.world_size:
         raise InputError(
             f"trainer.devices: the run had {len(begin.content['processes'])} processes, this one "
@@ -156,15 +155,6 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """A full disk stops TensorBoard's thread, and the run: that one says so, in one line."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
-
-
-def _check_accelerator(name: str) -> None:
-    gpus = {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
-    if not (any(gpus.values()) if name == "gpu" else gpus.get(name, True)):
-        expected = ", ".join(["auto", "cpu", *(gpu for gpu, is_there in gpus.items() if is_there)])
-        raise InputError(
-            f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
-        )
 
 
 def objective(trainer: L.Trainer, metric: str | None) -> float | None:

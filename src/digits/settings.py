@@ -40,11 +40,11 @@ def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting that is wrong: its name, what was given, what is
     accepted.
     """
-    for key, (accepts, text) in RULES.items():
+    for key in RULES:
         missing = object()
         value = OmegaConf.select(cfg, key, default=missing)
-        if value is not missing and not accepts(value):
-            raise InputError(f"{key}={shown(value)}: expected {text}")
+        if value is not missing:
+            check_value(key, value)
     _check_validation(cfg)
     _check_monitors(cfg)
     if OmegaConf.is_missing(cfg, "ckpt_path"):
@@ -55,6 +55,12 @@ def check(cfg: DictConfig) -> None:
         raise InputError(
             "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
         )
+
+
+def check_value(key: str, value: object) -> None:
+    accepts, text = RULES[key]
+    if not accepts(value):
+        raise InputError(f"{key}={shown(value)}: expected {text}")
 
 
 def draw_seed(cfg: DictConfig) -> bool:
