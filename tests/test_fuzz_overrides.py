@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from conftest import command
-from digits import flags, outputs, resume, signatures
+from digits import flags, resume, signatures
 from digits import settings as digits_settings
 from digits.errors import exit_code, one_line
 from test_settings import WITH_ALL

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from conftest import EMBEDDED, command
-from digits import cli, download, redact
+from digits import cli, download, peers, redact
 from digits.errors import InputError, one_line, shown
 
 SECRET = "hunter2/is  secret\n50%'é"
@@ -189,10 +189,10 @@ def test_other_processes_of_a_run_know_its_secrets(
     monkeypatch.setenv("DIGITS_RUN_CONFIG", json.dumps({"x": SECRET}))
     monkeypatch.setenv("DIGITS_RUN_SECRETS", "MY_TOKEN")
     monkeypatch.setenv("DIGITS_RUN_PROCESS", "1")
-    monkeypatch.setattr(cli, "end_with_parent", lambda _: None)  # pytest has another
+    monkeypatch.setattr(peers, "end_with_parent", lambda _: None)  # pytest has another
     monkeypatch.setattr(logging, "disable", lambda _: None)
     with pytest.raises(SystemExit, match="1"):
-        cli._join(task)
+        peers.join(task)
     err = capsys.readouterr().err
     assert "KeyError" in err
     assert ENTERS in err

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from digits import (
     claims,
@@ -25,8 +24,8 @@ from digits import (
     jobs,
     launcher,
     outputs,
+    peers,
     processes,
-    redact,
     resume,
     settings,
     stop,
@@ -41,16 +40,12 @@ from digits.errors import (
     peer_is_gone,
     shown,
 )
-from digits.parent import end_with_parent
 from digits.redact import redacted
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = str(ROOT / "configs")
-RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how a run's other processes (DDP) learn its settings and folder
-RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
-RUN_PROCESS = "DIGITS_RUN_PROCESS"  # the id of the process that starts them
 
 Task = Callable[[DictConfig], Any]
 
@@ -72,31 +67,14 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def command() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             stop.listen()
-            if os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ:
-                _join(task)
+            if peers.is_one():
+                peers.join(task)
             else:
                 _Command(task, config_name).run()
 
         return command
 
     return decorate
-
-
-def _join(task: Task) -> None:
-    """The part of one more process in a run (DDP); the first says what is wrong."""
-    end_with_parent(int(os.environ[RUN_PROCESS]))
-    logging.disable(logging.WARNING)
-    redact.remember(os.environ[RUN_SECRETS].split())
-    cfg = OmegaConf.create(os.environ[RUN_CONFIG])
-    assert isinstance(cfg, DictConfig)
-    try:
-        task(cfg)
-    except stop.Stopped as stopped:
-        sys.exit(stopped.exit_code)
-    except Exception as error:
-        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
-            print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
-        sys.exit(exit_code(error))
 
 
 class _Command:
@@ -119,7 +97,7 @@ class _Command:
                 sys.argv = [given[0], *resume.arguments(given[1:], str(ROOT / "outputs"))]
             with (
                 _environment_restored(),
-                _writing_nothing_but_in_the_first_process(),
+                peers.writing_nothing(),
                 claims.before_folders_are_made(self.begin),
                 self.folder,
                 jobs.counted() as ran,
@@ -155,7 +133,7 @@ class _Command:
                 _resolve_checkpoint(cfg)
                 if drawn and not cfg.get("resume"):
                     resume.record(cfg)
-                _share_with_other_processes(cfg)  # where Lightning starts some, for DDP
+                peers.tell(cfg)  # where Lightning starts some, for DDP
                 return self.task(cfg)
         except (KeyboardInterrupt, SystemExit) as end:
             cause = end.__context__ if isinstance(end, SystemExit) else end
@@ -182,7 +160,7 @@ class _Command:
 
 def _as_in_the_job(cfg: DictConfig) -> DictConfig:
     """Without Hydra's settings, and with a seed, which is drawn there."""
-    copy = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    copy = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     if copy.seed is None and not launcher.processes():
         copy.seed = 0
     return copy
@@ -196,34 +174,10 @@ def _check(cfg: DictConfig) -> None:
         raise InputError("seed=null: each process would draw its own; expected a whole number")
 
 
-@contextmanager
-def _writing_nothing_but_in_the_first_process() -> Iterator[None]:
-    """Of those that torchrun or srun starts, the others' folder is one for Hydra's sake alone."""
-    if not launcher.rank():
-        yield
-        return
-    logging.disable(logging.WARNING)
-    with TemporaryDirectory() as nowhere:
-        sys.argv = [*sys.argv, f"hydra.run.dir={nowhere}", "hydra.output_subdir=null"]
-        yield
-
-
 def _resolve_checkpoint(cfg: DictConfig) -> None:
     """Here, once: another run may be the latest by the time this one's other processes look."""
     if cfg.ckpt_path is not None and not cfg.get("resume"):
         cfg.ckpt_path = str(outputs.find(cfg.ckpt_path, cfg.paths.outputs_dir))
-
-
-def _share_with_other_processes(cfg: DictConfig) -> None:
-    """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
-    it does.
-    """
-    os.environ[RUN_SECRETS] = " ".join(redact.remembered())
-    os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
-    os.environ[RUN_PROCESS] = str(os.getpid())
-    hydra_cfg = cast(DictConfig, HydraConfig.get())
-    with read_write(hydra_cfg):
-        hydra_cfg.run.dir = hydra_cfg.runtime.output_dir
 
 
 def _job_name() -> str:

@@ -60,9 +60,9 @@ def _check_accelerator(name: str) -> None:
 
 def _on_this_machine(trainer: DictConfig) -> int:
     devices = _devices(trainer.devices)
-    if devices != 1 and trainer.accelerator in ("auto", "cpu"):
-        if trainer.accelerator == "cpu" or not _gpus():
-            return _on_cpu(devices, trainer)
+    may_be_on_cpu = devices != 1 and trainer.accelerator in ("auto", "cpu")
+    if may_be_on_cpu and (trainer.accelerator == "cpu" or not _gpus()):
+        return _on_cpu(devices, trainer)
     if isinstance(devices, list):
         return len(devices)
     return max(_gpus().values()) if devices == ALL else devices
