@@ -257,7 +257,8 @@ def test_a_sweep_gives_each_job_a_folder_and_survives_a_failing_job(tmp_path: Pa
     assert "Traceback" not in outcome.err
 
 
-def test_a_sweeper_gets_the_best_validation_score(finished: Outcome, tmp_path: Path) -> None:
+def test_a_sweeper_gets_the_best_validation_score(tmp_path: Path) -> None:
+    """The learning rate makes validation worse in epoch 2."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
@@ -265,11 +266,14 @@ def test_a_sweeper_gets_the_best_validation_score(finished: Outcome, tmp_path: P
     from digits import cli
 
     with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
-        given = [*SHORT, "test=false", "optimized_metric=val/acc", f"paths.output_dir={tmp_path}"]
-        cfg = hydra.compose("train", given)
+        worse = [*SHORT, "model.optimizer.lr=0.02", "data.batch_size=32"]
+        given = ["test=false", "optimized_metric=val/acc", f"paths.output_dir={tmp_path}"]
+        cfg = hydra.compose("train", [*worse, *given])
     HydraConfig.instance().cfg = None
     best = train.main.__wrapped__(cfg)
-    assert best == pytest.approx(finished.metrics["val/acc_best"], abs=1e-6)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["val/acc"] < metrics["val/acc_best"]
+    assert best == pytest.approx(metrics["val/acc_best"], abs=1e-6)
 
 
 def test_diverging_training_is_stopped_and_named(tmp_path: Path) -> None:

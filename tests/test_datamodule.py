@@ -140,3 +140,12 @@ def test_what_processes_cannot_share_is_named(
     with pytest.raises(InputError) as caught:
         getattr(data, loader)()
     assert str(caught.value).startswith(line)
+
+
+def test_evaluation_has_a_batch_size_of_its_own() -> None:
+    data = MNISTDataModule(str(ROOT / "data"), batch_size=64, eval_batch_size=400, val_size=900)
+    data.setup("fit")
+    data.setup("test")
+    assert [len(y_B) for _, y_B in data.val_dataloader()] == [400, 400, 100]
+    assert [len(y_B) for _, y_B in data.test_dataloader()] == [400] * 25
+    assert len(next(iter(data.train_dataloader()))[1]) == 64

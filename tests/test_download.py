@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import EMBEDDED
-from digits import download
+from digits import download, idx
 from digits.errors import InputError
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: refuses at once
@@ -114,6 +114,15 @@ def test_a_bad_mirror_leaves_nothing_and_says_what_to_put_where(
 def test_how_long_a_mirror_is_waited_for() -> None:
     assert (download.SILENCE_S, download.PATIENCE_S) == (10, 20)
     assert (download.MIN_BYTES_PER_S, download.MAX_BYTES) == (20_000, 19_824_844)
+
+
+def test_a_file_that_never_ends_is_not_read_whole(tmp_path: Path) -> None:
+    name = "train-labels-idx1-ubyte.gz"
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 40)  # a sparse one: it takes no room
+    assert len(download.read_packed(tmp_path / name)) == 19_824_844
+    with pytest.raises(InputError, match=r"labels-idx1-ubyte\.gz: damaged; expected the MD5 sum"):
+        idx.read(tmp_path, (name, name))
 
 
 def test_a_mirror_may_be_a_folder(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ RUN_COULD_SAY = [
     "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
     "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
     "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
+    "trainer=ddp", "trainer.accelerator=gpu",
     "trainer.profiler=simple", "callbacks.best.monitor=val/loss", "optimized_metric=val/acc",
 ]  # fmt: skip
 FOLDER_COULD_SAY = [
@@ -20,6 +21,8 @@ FOLDER_COULD_SAY = [
     "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
     "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
     "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/launcher=evil",
+    "trainer.devices=6", "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
+    "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
     "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
 ]  # fmt: skip
 
@@ -50,6 +53,19 @@ def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> 
 def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
         words(tmp_path, before=["seed=1", word])
+
+
+@pytest.mark.parametrize("place", ["{}/data", "'{}/data'", "{}/../{}/.", "link"])
+def test_its_images_are_no_part_of_a_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder := tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    word = f"paths.data_dir={place.replace('{}', str(folder), 1).replace('{}', 'run')}"
+    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
+        words(folder, before=[word])
+    assert word in words(folder, word, before=[word])
 
 
 @pytest.mark.parametrize("word", ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"])

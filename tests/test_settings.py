@@ -188,3 +188,41 @@ def test_a_null_seed_is_drawn_and_zero_is_kept() -> None:
     kept = run(seed=0)
     settings.draw_seed(kept)
     assert kept.seed == 0
+
+
+def test_what_decides_the_weights() -> None:
+    """A run goes on only with the same of each."""
+    decisive = settings.decisive(composed(*GROUPS))
+    assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
+        "seed": 0,
+        "data.batch_size": 128,
+        "data.eval_batch_size": 1000,
+        "data.val_size": 5000,
+        "data.seed": 0,
+        "model.hidden_size": 512,
+        "model.optimizer._partial_": True,
+        "model.optimizer.lr": 0.001,
+        "model.optimizer.alpha": 0.9,
+        "model.optimizer.eps": 1e-7,
+        "model.optimizer.momentum": 0.0,
+        "model.optimizer.weight_decay": 0.0,
+        "model.scheduler._partial_": True,
+        "model.scheduler.T_max": 5,
+        "model.scheduler.eta_min": 0.0,
+        "trainer.precision": "32-true",
+        "trainer.limit_train_batches": 1.0,
+        "trainer.limit_val_batches": 1.0,
+        "trainer.overfit_batches": 0.0,
+        "trainer.check_val_every_n_epoch": 1,
+        "trainer.val_check_interval": 1.0,
+        "trainer.gradient_clip_val": None,
+        "trainer.gradient_clip_algorithm": None,
+        "trainer.min_epochs": None,
+        "trainer.min_steps": None,
+        "trainer.deterministic": None,
+        "trainer.accumulate_grad_batches": 1,
+        "callbacks.early_stopping.monitor": "val/acc",
+        "callbacks.early_stopping.mode": "max",
+        "callbacks.early_stopping.patience": 3,
+        "callbacks.early_stopping.min_delta": 0.0,
+    }

@@ -56,9 +56,12 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
 
 
 def read_packed(path: Path) -> bytes:
-    """A whole file. Raises InputError where it cannot be read."""
+    """A whole file, or enough of one that is too large to be MNIST's. Raises InputError where it
+    cannot be read.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
     except OSError as error:
         raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
 

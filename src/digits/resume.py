@@ -30,6 +30,7 @@ _KEY = r"seed|test|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
 _METRIC = r"(optimized_metric|callbacks\.\w+\.monitor)=\w+/\w+"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
 _PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC})|{_FILE}")
+_STARTS = re.compile(r"[+~]*trainer\.(devices|num_nodes|strategy|oversubscribe)\b.*")  # processes
 _WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
 _OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
 
@@ -71,14 +72,24 @@ def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
     before = [word for word in _read_overrides(folder, asked) if _key(word) not in again]
     _check_is_plain(folder, asked)
     for word in before:
-        is_file = re.fullmatch(_FILE, word)
-        if not is_file and (not _PLAIN.fullmatch(word) or _WRITES.match(word)):
+        if not _is_taken(word, folder):
             raise InputError(
                 f"{asked}: its run was started with {word}, which is not taken from a file; "
                 "expected it to be given again"
             )
     where = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
     return [*where, "hydra.output_subdir=null", *before, *now]  # `now` may end in flags
+
+
+def _is_taken(word: str, folder: Path) -> bool:
+    """Whether `word`, which `folder` may have from anyone, can do no harm. A group of ours, such as
+    trainer=ddp, may start processes.
+    """
+    if re.fullmatch(_FILE, word):
+        key, _, path = word.partition("=")
+        is_data = key == "paths.data_dir"
+        return not (is_data and Path(_unquoted(path)).resolve().is_relative_to(folder.resolve()))
+    return bool(_PLAIN.fullmatch(word)) and not _STARTS.fullmatch(word) and not _WRITES.match(word)
 
 
 def record(cfg: DictConfig) -> None:
