@@ -75,6 +75,11 @@ def test_eval_needs_a_checkpoint(tmp_path: Path) -> None:
     says(command("eval", outputs=tmp_path), line)
 
 
+def test_eval_compares_settings_with_what_is_declared(tmp_path: Path) -> None:
+    words = [f"ckpt_path={ROOT / 'LICENSE'}", "trainer.detect_anomaly=x"]
+    says(command("eval", *words, outputs=tmp_path), "trainer.detect_anomaly=x: expected true or f")
+
+
 @pytest.mark.parametrize("script", ["train", "eval"])
 def test_a_truncated_checkpoint(script: str, finished: Outcome, tmp_path: Path) -> None:
     whole = (finished.folder / "checkpoints" / "last.ckpt").read_bytes()

@@ -199,6 +199,18 @@ def test_other_processes_of_a_run_know_its_secrets(
     assert "hunter2" not in err
 
 
+def test_a_run_tells_its_other_processes_what_is_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def look(*_: object) -> None:
+        raise InputError(os.environ["DIGITS_RUN_SECRETS"])
+
+    monkeypatch.setattr("digits.runs.make_trainer", look)
+    mirrors = f"data.mirrors=['http://u:{ENTERS}@127.0.0.1:9/']"
+    outcome = command("train", mirrors, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (2, "error: MY_TOKEN\n")
+
+
 def test_a_mirrors_failure_quotes_no_part_of_its_url(tmp_path: Path) -> None:
     mirrors = [
         f"http://u:{os.environ['MY_TOKEN']}@127.0.0.1:9/",
