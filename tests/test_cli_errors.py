@@ -44,6 +44,7 @@ LINES = {
     "paths.data_dir=a\nb": r"paths.data_dir=a\nb: expected SETTING=VALUE (",
     "hydra.run.dir=/proc/x": "cannot write /proc/x: ",
     "hydra.run.dir=LICENSE": "cannot write LICENSE: File exists; paths.outputs_dir=FOLDER writes",
+    "hydra.mode=x": "hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]",
     "--nope": "--nope: no such flag; --help shows all",
     "--config-dir=/nowhere": "Additional config directory '/nowhere' not found",
     "--config-path=/nowhere": "Primary config directory not found. Check that the config directory",

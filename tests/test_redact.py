@@ -96,6 +96,7 @@ def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path:
         f"data.mirrors=['file:///nowhere/{ENTERS}','{EMBEDDED.as_uri()}']",
         f"paths.data_dir={tmp_path}/data",
         f"+callbacks.summary.hparams.note='a {ENTERS} b'",
+        "+callbacks.summary.hparams.more=[1,2]",  # TensorBoard would take no list
         "trainer.max_epochs=1",
         "trainer.limit_train_batches=3",
         "trainer.limit_test_batches=1",
@@ -106,6 +107,7 @@ def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path:
     all_of_it = outcome.out + outcome.err + written(outcome.folder)
     assert "hunter2" not in all_of_it
     assert f"a {ENTERS} b" in written(outcome.folder / "tensorboard")
+    assert "[1, 2]" in written(outcome.folder / "tensorboard")
     assert ENTERS in (outcome.folder / ".hydra" / "overrides.yaml").read_text()
 
 

@@ -61,6 +61,9 @@ def one_line(error: BaseException) -> str:
         return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
     if _log_file_fails(error):
         return one_line(_origin(error))
+    if str(error).startswith(merging := "Error merging override ") and error.__cause__:
+        reason, *_ = str(error.__cause__).splitlines()
+        return flat(f"{str(error).removeprefix(merging)}: {reason}")
     if _is(error, "OverrideParseException"):
         reason, *_ = str(error).splitlines()
         override = shown(getattr(error, "override", ""))

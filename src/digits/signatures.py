@@ -19,6 +19,7 @@ WORDS: dict[object, str] = {
     float: "a number",
     str: "text",
     Path: "a path",
+    dict: "settings",
     NoneType: "null",
 }
 MADE = "settings with a _target_"
@@ -74,10 +75,9 @@ def _words(kind: Any) -> Iterator[str]:
             yield from _words(part)
     elif get_origin(kind) is Literal:
         yield from map(str, get_args(kind))
-    elif _is_checkable(origin := get_origin(kind) or kind) and _is_a_list(origin):
-        yield "a list"
     else:
-        yield WORDS.get(kind, MADE)
+        kind = get_origin(kind) or kind
+        yield "a list" if _is_checkable(kind) and _is_a_list(kind) else WORDS.get(kind, MADE)
 
 
 def _is_a_list(kind: type) -> bool:

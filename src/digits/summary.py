@@ -36,7 +36,7 @@ class RunSummary(Callback):
     ) -> None:
         self.path = Path(output_dir) / "metrics.json"
         self.hparams = {
-            name: redacted(value) if isinstance(value, str) else value
+            name: value if isinstance(value, int | float | None) else redacted(str(value))
             for name, value in (hparams or {}).items()
         }
         self.metrics: dict[str, Any] = {
