@@ -1,18 +1,24 @@
 """Starting `src/serve.py`, or its parts in this process, and talking to it."""
 
+import asyncio
 import io
+import os
 import socket
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
+import hostile
 from conftest import process
 from digits import connections, server
 from digits.image import Drawing
@@ -21,6 +27,7 @@ from digits.predictor import Prediction
 from digits.readers import Readers
 from serve import listen
 
+PATIENCE_S = 60  # ends what hangs
 SEVEN = [(80, 70), (205, 66), (180, 120), (130, 225)]
 
 
@@ -44,6 +51,11 @@ def command(*arguments: str, **options: Any) -> Iterator[tuple[Any, str]]:
 
 class Counted(Readers):
     finished = 0  # images read, or found to be none
+    loop: asyncio.AbstractEventLoop
+
+    def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        super().start()
 
     async def read(self, data: bytes) -> Drawing:
         try:
@@ -58,32 +70,47 @@ class Here:
 
     port: int
     server: Any
-    readers: "Counted"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+
+@dataclass
+class WithReaders(Here):
+    readers: "Counted"
+    loop: asyncio.AbstractEventLoop
+
+    def settled(self) -> None:
+        """Waits until the step that the event loop is at is done."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENCE_S)
 
 
 @contextmanager
-def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
+def listening(app: Any, limits: Limits = LIMITS) -> Iterator[Here]:
     ready = threading.Event()
-    readers = Counted(limits)
-    app = server.application(predictor, "a.ckpt", readers, limits=limits)
     made = connections.server(app, limits, ready.set)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=made.run, args=([listener],))
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_S)
         try:
-            yield Here(listener.getsockname()[1], made, readers)
+            yield Here(listener.getsockname()[1], made)
         finally:
             made.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive()
+
+
+@contextmanager
+def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[WithReaders]:
+    readers = Counted(limits)
+    app = server.application(predictor, "a.ckpt", readers, limits=limits)
+    with listening(app, limits) as at:
+        yield WithReaders(at.port, at.server, readers, readers.loop)
 
 
 class Stub:
@@ -96,7 +123,7 @@ class Stub:
 
     def predict(self, drawings: list[Drawing]) -> list[Prediction]:
         self.batches.append(len(drawings))
-        self.may_go.wait(20)
+        self.may_go.wait(PATIENCE_S)
         p_K = (0.0,) * 7 + (0.75,) + (0.125,) * 2
         seen = np.zeros((28, 28), dtype=np.uint8)
         return [Prediction(7, 0.75, p_K, "", (0, 0, 9, 9), seen) for _ in drawings]
@@ -107,14 +134,52 @@ def ask(url: str, data: bytes, kind: str = "image/png", **headers: str) -> httpx
         f"{url}/predict",
         content=data,
         headers={"Content-Type": kind} | headers,
-        timeout=30,
+        timeout=PATIENCE_S,
         verify=False,  # reading the certificates takes longer than the answer
     )
 
 
-def checkpoint(outputs: Path) -> str:
-    (path,) = outputs.glob("**/checkpoints/best.ckpt")
+def untrained(folder: Path) -> str:
+    """A checkpoint of a small network: what it says matters to nobody here."""
+    path = folder / "a.ckpt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        path.write_bytes(hostile.saved(hostile.content()))
     return str(path)
+
+
+def cpu_s(pid: int) -> float:
+    """What a process and its children have used so far, those that have ended included (Linux)."""
+    if sys.platform != "linux":
+        return 0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    used = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in children]
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(map(int, own[11:15])) + sum(int(each[11]) + int(each[12]) for each in used)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def exchange(at: Here, data: bytes) -> str:
+    """What comes back until the server ends the connection."""
+    with at.connect() as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as file:
+            return file.read().decode()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Waits until the server ends it, whatever it says before."""
+    with suppress(ConnectionResetError):
+        while connection.recv(9999):
+            pass
+    return True
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def detail(response: httpx.Response) -> str:

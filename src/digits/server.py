@@ -56,7 +56,7 @@ def application(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses=problems(400, 500),
+        responses=problems(400, 431, 500),
         exception_handlers={Exception: _our_fault},
     )
 
