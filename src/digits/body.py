@@ -3,8 +3,10 @@ Raises HTTPException with the reason. No torch.
 """
 
 import asyncio
-from email import message_from_bytes
-from email.message import Message
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
@@ -12,77 +14,126 @@ from starlette.requests import ClientDisconnect
 from digits.limits import SIGNATURES, Limits
 
 FIELD = "image"
-MAX_HEAD_BYTES = 512  # of a form's part, and of a Content-Type: the parser takes their square
+MAX_HEAD_BYTES = 512  # of a form's part, and of a Content-Type
 MAX_SCANS = 100  # a progressive JPEG has ten; each of 40 bytes can take 7 ms
 BMP_RUN_LENGTHS = (b"\1\0\0\0", b"\2\0\0\0")  # Pillow's decoder for them is Python
 ACCEPTED = f"an image/* type, application/octet-stream or multipart/form-data with a file {FIELD}"
+PARAMETER = re.compile(r';\s*([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+
+
+@dataclass(eq=False)
+class Body:
+    """What of one request's body is in memory."""
+
+    since: float
+    patience: asyncio.Timeout
+    data: bytearray = field(default_factory=bytearray)
+    is_whole: bool = False
+    is_given_up: bool = False
+
+    def byte_seconds(self, now: float) -> float:
+        return 0 if self.is_whole else len(self.data) * (now - self.since)
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+        self.data.clear()
+        if not self.patience.expired():
+            self.patience.reschedule(self.since)  # long past
 
 
 class Bodies:
-    """Reads bodies, and counts the bytes of those not yet answered."""
+    """Reads bodies. Where all together are too large, the one that has held the most memory for the
+    longest while its client sends on goes; those that are answered right now never do.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.held_bytes = 0
+        self.held: set[Body] = set()
 
-    async def image(self, request: Request, held: bytearray) -> bytes:
-        """The image's bytes. `held` is what of the body is in memory: `release` it afterwards."""
-        header = Message()
-        given = request.headers.get("content-type", "text/plain")
-        header["Content-Type"] = given if len(given) <= MAX_HEAD_BYTES else "text/plain"
-        kind = header.get_content_type()
+    @asynccontextmanager
+    async def image(self, request: Request) -> AsyncIterator[bytes]:
+        """The image's bytes, counted among those held until the end of the block."""
+        given = request.headers.get("content-type", "")
+        given = given if len(given) <= MAX_HEAD_BYTES else ""
+        kind = given.partition(";")[0].strip().lower()
         is_form = kind == "multipart/form-data"
         if not (is_form or kind.startswith("image/") or kind == "application/octet-stream"):
             raise HTTPException(415, f"Content-Type: expected {ACCEPTED}")
-        await self._read(request, held)
-        data = bytes(held)
-        if is_form:
-            data = one_file(data, header.get_boundary())
-        check_is_image(data)
-        return data
+        body = Body(asyncio.get_running_loop().time(), asyncio.timeout(self.limits.body_s))
+        self.held.add(body)
+        try:
+            await self._read(request, body)
+            data = bytes(body.data)
+            if is_form:
+                data = one_file(data, parameter(given, "boundary"))
+            check_is_image(data)
+            yield data
+        finally:
+            self.held.remove(body)
 
-    def release(self, held: bytearray) -> None:
-        self.held_bytes -= len(held)
-
-    async def _read(self, request: Request, held: bytearray) -> None:
+    async def _read(self, request: Request, body: Body) -> None:
         if int(request.headers.get("content-length", 0)) > self.limits.body_bytes:  # h11 checked it
             raise self._too_large()
         try:
-            async with asyncio.timeout(self.limits.body_s):
+            async with body.patience:
                 async for chunk in request.stream():
-                    self._hold(held, chunk)
+                    self._hold(body, chunk)
         except TimeoutError as error:
+            if body.is_given_up:
+                raise _too_many() from error
             late = f"the body took over {self.limits.body_s:g} s"
             raise HTTPException(408, late, {"Connection": "close"}) from error
         except ClientDisconnect as error:
             raise HTTPException(400, "the connection ended before the body") from error
+        body.is_whole = True
 
-    def _hold(self, held: bytearray, chunk: bytes) -> None:
-        if len(held) + len(chunk) > self.limits.body_bytes:
+    def _hold(self, body: Body, chunk: bytes) -> None:
+        if body.is_given_up:  # and not told so yet
+            raise _too_many()
+        if len(body.data) + len(chunk) > self.limits.body_bytes:
             raise self._too_large()
-        if self.held_bytes + len(chunk) > self.limits.held_bytes:
-            raise HTTPException(503, "too many images at once", {"Retry-After": "1"})
-        held += chunk
-        self.held_bytes += len(chunk)
+        now = asyncio.get_running_loop().time()
+        while sum(len(each.data) for each in self.held) + len(chunk) > self.limits.held_bytes:
+            worst = max(self.held, key=lambda each: each.byte_seconds(now))
+            if worst is body or not worst.byte_seconds(now):
+                raise _too_many()
+            worst.give_up()
+        body.data += chunk
 
     def _too_large(self) -> HTTPException:
         return HTTPException(413, f"over {self.limits.body_bytes >> 20} MiB")
+
+
+def _too_many() -> HTTPException:
+    headers = {"Retry-After": "1", "Connection": "close"}  # what is left of the body isn't read
+    return HTTPException(503, "too many images at once", headers)
+
+
+def parameter(header: str, name: str) -> str | None:
+    """Of `kind; name=value; name="value"`. (The standard library's parser also takes RFC 2231's
+    continuations and character sets, and raises what comes to it where they are odd.)
+    """
+    for key, quoted, plain in PARAMETER.findall(header):
+        if key.lower() == name:
+            return plain or re.sub(r"\\(.)", r"\1", quoted)
+    return None
 
 
 def one_file(body: bytes, boundary: str | None) -> bytes:
     """What a form has in its field `image`. The usual parsers write files to the disk, and take
     seconds for a body that is all boundaries.
     """
-    mark = f"\r\n--{boundary}".encode("latin-1", "replace")
+    mark = f"\r\n--{boundary}".encode("latin-1")
     before, *parts = (b"\r\n" + body).split(mark, 2)
-    is_whole = boundary is not None and before == b"" and parts[-1:] and parts[-1][:2] == b"--"
+    is_whole = boundary and before == b"" and parts[-1:] and parts[-1][:2] == b"--"
     if not is_whole or len(parts) != 2:
         raise HTTPException(422, f"multipart/form-data: expected one whole part, the file {FIELD}")
     head, _, content = parts[0].partition(b"\r\n\r\n")
-    header = message_from_bytes(head[:MAX_HEAD_BYTES].lstrip())
-    if header.get_param("name", header="content-disposition") != FIELD:
-        raise HTTPException(422, f"multipart/form-data: expected {FIELD} as the file's name")
-    return content
+    for line in head[:MAX_HEAD_BYTES].decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.lower() == "content-disposition" and parameter(value, "name") == FIELD:
+            return content
+    raise HTTPException(422, f"multipart/form-data: expected {FIELD} as the file's name")
 
 
 def check_is_image(data: bytes) -> None:

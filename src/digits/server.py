@@ -88,16 +88,13 @@ def _add_predict(app: FastAPI, bodies: Bodies, batcher: Batcher) -> None:
     )
     async def predict(request: Request) -> Response:
         """Which digit an image shows."""
-        held = bytearray()
         try:
-            data = await bodies.image(request, held)
-            prediction = await batcher.predict(data)
+            async with bodies.image(request) as data:
+                prediction = await batcher.predict(data)
         except InputError as error:
             raise HTTPException(422, str(error)) from error
         except OverloadedError as error:
             raise HTTPException(503, "too much to do", {"Retry-After": "1"}) from error
-        finally:
-            bodies.release(held)
         return Response(answer(prediction).model_dump_json(), media_type="application/json")
 
 
