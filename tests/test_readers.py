@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,9 +17,9 @@ from conftest import ROOT
 from digits import reader
 from digits.errors import InputError
 from digits.limits import Limits
-from digits.reader import LENGTH_BYTES, READY, FaultError, NonsenseError
+from digits.reader import LENGTH_BYTES, READY, TAKEN, FaultError, NonsenseError
 from digits.readers import Reader, Readers
-from serving import drawn
+from serving import PATIENCE_S, drawn
 
 
 def reading(use: Callable[[Reader], Any], **limits: Any) -> Any:
@@ -50,28 +49,54 @@ def test_it_reads_one_after_another() -> None:
     reading(use, pixels=2000 * 2000)
 
 
-def test_one_that_dies_is_replaced() -> None:
+ODD = """
+import os, time
+from digits import image, reader
+sound = image.read
+def read(data, *rest):
+    if data == b"die":
+        os.abort()
+    if data == b"hang":
+        time.sleep(600)
+    return sound(data, *rest)
+image.read = read
+reader.main({})
+"""
+
+
+def test_one_that_dies_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "CODE", ODD)
+
     async def use(one: Reader) -> None:
         await one.read(drawn())
-        process = one.started[0]  # type: ignore[index]
-        process.send_signal(signal.SIGSEGV)
+        first = one.started[0]  # type: ignore[index]
         with pytest.raises(InputError, match="more than its decoder copes with"):
-            await one.read(drawn())
-        assert process.returncode == -signal.SIGSEGV
-        assert (await one.read(drawn())).whole is not None
-
-    reading(use)
-
-
-def test_one_that_hangs_is_replaced() -> None:
-    async def use(one: Reader) -> None:
-        await one.read(drawn())
-        one.started[0].send_signal(signal.SIGSTOP)  # type: ignore[index]
+            await one.read(b"die")
+        assert first.returncode == -signal.SIGABRT
         with pytest.raises(InputError, match=r"takes over 1 s to read"):
-            await one.read(drawn())
+            await one.read(b"hang")
         assert (await one.read(drawn())).whole is not None
 
     reading(use, read_s=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "stopped"])
+def test_one_that_died_while_it_was_idle_costs_nobody_an_image(number: int) -> None:
+    async def use(one: Reader) -> None:
+        await one.read(drawn())
+        first = one.started[0]  # type: ignore[index]
+        first.send_signal(number)
+        assert (await one.read(drawn())).whole is not None
+        assert first.returncode == -signal.SIGKILL
+
+    reading(use, take_s=1)
+
+
+def test_one_that_never_takes_an_image_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = "import os; print({}); os.write(0, b'!'); os.read(0, 1)"  # and ends
+    monkeypatch.setattr(reader, "CODE", starts)
+    with pytest.raises(FaultError, match="does not take them"):
+        reading(lambda one: one.read(drawn()))
 
 
 def test_an_answer_nobody_waited_for_is_nobody_elses() -> None:
@@ -133,7 +158,7 @@ while data := ours.recv(9999): os.write(1, data)
         [sys.executable, "-c", script], cwd=ROOT / "src", capture_output=True, check=True
     )
     assert done.stdout[: len(READY)] == READY
-    return done.stdout[len(READY) + LENGTH_BYTES :]
+    return done.stdout[len(READY + TAKEN) + LENGTH_BYTES :]
 
 
 def test_it_can_not_write_a_file(tmp_path: Path) -> None:
@@ -148,6 +173,15 @@ def test_its_errors_do_not_quote_the_image() -> None:
     assert json.loads(child("if data: raise KeyError(data)")) == ["fault", "KeyError at <string>:7"]
     with pytest.raises(FaultError, match=r"^MemoryError at <string>:7$"):
         reader.heard(child("if data: raise MemoryError"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's addresses")
+@pytest.mark.parametrize(("gib", "error"), [(1, "KeyError"), (3, "OSError")])
+def test_its_memory_has_an_end(gib: int, error: str) -> None:
+    """16 megapixels take a GiB. Pages that are only read cost nothing."""
+    mapped = f"mmap.mmap(-1, {gib} << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ)"
+    told = json.loads(child(f"import mmap; data and ({mapped}, {{}}['mapped'])"))
+    assert told == ["fault", f"{error} at <string>:7"]
 
 
 def glyphs(box: Any = (1, 2, 3, 4), pixels: str = base64.b64encode(bytes(784)).decode()) -> bytes:
@@ -203,7 +237,7 @@ def test_one_that_talks_nonsense_is_replaced(answer: bytes, complaint: str) -> N
         process = subprocess.Popen([sys.executable, "-c", ""])
         one.started = process, ours
         with theirs:
-            theirs.sendall(READY + answer)
+            theirs.sendall(READY + TAKEN + answer)
             with pytest.raises(NonsenseError, match=complaint):
                 await one.read(b"image")
         assert one.started is None
@@ -217,8 +251,7 @@ def test_it_ends_with_the_server() -> None:
     with ours:
         assert ours.recv(1) == READY
         process.send_signal(signal.SIGINT)  # a terminal's Ctrl+C: what is under way is finished
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.3)
-    assert process.wait(10) == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
+        ours.sendall((1).to_bytes(LENGTH_BYTES) + b"a")
+        assert ours.recv(1) == TAKEN
+        assert ours.recv(9999).endswith(b'["input", "not an image that Pillow reads, or damaged"]')
+    assert process.wait(PATIENCE_S) == 0

@@ -23,12 +23,13 @@ class Limits:
     under_way: int = 128  # images received and not yet answered
     batch: int = 64
     body_s: float = 15  # from the headers' end to the body's
+    take_s: float = 2  # until a reader says that it has work: one in order does at once
     read_s: float = 5  # by a reader
     answer_s: float = 8  # from the body's end to the prediction
     connections: int = 200  # some systems let a process open 256 files
     headers_s: float = 10  # from a connection's start, or its last answer, to the headers' end
     request_s: float = 30  # for all of it, the client's reading of the answer included
-    stop_s: int = 5  # for what is under way when the server is stopped
+    stop_s: int = 4  # for what is under way when the server is stopped: it ends within 5
 
 
 LIMITS = Limits()

@@ -2,7 +2,8 @@
 on Linux and macOS it can't write a file. No torch.
 
 Over a socket: a byte when it is ready; then, each with its length before it, an image's bytes in
-and JSON of a Drawing or an error out. A decoder that was taken over must not reach the server.
+(a byte says that they come) and JSON of a Drawing or an error out. A decoder that was taken over
+must not reach the server.
 """
 
 import base64
@@ -30,6 +31,7 @@ LONGEST_ANSWER = 1 << 20  # bytes; a digit takes 1,100
 LONGEST_LINE = 200  # of an error
 LONGEST_SIDE = 1 << 24  # pixels; no image has as many in all
 READY = b"!"
+TAKEN = b"?"
 FORMATS = tuple(SIGNATURES)
 MEMORY_BYTES = 3 << 30  # of addresses; 16 Mpx take a third
 CODE = "from digits import reader; reader.main({})"
@@ -81,6 +83,7 @@ def main(max_pixels: int) -> None:
     with socket.socket(fileno=os.dup(0)) as connection, connection.makefile("rwb") as file:
         connection.sendall(READY)
         while length := file.read(LENGTH_BYTES):
+            connection.sendall(TAKEN)
             answer: tuple[str, Any]
             try:
                 data = file.read(int.from_bytes(length))

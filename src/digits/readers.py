@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from digits import reader
 from digits.errors import InputError
 from digits.limits import Limits
-from digits.reader import LENGTH_BYTES, LONGEST_ANSWER, READY, FaultError, NonsenseError
+from digits.reader import LENGTH_BYTES, LONGEST_ANSWER, READY, TAKEN, FaultError, NonsenseError
 from digits.tool import cores
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ class Reader:
     async def read(self, data: bytes) -> "Drawing":
         """Raises InputError where that is no image, FaultError where we failed."""
         try:
-            streams = await self._connected()
+            source = await self._handed_over(data)
             async with asyncio.timeout(self.limits.read_s):
-                answer = await _exchange(streams, data)
+                answer = await _answer(source)
         except TimeoutError as error:
             self.stop()
             raise InputError(f"takes over {self.limits.read_s:g} s to read") from error
@@ -49,6 +50,21 @@ class Reader:
         except NonsenseError:
             self.stop()
             raise
+
+    async def _handed_over(self, data: bytes) -> asyncio.StreamReader:
+        """Where the answer comes. A process that died or was stopped while it was idle is replaced:
+        the image is not to blame.
+        """
+        for _ in range(2):
+            with suppress(TimeoutError, OSError):
+                source, target = await self._connected()
+                target.write(len(data).to_bytes(LENGTH_BYTES))
+                target.write(data)
+                async with asyncio.timeout(self.limits.take_s):
+                    if await source.read(1) == TAKEN:
+                        return source
+            self.stop()
+        raise FaultError("a process that reads images does not take them")
 
     async def _connected(self) -> Streams:
         self.start()
@@ -70,11 +86,7 @@ class Reader:
         self.started = self.streams = None
 
 
-async def _exchange(streams: Streams, data: bytes) -> bytes:
-    source, target = streams
-    target.write(len(data).to_bytes(LENGTH_BYTES))
-    target.write(data)
-    await target.drain()
+async def _answer(source: asyncio.StreamReader) -> bytes:
     length = int.from_bytes(await source.readexactly(LENGTH_BYTES))
     if length > LONGEST_ANSWER:
         raise NonsenseError("a process that reads images says too much")
