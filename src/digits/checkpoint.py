@@ -65,40 +65,6 @@ def _check_weights(path: str, content: Checkpoint, model: nn.Module) -> None:
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
 
 
-def optimizer_fits(content: Checkpoint, model: "DigitClassifier") -> bool:
-    """Whether its optimizer's state is of the kind a step of `model`'s own leaves."""
-    assert model.make_optimizer
-    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
-    for weight in weights:
-        weight.grad = torch.zeros_like(weight)
-    optimizer = model.make_optimizer(weights)
-    optimizer.step()
-    return _is_like([optimizer.state_dict()], content["optimizer_states"])
-
-
-def _is_like(expected: Any, given: Any) -> bool:
-    """Whether `given` has the parts of `expected`, in kind and shape."""
-    if isinstance(expected, Tensor):
-        return isinstance(given, Tensor) and (given.shape, given.dtype) == (
-            expected.shape,
-            expected.dtype,
-        )
-    if isinstance(expected, dict):
-        return (
-            isinstance(given, dict)
-            and given.keys() - {"initial_lr"} == expected.keys()  # which a schedule adds
-            and all(_is_like(value, given[key]) for key, value in expected.items())
-        )
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(given, list | tuple)
-            and len(given) == len(expected)
-            and all(map(_is_like, expected, given))
-        )
-    is_number = isinstance(expected, int | float) and isinstance(given, int | float)
-    return is_number or type(expected) is type(given)
-
-
 def model_from(path: str) -> "DigitClassifier":
     """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
     is none.

@@ -51,6 +51,13 @@ class SparseLoop(_TrainingEpochLoop):
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         stop.steps_begin()
+        epochs = self.trainer.fit_loop.epoch_progress
+        if epochs.current.ready == epochs.current.processed:
+            # saved by a ModelCheckpoint after an epoch's last step: Lightning has completed that
+            # one, takes this one for begun, and its data for used up
+            epochs.increment_ready()
+            epochs.increment_started()
+            iter(data_fetcher)
         if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
             self.restarting = self.between_steps = False
         self.sees_every_step = self.logs_steps or observers.see_every_step(self.trainer)

@@ -9,13 +9,15 @@ sees it.
 import pickletools
 import re
 import shutil
+import struct
 import tempfile
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from digits.errors import InputError
 
@@ -23,6 +25,8 @@ MAX_BYTES = 1 << 30  # hidden_size=65536 with AdamW has 625 MB
 MAX_IN_MEMORY = 1 << 26
 MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
 MAX_PICKLE_BYTES = 1 << 18  # all but the tensors; ours have 10 KB
+MAX_DIRECTORY_BYTES = 1 << 18  # 80 an entry, and two entries a weight
+MAX_INT = 1 << 63
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
 TYPES = {
     "collections OrderedDict",
@@ -45,17 +49,36 @@ def load(path: Path) -> Any:
         raise FileNotFoundError(2, "no such file")
     with path.open("rb") as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
         try:
+            file_bytes = path.stat().st_size
+            _check_directory(file, file_bytes)
             with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
-                _copy(given, copy, path.stat().st_size)
+                _copy(given, copy, file_bytes)
             checked.seek(0)
             with warnings.catch_warnings(action="ignore"):
                 content = torch.load(checked, map_location="cpu", weights_only=True)
-            _check_size(content)
+            return _plain(content, file_bytes)
         except OSError:
             raise
         except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
             raise InputError("not a checkpoint of train.py's, or damaged") from error
-    return content
+
+
+def _check_directory(file: BinaryIO, file_bytes: int) -> None:
+    """Raises ValueError unless a zip's list of entries is short: zipfile reads all of it at once,
+    and 2 million entries take it 27 s. Looks where zipfile does.
+    """
+    file.seek(max(0, file_bytes - 98))
+    tail = file.read(98).rjust(98)
+    end, locator, end_64 = tail[-22:], tail[-42:-22], tail[:-42]
+    if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":  # a comment after it
+        raise ValueError("no end record")
+    (size,) = struct.unpack("<I", end[12:16])
+    if locator[:4] == b"PK\6\7":
+        if end_64[:4] != b"PK\6\6":
+            raise ValueError("no second end record")
+        (size,) = struct.unpack("<Q", end_64[40:48])
+    if size > MAX_DIRECTORY_BYTES:
+        raise ValueError("too many entries")
 
 
 def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
@@ -82,15 +105,42 @@ def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> Non
             shutil.copyfileobj(source, target, 1 << 20)  # checks the CRC
 
 
-def _check_size(content: Any) -> None:
-    """Raises ValueError for lists in lists in lists: a copy of what they share would never end."""
-    left, count = [content], 0
-    while left:
-        node = left.pop()
-        count += 1
-        if count > MAX_NODES:
+def _plain(content: Any, max_bytes: int) -> Any:
+    """A copy in plain dicts, lists, tuples, numbers, strings and tensors, with nothing else that a
+    pickle can hang on them: an OrderedDict's attributes, for one, may hide its methods.
+
+    Raises ValueError for other kinds, for tensors that are larger together than `max_bytes`, and
+    for lists in lists in lists: a copy of what they share would never end.
+    """
+    nodes, bytes_left = 0, max_bytes
+
+    def copied(node: Any) -> Any:
+        nonlocal nodes, bytes_left
+        nodes += 1
+        if nodes > MAX_NODES:
             raise ValueError("too many parts")
         if isinstance(node, dict):
-            left += [*node.keys(), *node.values()]
-        elif isinstance(node, list | tuple | set):
-            left += node
+            return {_scalar(key): copied(value) for key, value in dict.items(node)}
+        if isinstance(node, list):
+            return [copied(part) for part in node]
+        if isinstance(node, tuple):
+            return tuple(copied(part) for part in node)
+        if isinstance(node, Tensor):
+            bytes_left -= node.numel() * node.element_size()
+            if bytes_left < 0:  # a view of one value may claim any size
+                raise ValueError("more values than bytes")
+            return node.detach().clone(memory_format=torch.contiguous_format)
+        return _scalar(node)
+
+    return copied(content)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair can't be printed
+    elif isinstance(value, int):
+        if abs(value) >= MAX_INT:
+            raise ValueError("too large a number")
+    elif not isinstance(value, float | None):
+        raise ValueError("of another kind")
+    return value

@@ -30,11 +30,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Without what ModelCheckpoints remember: Lightning would remove files they name."""
+        """Without what ModelCheckpoints remember: Lightning would remove files they name. And
+        without the places of other loops than fit's: a test would go on from there.
+        """
         content = checkpoint.read(str(path))
         callbacks = content.get("callbacks", {})
         kept = {key: state for key, state in callbacks.items() if not _is_model_checkpoints(state)}
-        return content | {"callbacks": kept}
+        loops: dict[str, Any] = {f"{name}_loop": {} for name in ("validate", "test", "predict")}
+        fit_loop = content.get("loops", {}).get("fit_loop", {})
+        return content | {"callbacks": kept, "loops": loops | {"fit_loop": fit_loop}}
 
 
 def _is_model_checkpoints(state: Any) -> bool:

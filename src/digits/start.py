@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits import settings
-from digits.checkpoint import ABSENT, Checkpoint, check_fits, optimizer_fits
+from digits import integrity, settings
+from digits.checkpoint import ABSENT, Checkpoint, check_fits
 from digits.errors import InputError, flat
 from digits.model import DigitClassifier
 from digits.outputs import relative
@@ -169,15 +169,11 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     ]
     if differ:
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
-    begin = Start(Path(path), content)
     try:
-        _ = begin.step, begin.epochs, begin.batch
-        is_whole = all(isinstance(value, float | int) for value in content["metrics"].values())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"ckpt_path={path}: damaged: {flat(repr(error))[:80]}") from error
-    if not is_whole or not optimizer_fits(content, model):
-        raise InputError(f"ckpt_path={path}: damaged: it is not the state of this optimizer")
-    return begin
+        integrity.check(content, model)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(f"ckpt_path={path}: damaged: {flat(str(error))[:80]}") from error
+    return Start(Path(path), content)
 
 
 def _shown(value: object) -> str:

@@ -3,7 +3,8 @@ back.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import lightning as L
@@ -36,7 +37,7 @@ class ExactState(Callback):
             "random": random_states(trainer.strategy.root_device),
             "scores": {
                 name: metric.metric_state | {"_update_count": metric.update_count}
-                for name, metric in _scores(pl_module).items()
+                for name, metric in scores_of(pl_module).items()
             },
         }
         checkpoint["processes"] = _of_all_processes(here)
@@ -65,7 +66,7 @@ class ExactState(Callback):
         here, self.restored = self.restored["processes"][trainer.global_rank], None
         try:
             set_random_states(here["random"], trainer.strategy.root_device)
-            for name, metric in _scores(pl_module).items():
+            for name, metric in scores_of(pl_module).items():
                 saved = here["scores"][name]
                 metric._update_count = int(saved["_update_count"])
                 for state in metric.metric_state:
@@ -91,19 +92,54 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
-    version, words, next_gauss = states["python"]
-    if words.numel() != 625 or states["numpy"]["state"]["key"].numel() != 624:
-        raise ValueError("a Mersenne Twister's state has 624 words")
-    random.setstate((version, tuple(words.tolist()), next_gauss))
-    state = states["numpy"]["state"]
-    key = np.array(state["key"].tolist(), dtype=np.uint32)
-    np.random.set_state(states["numpy"] | {"state": state | {"key": key}})
-    torch.set_rng_state(states["torch"])
+    """Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError for other states than
+    `random_states` gives.
+    """
+    _restore(states, random.setstate, np.random.set_state, torch.set_rng_state)
     if "device" in states and device.type != "cpu":
         torch.get_device_module(device).set_rng_state(states["device"])
 
 
-def _scores(module: L.LightningModule) -> dict[str, Metric]:
+def check_random_states(states: dict[str, Any]) -> None:
+    """Raises what `set_random_states` does, and leaves the generators alone; those of a GPU are not
+    tried.
+    """
+    other = random.Random(), np.random.RandomState(), torch.Generator()
+    _restore(states, other[0].setstate, other[1].set_state, other[2].set_state)
+    if "device" in states and states["device"].dtype != torch.uint8:
+        raise TypeError("a device's state is bytes")
+
+
+def _restore(
+    states: dict[str, Any],
+    python: Callable[[Any], object],
+    numpy: Callable[[Any], object],
+    of_torch: Callable[[Tensor], object],
+) -> None:
+    version, words, next_gauss = states["python"]
+    legacy = states["numpy"]
+    halves = next_gauss, legacy["gauss"]  # of the pairs that normal numbers are drawn in
+    if not all(half is None or (type(half) is float and isfinite(half)) for half in halves):
+        raise TypeError("what is left of a pair is a number")
+    python((version, tuple(_words(words, 625)), next_gauss))
+    key, position = legacy["state"]["key"], legacy["state"]["pos"]
+    if type(position) is not int or not 0 <= position <= 624:  # numpy would read there
+        raise ValueError("a Mersenne Twister's state has 624 words")
+    if legacy["has_gauss"] not in (0, 1):
+        raise ValueError("has_gauss is 0 or 1")
+    key = np.array(_words(key, 624), dtype=np.uint32)
+    numpy(legacy | {"state": {"key": key, "pos": position}})
+    of_torch(states["torch"])
+
+
+def _words(tensor: Tensor, count: int) -> list[int]:
+    words: list[int] = tensor.tolist()
+    if tensor.shape != (count,) or not all(0 <= word < 1 << 32 for word in words):
+        raise ValueError("a Mersenne Twister's state has 624 words of 32 bits")
+    return words
+
+
+def scores_of(module: L.LightningModule) -> dict[str, Metric]:
     return {name: part for name, part in module.named_modules() if isinstance(part, Metric)}
 
 
