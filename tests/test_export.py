@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from conftest import EMBEDDED, ROOT, Outcome, finish
 from digits import checkpoint, export, formats, idx
 from digits.download import TEST
 from digits.errors import InputError
+from digits.predictor import Network
 
 DOCS = (ROOT / "docs" / "export.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
@@ -177,6 +179,35 @@ def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Pa
     said = about(tmp_path / "digits.safetensors")
     assert said["checkpoint"] == "mine.ckpt"
     assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
+
+
+def test_no_link_in_a_run_s_folder_is_followed(run: Path, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (folder / "checkpoints").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "export").symlink_to(elsewhere)
+    shutil.copy2(run / "checkpoints" / "best.ckpt", folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
+        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = formats.READ["safetensors"]
+
+    def wrong_for(size: int) -> Callable[[bytes], Network]:
+        def reads(data: bytes) -> Network:
+            network = read(data)
+            return lambda images: network(images) + (0.1 if len(images) == size else 0)
+
+        return reads
+
+    for size in (1, 2, 7, 1000):
+        monkeypatch.setitem(formats.READ, "safetensors", wrong_for(size))
+        assert export.export("safetensors", ckpt, tmp_path / "x.safetensors") == 1, size
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["onnx", "safetensors"])

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from digits.files import keep_as, remove_unfinished, write_atomically
+from digits.files import keep_as, read_at_most, remove_unfinished, write_atomically
 from digits.saving import LastCheckpoint
 
 
@@ -71,3 +71,19 @@ def test_what_killed_writers_left_is_removed(
     remove(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"last.ckpt", ".hidden", "x.unfinished"}
+
+
+def test_no_more_is_read_than_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"1234")
+    assert read_at_most(path, 4) == b"1234"
+    with pytest.raises(ValueError, match="more than 3 bytes"):
+        read_at_most(path, 3)
+
+
+def test_links_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "link", tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match=r"not a file|symbolic links|directory"):
+            read_at_most(path, 4)

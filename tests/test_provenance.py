@@ -30,6 +30,7 @@ def metrics(**changes: Any) -> str:
         (metrics()[:-5], {}),
         ("\x00\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), {}),
         ("[" * 100_000, {}),
+        (metrics(more="x" * (1 << 20)), {}),
     ],
 )
 def test_the_accuracy_is_this_checkpoint_s_or_none(

@@ -6,6 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from digits import resume
 from digits.errors import InputError
+from digits.files import keep_as
 
 RUN_COULD_SAY = [
     "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
@@ -143,8 +144,30 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
 
 
+def test_no_more_words_are_read_than_a_command_line_has(tmp_path: Path) -> None:
+    assert len(words(tmp_path, before=["seed=1"] * 256)) == 3 + 256
+    with pytest.raises(InputError, match="missing or damaged"):
+        words(tmp_path, before=["seed=1"] * 257)
+    with pytest.raises(InputError, match="missing or damaged"):
+        words(tmp_path, before=["paths.data_dir=" + "x" * (1 << 14)])
+
+
+def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
+    folder, precious = tmp_path / "run", tmp_path / "precious.txt"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").touch()
+    keep_as(folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "previous.ckpt")
+    words(folder, before=[])  # two names of one file, both of them here
+    precious.write_text("mine")
+    os.link(precious, folder / "train.log")
+    with pytest.raises(
+        InputError, match=r"run/train\.log is a file elsewhere, too \(a hard link\)"
+    ):
+        words(folder, before=[])
+
+
 def test_aliases_do_not_grow(tmp_path: Path) -> None:
-    text = "- &a " + "x" * 30_000 + "\n" + "- *a\n" * 5000
+    text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
     with pytest.raises(InputError, match="missing or damaged"):
         resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
 

@@ -45,7 +45,10 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
     suffix = SUFFIXES[kind]
     if output is None:
         run = provenance.run_of(ckpt)
-        return (run / "export" if run else ckpt.parent) / f"digits{suffix}"
+        folder = run / "export" if run else ckpt.parent
+        if run and folder.is_symlink():  # the run's folder may come from anyone
+            raise InputError(f"{folder} is a link; expected a folder, or --output FILE")
+        return folder / f"digits{suffix}"
     if output.suffix.lower() != suffix or output.is_dir():
         raise InputError(f"--output {output}: expected a file whose name ends in {suffix}")
     return output

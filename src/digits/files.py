@@ -1,8 +1,10 @@
 """Writing a file so that a reader, or a kill, never sees half of it."""
 
+import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,20 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())  # or a power cut may leave the name without the data
+
+
+def read_at_most(path: Path, max_bytes: int) -> bytes:
+    """A file of somebody's folder. Raises OSError where it can't be read, or is a link or no file;
+    ValueError where it has more.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"{path} has more than {max_bytes} bytes")
+    return data
 
 
 def keep_as(path: Path, other: Path) -> None:

@@ -1,8 +1,10 @@
 """Loggers of a run that goes on: what was logged after the checkpoint is taken out first."""
 
 import csv
+from collections.abc import Iterable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import TextIO
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -14,6 +16,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from digits.files import write_atomically
 
+MAX_BYTES = 1 << 26  # of a table, or all of TensorBoard's files: 10,000 epochs have 20 MB
+MAX_ROWS = 1 << 20
+MAX_LINE = 1 << 14
 EARLIER = "events.out.tfevents.0000000000.earlier"  # sorts first, wherever the clock jumps
 
 
@@ -33,34 +38,46 @@ class _Table(ExperimentWriter):
         super().__init__(log_dir)
         path = Path(self.metrics_file_path)
         if path.is_file():
-            with path.open(newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+            self.metrics_keys = next(_rows(path), [])
 
     def _check_log_dir_exists(self) -> None:
         """Lightning's deletes the file."""
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)
-        write_atomically(path, _csv(fieldnames, _rows(path)))
+        rows = _rows(path)
+        before = next(rows)
+        places = [before.index(name) if name in before else len(before) for name in fieldnames]
+        moved = ([(*row, "")[place] for place in places] for row in rows if len(row) == len(before))
+        write_atomically(path, _csv([fieldnames], moved))
 
 
 def cut_csv(path: Path, step: int) -> None:
-    """Leave the rows before `step` (optimizer steps), and no half row that a kill has left."""
-    if path.is_file():
-        kept = [
-            row
-            for row in _rows(path)
-            if row.get("step", "").isdecimal() and int(row["step"]) < step
-        ]
-        write_atomically(path, _csv(list(kept[0]), kept)) if kept else path.unlink()
+    """Leave the rows before `step` (optimizer steps), and no half row that a kill has left. Raises
+    ValueError for a table larger than any of ours, csv.Error for none.
+    """
+    if not path.is_file():
+        return
+    rows = _rows(path)
+    header = next(rows, [])
+    at = header.index("step") if "step" in header else len(header)
+    kept = [row for row in rows if at < len(row) == len(header) and _is_before(step, row[at])]
+    write_atomically(path, _csv([header], kept)) if kept else path.unlink()
+
+
+def _is_before(step: int, text: str) -> bool:
+    return text.isdecimal() and len(text) < 20 and int(text) < step
 
 
 def cut_events(folder: Path, step: int) -> None:
     """Leave what TensorBoard's files have before `step` (optimizer steps), in one file."""
     paths = sorted(folder.glob("events.out.tfevents.*"))
+    if sum(path.stat().st_size for path in paths) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
     content = BytesIO()
     writer = RecordWriter(content)
-    for record in (record for path in paths for record in RawEventFileLoader(str(path)).Load()):
+    records = (record for path in paths for record in RawEventFileLoader(str(path)).Load())
+    for record in dict.fromkeys(records):  # once: a kill may have left the files of an earlier cut
         event = Event.FromString(record)
         if event.HasField("file_version") or (event.HasField("summary") and event.step < step):
             writer.write(record)
@@ -71,14 +88,27 @@ def cut_events(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> Iterator[list[str]]:
+    """Of a table that may come from anyone, and the header first."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and None not in row]
+        for count, row in enumerate(csv.reader(_lines(file))):
+            if count > MAX_ROWS:
+                raise ValueError(f"more than {MAX_ROWS} rows")
+            yield row
 
 
-def _csv(fieldnames: list[str], rows: list[dict[str, str]]) -> bytes:
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a row of more than {MAX_LINE} characters")
+        yield line
+
+
+def _csv(*parts: Iterable[list[str]]) -> bytes:
     text = StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames)
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text)
+    for rows in parts:
+        writer.writerows(rows)
     return text.getvalue().encode()

@@ -7,6 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from digits.files import read_at_most
+
+MAX_BYTES = 1 << 20  # of metrics.json; ours have 1 KB
+
 
 def run_of(ckpt: Path) -> Path | None:
     """The folder of the run that left a checkpoint."""
@@ -37,7 +41,7 @@ def tested(run: Path, ckpt: Path) -> dict[str, str]:
     """
     path = run / "metrics.json"
     try:
-        metrics = json.loads(path.read_bytes())
+        metrics = json.loads(read_at_most(path, MAX_BYTES))
         judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have been moved since
         accuracy, images = metrics["test/acc"], metrics["test/images"]
         is_newer = path.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns

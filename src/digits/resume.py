@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits import flags, outputs
 from digits.errors import InputError
-from digits.files import write_atomically
+from digits.files import read_at_most, write_atomically
 
 BACKSLASH = "\\"
 CONFIG = Path(".hydra", "config.yaml")
 OVERRIDES = Path(".hydra", "overrides.yaml")
-MAX_BYTES = 1 << 16  # of it: more than any command line we would take over
+MAX_BYTES = 1 << 14  # of it: more than any command line we would take over
+MAX_WORDS = 256  # Hydra parses one in 2 ms
 LAST = Path("checkpoints", "last.ckpt")
 PREVIOUS = Path("checkpoints", "previous.ckpt")
 
@@ -107,22 +109,32 @@ def record(cfg: DictConfig) -> None:
 
 def _read_overrides(folder: Path, asked: str) -> list[str]:
     try:
-        with (folder / OVERRIDES).open("rb") as file:
-            words = yaml.safe_load(file.read(MAX_BYTES))
+        words = yaml.safe_load(read_at_most(folder / OVERRIDES, MAX_BYTES))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):  # ValueError: no path, no UTF-8
         words = None
     is_list = isinstance(words, list) and all(isinstance(word, str) for word in words)
-    if not is_list or sum(map(len, words)) > MAX_BYTES:  # more than was read: aliases
+    if not is_list or len(words) > MAX_WORDS or sum(map(len, words)) > MAX_BYTES:  # aliases
         raise InputError(f"{asked}: no run's folder: {folder / OVERRIDES} is missing or damaged")
     return [word for word in words if _key(word) not in _OF_THE_FOLDER]
 
 
 def _check_is_plain(folder: Path, asked: str) -> None:
     """Raises InputError for links, pipes and the like: writing would end, or wait, elsewhere."""
-    for parent, folders, files in os.walk(folder):
-        for path in (Path(parent, name) for name in (*folders, *files)):
-            if not stat.S_ISREG(mode := path.lstat().st_mode) and not stat.S_ISDIR(mode):
+    names: Counter[tuple[int, int]] = Counter()  # of each file: a kept checkpoint has two a while
+    files: list[tuple[Path, os.stat_result]] = []
+    for parent, inside, here in os.walk(folder):
+        for path in (Path(parent, name) for name in (*inside, *here)):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                names[status.st_dev, status.st_ino] += 1
+                files += [(path, status)]
+            elif not stat.S_ISDIR(status.st_mode):
                 raise InputError(f"{asked}: {path} is a link or a device; expected none in it")
+    for path, status in files:
+        if status.st_nlink > names[status.st_dev, status.st_ino]:
+            raise InputError(
+                f"{asked}: {path} is a file elsewhere, too (a hard link); expected a copy"
+            )
 
 
 @contextmanager

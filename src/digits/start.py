@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits import integrity, settings
+from digits import integrity, provenance, settings
 from digits.checkpoint import ABSENT, Checkpoint, check_fits
 from digits.errors import InputError, flat
+from digits.files import read_at_most
 from digits.model import DigitClassifier
 from digits.outputs import relative
 from digits.resume import LAST, PREVIOUS
@@ -94,8 +95,8 @@ def _check_is_new(folder: str | None) -> None:
 def _measured(folder: str) -> dict[str, Any]:
     """What metrics.json has, if anything."""
     try:
-        with (Path(folder) / "metrics.json").open() as file:
-            measured = json.loads(file.read(1 << 20))
+        path = Path(folder) / "metrics.json"
+        measured = json.loads(read_at_most(path, provenance.MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return measured if isinstance(measured, dict) else {}
