@@ -12,7 +12,13 @@ from conftest import SHORT, Outcome, command
 from digits import loop, resume, stop
 from digits.loop import SparseLoop
 
-RUN = (*SHORT, "callbacks=early_stopping", "model/scheduler=cosine", "model.hidden_size=32")
+QUICK = (  # steps count here, not images; nobody looks at the figure
+    "model.hidden_size=8",
+    "callbacks.samples=null",
+    "trainer.limit_val_batches=1",
+    "trainer.limit_test_batches=2",
+)
+RUN = (*SHORT, *QUICK, "callbacks=early_stopping", "model/scheduler=cosine")
 LAST = Path("checkpoints", "last.ckpt")
 
 
@@ -70,7 +76,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(whole: Outcome) -> None:
 
 
 def test_more_epochs_extend_a_finished_run(tmp_path: Path) -> None:
-    short = ["trainer.limit_train_batches=30", "data.val_size=5000", "model.hidden_size=32"]
+    short = ["trainer.limit_train_batches=30", "data.val_size=5000", *QUICK]
     longer = command("train", *short, "trainer.max_epochs=3", outputs=tmp_path / "longer")
     command("train", *short, "trainer.max_epochs=2", outputs=tmp_path / "run")
     once_more = ["ckpt_path=latest", "trainer.max_epochs=3"]
@@ -107,7 +113,7 @@ def test_a_run_that_stopped_early_is_finished(tmp_path: Path) -> None:
     ("changes", "line"),
     [
         (["data.batch_size=64"], "data.batch_size was 128, is 64; expected the same to go on"),
-        (["model.hidden_size=33"], "another architecture: net.1.bias is 32, expected 33"),
+        (["model.hidden_size=9"], "another architecture: net.1.bias is 8, expected 9"),
         (["trainer.max_epochs=3"], "model.scheduler.T_max was 2, is 3; expected the same"),
         (["trainer.gradient_clip_val=1"], "trainer.gradient_clip_val was None, is 1"),
         (["trainer.max_epochs=1", "model.scheduler.T_max=2"], "has trained 2 epochs already"),
@@ -201,7 +207,7 @@ def test_a_fork_that_was_killed_before_it_saved_still_is_one(
 
 
 def test_a_drawn_seed_is_kept(tmp_path: Path) -> None:
-    first = command("train", *SHORT, "seed=null", "test=false", outputs=tmp_path)
+    first = command("train", *SHORT, *QUICK, "seed=null", "test=false", outputs=tmp_path)
     more = ["resume=latest", "trainer.max_epochs=3"]
     rest = command("train", *more, outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
@@ -255,7 +261,7 @@ WAYS = {
 def test_whatever_the_settings_the_end_is_the_same(
     way: list[str], stop_at: Callable[[int], None], tmp_path: Path
 ) -> None:
-    run = [*SHORT, "model.hidden_size=16", *way]
+    run = [*SHORT, *QUICK, *way]
     uninterrupted = command("train", *run, outputs=tmp_path / "whole")
     assert uninterrupted.code == 0, uninterrupted.err
     hurt = tmp_path / "hurt"

@@ -2,16 +2,18 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from digits import integrity, loop, runs
@@ -45,22 +47,27 @@ class Data(MNISTDataModule):
         self.train, self.val = (images, labels), (images[:8], labels[:8])
 
 
-def new_model() -> DigitClassifier:
+def new_model(kind: type[DigitClassifier] = DigitClassifier) -> DigitClassifier:
     torch.manual_seed(0)
     rmsprop = partial(RMSprop, lr=1e-3, alpha=0.9, eps=1e-7)
-    return DigitClassifier(2, rmsprop, partial(CosineAnnealingLR, T_max=3))
+    return kind(2, rmsprop, partial(CosineAnnealingLR, T_max=3))
 
 
-def fit(folder: Path, ckpt_path: Path | None = None) -> DigitClassifier:
+def fit(
+    folder: Path,
+    ckpt_path: Path | None = None,
+    kind: type[DigitClassifier] = DigitClassifier,
+    *more: L.Callback,
+) -> DigitClassifier:
     """Three epochs of five steps, each saved; or the rest of them."""
     runs.quieten_lightning()
-    model, every_step = new_model(), LastCheckpoint(str(folder), train_time_interval=0)
+    model, every_step = new_model(kind), LastCheckpoint(str(folder), train_time_interval=0)
     stopping = EarlyStopping("val/loss", patience=3)
     trainer = L.Trainer(
         accelerator="cpu",
         logger=False,
         max_epochs=3,
-        callbacks=[every_step, stopping, RunSummary(str(folder)), ExactState(SETTINGS)],
+        callbacks=[every_step, stopping, RunSummary(str(folder)), ExactState(SETTINGS), *more],
         plugins=AtomicCheckpointIO(),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -189,3 +196,50 @@ def test_whatever_is_changed_is_refused_unless_it_may_be_anything(
     for other in random.Random(0).sample(taken, 8):
         torch.save(other, tmp_path / "other.ckpt")
         fit(tmp_path / "rest", tmp_path / "other.ckpt")  # raises nothing
+
+
+class Fading(DigitClassifier):
+    """Trains on images as bright as a generator says."""
+
+    draw: Callable[[], float]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x_BHW, y_B = batch
+        return super().training_step((x_BHW * type(self).draw(), y_B), batch_idx)
+
+
+DRAWS = {
+    "python": lambda: random.random(),
+    "numpy": lambda: float(np.random.uniform()),
+    "torch": lambda: torch.rand(()).item(),
+}
+
+
+@pytest.mark.parametrize("generator", DRAWS)
+def test_a_fit_that_goes_on_draws_what_it_would_have_drawn(
+    generator: str, every_step: None, tmp_path: Path
+) -> None:
+    kind = type("Fading", (Fading,), {"draw": staticmethod(DRAWS[generator])})
+    expected = fit(tmp_path, None, kind)
+    for draw in DRAWS.values():
+        draw()
+    model = fit(tmp_path / "rest", tmp_path / "previous.ckpt", kind)
+    assert model.state_dict()["net.1.bias"].tolist() == expected.state_dict()["net.1.bias"].tolist()
+
+
+class Metrics(L.Callback):
+    """What is known when the first step begins."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.at_the_start = {name: v.item() for name, v in trainer.callback_metrics.items()}
+
+
+def test_a_fit_that_goes_on_knows_the_last_metrics(
+    whole: tuple[Path, Content], tmp_path: Path
+) -> None:
+    path, content = whole
+    seen = Metrics()
+    fit(tmp_path, path, DigitClassifier, seen)
+    names = {"train/loss", "train/acc", "val/loss", "val/acc", "val/loss_best", "val/acc_best"}
+    assert seen.at_the_start.keys() == names
+    assert seen.at_the_start == content["metrics"]
