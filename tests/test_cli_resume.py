@@ -3,13 +3,14 @@
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from trials.common import differences
 
 from conftest import SHORT, Outcome, command
-from digits import loop, resume, stop
+from digits import idx, loop, resume, stop
 from digits.loop import SparseLoop
 
 QUICK = (  # steps count here, not images; nobody looks at the figure
@@ -20,6 +21,14 @@ QUICK = (  # steps count here, not images; nobody looks at the figure
 )
 RUN = (*SHORT, *QUICK, "callbacks=early_stopping", "model/scheduler=cosine")
 LAST = Path("checkpoints", "last.ckpt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images_are_read_once() -> Iterator[None]:
+    """Unpacking them takes half of such a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idx, "read", cache(idx.read))
+        yield
 
 
 @pytest.fixture(scope="module")
