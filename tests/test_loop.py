@@ -163,6 +163,21 @@ def test_resumes_as_lightnings_loop_does(tmp_path: Path, quick: list[int]) -> No
     assert all(map(torch.equal, model.parameters(), expected.parameters()))
 
 
+def test_resumes_from_what_was_saved_after_an_epoch_s_last_step(
+    tmp_path: Path, quick: list[int]
+) -> None:
+    """Lightning's own loop would go on where that epoch's data ended."""
+    _, expected, _ = fit(tmp_path / "whole", sparse=True, max_epochs=3)
+    every = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=20, save_top_k=-1)
+    fit(tmp_path / "part", sparse=True, callbacks=(every,), max_epochs=1)
+    saved = tmp_path / "step=20.ckpt"
+    trainer, model, _ = fit(tmp_path / "rest", sparse=True, max_epochs=3, ckpt_path=saved)
+    assert trainer.global_step == 60
+    epochs = trainer.fit_loop.epoch_progress.current
+    assert (epochs.ready, epochs.started, epochs.processed, epochs.completed) == (3, 3, 3, 3)
+    assert all(map(torch.equal, model.parameters(), expected.parameters()))
+
+
 def test_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
