@@ -139,10 +139,12 @@ def repacked(data: bytes, compression: int, **changes: bytes) -> bytes:
 
 def test_packed_entries_are_refused_though_all_else_is_right(tmp_path: Path) -> None:
     path = tmp_path / "x.ckpt"
-    path.write_bytes(repacked(SMALL, zipfile.ZIP_STORED))
-    assert same(checkpoint.read(str(path)), torch.load(io.BytesIO(SMALL), weights_only=True))
-    path.write_bytes(repacked(SMALL, zipfile.ZIP_DEFLATED))
-    refusal(path)
+    noise = torch.randint(256, (10_000,), generator=torch.Generator().manual_seed(0))
+    data = hostile.saved(hostile.content(state_dict={"a": noise.byte()}))  # packed, no smaller
+    path.write_bytes(repacked(data, zipfile.ZIP_STORED))
+    assert same(checkpoint.read(str(path)), torch.load(io.BytesIO(data), weights_only=True))
+    path.write_bytes(repacked(data, zipfile.ZIP_DEFLATED))
+    assert "not a checkpoint" in refusal(path)
 
 
 def test_more_than_a_quarter_of_a_mebibyte_besides_tensors_is_refused(tmp_path: Path) -> None:
