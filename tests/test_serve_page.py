@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 import hostile_images
-from conftest import Outcome
-from serving import SEVEN, ask, checkpoint, command, drawn
+from serving import SEVEN, ask, command, drawn, untrained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH")
@@ -55,9 +54,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def served(finished: Outcome) -> Iterator[tuple[Any, str]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     """The server's process, and its URL."""
-    with command("--ckpt", checkpoint(finished.outputs)) as served:
+    with command("--ckpt", untrained(tmp_path_factory.mktemp("ckpt"))) as served:
         yield served
 
 
@@ -389,7 +388,9 @@ def test_the_keyboard_draws(opened: Open) -> None:
     before = ink(page)
     page.keyboard.press("Shift+ArrowRight")
     assert ink(page) == before
-    expect(page.get_by_role("status")).to_contain_text(f"{shown(page)}, ")  # said once it is quiet
+    status = page.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"^\d, "))  # said once it is quiet
+    assert status.inner_text().startswith(f"{shown(page)}, ")
     page.keyboard.press("Escape")
     is_empty(page)
     for name in ("Choose image", "API"):  # Undo alone stands between: Clear has nothing to do
@@ -415,7 +416,9 @@ def test_it_is_dark_where_all_is_dark(opened: Open) -> None:
 def test_it_reads_well_aloud(opened: Open) -> None:
     page = opened()
     draw(page, SEVEN)
-    expect(page.get_by_role("status")).to_contain_text(f"{shown(page)}, ")
+    status = page.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"^\d, "))
+    assert status.inner_text().startswith(f"{shown(page)}, ")
     said = page.locator("main").aria_snapshot()
     for line in (
         'application "Drawing area"',
