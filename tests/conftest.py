@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ from unittest import mock
 import pytest
 
 from digits import stop
+from digits.parent import end_with_parent
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED = ROOT / "data" / "MNIST" / "raw"
@@ -110,7 +112,12 @@ def tool(script: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str, st
 @contextmanager
 def process(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """`python <arguments>` on its own, in the repository, with its output in pipes."""
-    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    options = {
+        "cwd": ROOT,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "preexec_fn": partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
+    } | options
     run = subprocess.Popen([sys.executable, *arguments], text=True, **options)
     try:
         yield run

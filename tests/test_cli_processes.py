@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from conftest import ROOT, SHORT, Outcome, finish, process
+from conftest import SHORT, Outcome, finish, process
 
 
 def start(
@@ -133,11 +133,8 @@ def test_a_terminal_shows_a_bar_an_epoch(tmp_path: Path) -> None:
 
 def test_tensorboard_shows_train_val_and_test(finished: Outcome) -> None:
     tensorboard = str(Path(sys.executable).with_name("tensorboard"))
-    server = subprocess.Popen(
-        [tensorboard, "--logdir", str(finished.outputs), "--host", "127.0.0.1", "--port", "0"],
-        stderr=subprocess.PIPE, text=True, cwd=ROOT,
-    )  # fmt: skip
-    try:
+    arguments = ["--logdir", str(finished.outputs), "--host", "127.0.0.1", "--port", "0"]
+    with process(tensorboard, *arguments) as server:
         assert server.stderr is not None
         lines = iter(server.stderr.readline, "")
         url = next(found[0] for line in lines if (found := re.search(r"http://\S+/", line)))
@@ -147,7 +144,3 @@ def test_tensorboard_shows_train_val_and_test(finished: Outcome) -> None:
                 tags = {tag for run in json.load(answer).values() for tag in run}
             time.sleep(0.2)
         assert {"train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc"} <= tags
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        server.stderr.close()

@@ -4,12 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 
-from conftest import process
-from digits import parent
+from conftest import ROOT, process
 
 PARENT = """
 import subprocess, sys
@@ -45,7 +43,24 @@ from digits.parent import end_with_parent
 child = "import time; print(1, flush=True); time.sleep(9); print(2)"
 subprocess.Popen([sys.executable, "-c", child], preexec_fn=end_with_parent).wait()
 """
-    with process("-c", code, preexec_fn=partial(parent.end_with_parent, os.getpid())) as first:
+    with process("-c", code) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "1\n"
+        first.kill()
+        first.wait()
+        assert first.stdout.read() == ""
+
+
+def test_what_a_test_starts_ends_with_the_tests() -> None:
+    """However they end: here the process is what pytest is otherwise."""
+    code = """
+import sys; sys.path.insert(0, "tests")
+from conftest import process
+says = "import time; print(1, flush=True); time.sleep(9); print(2)"
+with process("-c", says, stdout=None) as run:
+    run.wait()
+"""
+    with process("-c", code, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "1\n"
         first.kill()

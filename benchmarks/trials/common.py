@@ -6,12 +6,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
+
+from digits.parent import end_with_parent
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("src/train.py",)
@@ -73,6 +76,7 @@ def start(
         env=env,
         text=True,
         start_new_session=True,
+        preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **options,
