@@ -1,8 +1,10 @@
 """A checkpoint in which anything at all is changed is refused, or can be gone on from."""
 
+import copy
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -12,11 +14,26 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    Timer,
+)
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
 
-from digits import integrity, loop, runs
+from digits import integrity, loop, plain, runs
 from digits.datamodule import MNISTDataModule
 from digits.model import DigitClassifier
 from digits.optim import RMSprop
@@ -47,35 +64,44 @@ class Data(MNISTDataModule):
         self.train, self.val = (images, labels), (images[:8], labels[:8])
 
 
-def new_model(kind: type[DigitClassifier] = DigitClassifier) -> DigitClassifier:
+COSINE = partial(CosineAnnealingLR, T_max=3)
+RMSPROP = partial(RMSprop, lr=1e-3, alpha=0.9, eps=1e-7)
+
+
+def new_model(
+    scheduler: Callable[[Optimizer], LRScheduler] | None = COSINE,
+    optimizer: Callable[..., Optimizer] = RMSPROP,
+) -> DigitClassifier:
     torch.manual_seed(0)
-    rmsprop = partial(RMSprop, lr=1e-3, alpha=0.9, eps=1e-7)
-    return kind(8, rmsprop, partial(CosineAnnealingLR, T_max=3))
+    return DigitClassifier(2, optimizer, scheduler)
 
 
 def fit(
     folder: Path,
     ckpt_path: Path | None = None,
-    kind: type[DigitClassifier] = DigitClassifier,
-    *more: L.Callback,
+    model: DigitClassifier | None = None,
+    stopping: EarlyStopping | None = None,
+    more: Sequence[Callback] = (),
+    **options: Any,
 ) -> DigitClassifier:
     """Three epochs of five steps, each saved; or the rest of them."""
     runs.quieten_lightning()
-    model, every_step = new_model(kind), LastCheckpoint(str(folder), train_time_interval=0)
-    stopping = EarlyStopping("val/loss", patience=3)
+    model, every_step = model or new_model(), LastCheckpoint(str(folder), train_time_interval=0)
+    stopping = stopping or EarlyStopping("val/loss", patience=3)
+    summary, exact = RunSummary(str(folder)), ExactState(SETTINGS)
+    defaults = {"accelerator": "cpu", "max_epochs": 3, "num_sanity_val_steps": 0}
     trainer = L.Trainer(
-        accelerator="cpu",
         logger=False,
-        max_epochs=3,
-        callbacks=[every_step, stopping, RunSummary(str(folder)), ExactState(SETTINGS), *more],
+        callbacks=[every_step, stopping, summary, *more, exact],
         plugins=AtomicCheckpointIO(),
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        num_sanity_val_steps=0,
+        **defaults | options,
     )
     loop.install(trainer)
-    trainer.fit(model, Data(batch_size=8, val_size=8), ckpt_path=ckpt_path, weights_only=True)
+    data = Data(batch_size=8, val_size=8)
+    trainer.fit(model, data, ckpt_path=str(ckpt_path) if ckpt_path else None, weights_only=True)
     return model
 
 
@@ -127,7 +153,9 @@ FREE = [
     "callbacks RunSummary *",  # times, and what metrics.json is told
     "callbacks EarlyStopping* *",
     "lr_schedulers 0 _step_count",
-    "optimizer_states 0 param_groups 0 foreach",
+    "lr_schedulers 0 _last_lr*",
+    "optimizer_states 0 param_groups 0 *",  # numbers that a callback may move
+    "should_stop",  # which a callback may wish
     "processes *",
     "metrics *",
 ]
@@ -146,7 +174,8 @@ def changed(node: Any, place: tuple[Any, ...], value: Any) -> Any:
 
 def others(value: Any) -> Iterator[Any]:
     """What may stand for `value` in a damaged file."""
-    yield from (GONE, None, "x", -1, 1 << 62, 0.5, math.nan, [], {}, [[]], torch.zeros(3))
+    yield from (GONE, None, "x", -1, 1 << 62, 1 << 100, 0.5, 1e308, math.nan, [], {}, [[]])
+    yield torch.zeros(3)
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
@@ -198,48 +227,101 @@ def test_whatever_is_changed_is_refused_unless_it_may_be_anything(
         fit(tmp_path / "rest", tmp_path / "other.ckpt")  # raises nothing
 
 
-class Fading(DigitClassifier):
-    """Trains on images as bright as a generator says."""
+class Stops(Callback):
+    """Somebody's own, for a reason that it alone knows."""
 
-    draw: Callable[[], float]
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        x_BHW, y_B = batch
-        return super().training_step((x_BHW * type(self).draw(), y_B), batch_idx)
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step == 7
 
 
-DRAWS = {
-    "python": lambda: random.random(),
-    "numpy": lambda: float(np.random.uniform()),
-    "torch": lambda: torch.rand(()).item(),
+class Keeps(Callback):
+    """Somebody's own, with a state and a score."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        trainer.optimizers[0].param_groups[0]["weight_decay"] = trainer.global_step / 1000
+        pl_module.log("mine/score_best", float(trainer.global_step))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": np.random.default_rng(0).bit_generator.state, "pair": (1, None)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        assert state == self.state_dict()
+
+
+def chained(optimizer: Optimizer) -> ChainedScheduler:
+    return ChainedScheduler([StepLR(optimizer, 1), ExponentialLR(optimizer, 0.9)])
+
+
+def sequential(optimizer: Optimizer) -> SequentialLR:
+    return SequentialLR(optimizer, [StepLR(optimizer, 1), ExponentialLR(optimizer, 0.9)], [1])
+
+
+HONEST: dict[str, dict[str, Any]] = {
+    "milestones": {"scheduler": partial(MultiStepLR, milestones=[1, 2])},
+    "chained": {"scheduler": chained},
+    "sequential": {"scheduler": sequential},
+    "one cycle": {"scheduler": partial(OneCycleLR, max_lr=0.1, total_steps=5), "optimizer": Adam},
+    "own stop": {"more": [Stops()]},
+    "own state": {"more": [Keeps()]},
+    "timer": {"more": [Timer("00:01:00:00")]},
+    "timer's end": {"more": [Timer(timedelta(microseconds=1))]},
+    "no patience": {"stopping": EarlyStopping("val/loss", patience=0, mode="max")},
+    "no patience, but a least number of epochs": {
+        "stopping": EarlyStopping("val/loss", patience=1, mode="max"), "min_epochs": 4,
+        "max_epochs": 6,
+    },
+    "accumulation": {"accumulate_grad_batches": 3},
+    "more and more accumulation": {"more": [GradientAccumulationScheduler({0: 1, 1: 2})]},
+    "validation within the epoch": {"val_check_interval": 2},
+    "validation across epochs": {"val_check_interval": 7, "check_val_every_n_epoch": None},
+    "steps limited": {"max_steps": 7, "max_epochs": -1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", HONEST.values(), ids=HONEST.keys())
+def test_whatever_a_run_saves_is_taken(
+    options: dict[str, Any],
+    every_step: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = copy.deepcopy(options)
+    make = {key: options.pop(key) for key in ("scheduler", "optimizer") if key in options}
+    refused, steps = [], []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def checked(self: AtomicCheckpointIO, checkpoint: Content, path: Path, **more: Any) -> None:
+        stopping = checkpoint["callbacks"]
+        for key in [key for key in stopping if key.startswith("EarlyStopping")]:
+            named = checkpoint["settings"]
+            named["callbacks.early_stopping.mode"] = "max" if "'max'" in key else "min"
+            named["callbacks.early_stopping.patience"] = stopping[key]["patience"]
+        save(self, checkpoint, path, **more)
+        steps.append(checkpoint["global_step"])
+        if refuses(plain.load(Path(path)), new_model(**make)):
+            refused.append(steps[-1])
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", checked)
+    often = ModelCheckpoint(tmp_path / "often", save_top_k=-1, every_n_train_steps=1)
+    options["more"] = [*options.get("more", []), often]
+    fit(tmp_path, model=new_model(**make), **options)
+    assert refused == []
+    assert steps
+
+
+SAVED = {
+    "after training": {"save_on_train_epoch_end": True},
+    "after validation": {"save_on_train_epoch_end": False, "monitor": "val/loss"},
+    "after the last step": {"every_n_train_steps": 5},
+    "after another step": {"every_n_train_steps": 3},
 }
 
 
-@pytest.mark.parametrize("generator", DRAWS)
-def test_a_fit_that_goes_on_draws_what_it_would_have_drawn(
-    generator: str, every_step: None, tmp_path: Path
+@pytest.mark.parametrize("how", SAVED.values(), ids=SAVED.keys())
+def test_a_fit_goes_on_from_what_a_model_checkpoint_saved(
+    how: dict[str, Any], every_step: None, tmp_path: Path
 ) -> None:
-    kind = type("Fading", (Fading,), {"draw": staticmethod(DRAWS[generator])})
-    expected = fit(tmp_path, None, kind)
-    for draw in DRAWS.values():
-        draw()
-    model = fit(tmp_path / "rest", tmp_path / "previous.ckpt", kind)
-    assert all(map(torch.equal, model.parameters(), expected.parameters()))
-
-
-class Metrics(L.Callback):
-    """What is known when the first step begins."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.at_the_start = {name: v.item() for name, v in trainer.callback_metrics.items()}
-
-
-def test_a_fit_that_goes_on_knows_the_last_metrics(
-    whole: tuple[Path, Content], tmp_path: Path
-) -> None:
-    path, content = whole
-    seen = Metrics()
-    fit(tmp_path, path, DigitClassifier, seen)
-    names = {"train/loss", "train/acc", "val/loss", "val/acc", "val/loss_best", "val/acc_best"}
-    assert seen.at_the_start.keys() == names
-    assert seen.at_the_start == content["metrics"]
+    each = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, **how)
+    expected = fit(tmp_path / "whole", more=[each]).state_dict()
+    rest = fit(tmp_path / "rest", tmp_path / "epoch=0.ckpt").state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in rest.items())

@@ -38,7 +38,6 @@ def check(content: dict[str, Any], automatic: bool, counts_data: bool) -> None:
     for name, fresh in KEPT.items():
         _check_form(name, fresh, fit[name])
     epochs, batches = fit[EPOCHS]["current"], fit[BATCHES]["current"]
-    accumulated = content["settings"]["trainer.accumulate_grad_batches"]
     steps = (fit[STEPS]["optimizer"]["step"] if automatic else fit[OWN_STEPS])["total"]["completed"]
     done = fit[BATCHES]["total"]["processed"]
     loaders = fit["state_dict"].get("combined_loader")
@@ -47,10 +46,10 @@ def check(content: dict[str, Any], automatic: bool, counts_data: bool) -> None:
         "global_step": content["global_step"] == steps,
         "all epochs": fit[EPOCHS]["total"]["processed"] == epochs["processed"],
         "all batches": all(batches[event] <= fit[BATCHES]["total"][event] for event in IN_TURN),
-        "batches and steps": not automatic or steps <= done < (steps + 1) * accumulated,
+        "batches and steps": not automatic or steps <= done,
         "batches and epochs": _fits_epochs(done - batches["processed"], epochs),
         "batches and data": not counts_data or loaders == [{"given": batches["ready"]}],
-        "the place in a step": not automatic or _has_a_place(fit, steps, accumulated),
+        "the place in a step": not automatic or _has_a_place(fit, steps),
     }
     for name, holds in rules.items():
         if not holds:
@@ -85,7 +84,7 @@ def _fits_epochs(earlier_batches: int, epochs: Counts) -> bool:
     return earlier_batches >= earlier if earlier else earlier_batches == 0
 
 
-def _has_a_place(fit: dict[str, Any], steps: int, accumulated: int) -> bool:
+def _has_a_place(fit: dict[str, Any], steps: int) -> bool:
     """Whether a state between two steps has nothing half done, and another one has."""
     place, epochs, batches = fit["epoch_loop.state_dict"], fit[EPOCHS], fit[BATCHES]
     logged = place["_batches_that_stepped"]
@@ -96,6 +95,4 @@ def _has_a_place(fit: dict[str, Any], steps: int, accumulated: int) -> bool:
     if between is True:
         begun = epochs["current"]["started"] == epochs["current"]["ready"]
         return logged == steps and lags == [0, 0] and begun and not batches["is_last_batch"]
-    under_way = epochs["current"]["ready"] > epochs["current"]["processed"]
-    within = logged == steps - 1 or any(lags) or accumulated > 1 or not under_way
-    return between is False and steps - 1 <= logged <= steps and within
+    return between is False and steps - 1 <= logged <= steps

@@ -26,9 +26,10 @@ MAX_IN_MEMORY = 1 << 26
 MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
 MAX_PICKLE_BYTES = 1 << 18  # all but the tensors; ours have 10 KB
 MAX_DIRECTORY_BYTES = 1 << 18  # 80 an entry, and two entries a weight
-MAX_INT = 1 << 63
+MAX_INT = 1 << 128  # a state of numpy's PCG64
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
 TYPES = {
+    "collections Counter",  # MultiStepLR's milestones
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
     *(f"torch {kind}Storage" for kind in STORED),
