@@ -143,10 +143,6 @@ def other_steps(content: Content) -> None:
     content["global_step"] = 10
 
 
-def another_lr(content: Content) -> None:
-    content["optimizer_states"][0]["param_groups"][0]["lr"] = 5.0
-
-
 def averages_below_zero(content: Content) -> None:
     parts(content)[0][0]["square_avg"] -= 1
 
@@ -154,10 +150,6 @@ def averages_below_zero(content: Content) -> None:
 def impatient(content: Content) -> None:
     (state,) = (v for k, v in content["callbacks"].items() if k.startswith("EarlyStopping"))
     state["patience"] = -1
-
-
-def should_stop(content: Content) -> None:
-    content["should_stop"] = True
 
 
 EVENTS = ("ready", "started", "processed", "completed")
@@ -192,10 +184,8 @@ WRONG = {
     a_billion_epochs: "damaged: its counters disagree: batches and epochs",
     more_done_than_begun: "damaged: epoch_progress counts what can't be",
     other_steps: "damaged: its counters disagree: global_step",
-    another_lr: "damaged: its optimizer has other settings",
     averages_below_zero: "damaged: its optimizer's square_avg is negative",
     impatient: "damaged: EarlyStopping has another patience",
-    should_stop: "damaged: EarlyStopping and the run disagree on an end",
 }
 RUN = (*SHORT, "model.hidden_size=8", "callbacks=early_stopping")
 
