@@ -28,6 +28,10 @@ SHORT = ("trainer.max_epochs=2", "trainer.limit_train_batches=30", "data.val_siz
 # threads that wait for one another lose a step's time each time that another worker has their core
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
+# children import this tree, wherever pip has installed one from
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 _mnist: dict[tuple[str, str], Any] = {}
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, process
+from conftest import process
 
 PARENT = """
 import subprocess, sys
@@ -60,7 +60,7 @@ says = "import time; print(1, flush=True); time.sleep(9); print(2)"
 with process("-c", says, stdout=None) as run:
     run.wait()
 """
-    with process("-c", code, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}) as first:
+    with process("-c", code) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "1\n"
         first.kill()
