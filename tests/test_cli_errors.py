@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from conftest import ROOT, Outcome, command, finish
-from digits import cli, runs
+from digits import runs
 from hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
@@ -176,12 +175,8 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     says(command("train", "train=false", "test=false", outputs=tmp_path), line)
 
 
-def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
+def test_a_warning_of_a_path_of_two_lines_is_known(tmp_path: Path) -> None:
     folder = tmp_path / "a\nb"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    line = cli._how_to_go_on(OmegaConf.create({"paths": {"output_dir": str(folder)}}))
-    assert line == rf"stopped; go on with resume={tmp_path}/a\nb"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         runs.quieten_lightning()

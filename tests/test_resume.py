@@ -1,10 +1,13 @@
 import os
+import re
 from pathlib import Path
 
+import hydra
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from digits import resume
+from digits import cli, resume
 from digits.errors import InputError
 from digits.files import keep_as
 
@@ -54,6 +57,56 @@ def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> 
 def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
         words(tmp_path, before=["seed=1", word])
+
+
+def test_all_that_must_be_given_again_is_named_at_once(tmp_path: Path) -> None:
+    before = ["trainer.devices=2", "seed=1", "trainer.strategy=ddp"]
+    with pytest.raises(InputError) as caught:
+        words(tmp_path, before=before)
+    assert str(caught.value) == (
+        f"resume={tmp_path}: its run was started with trainer.devices=2 trainer.strategy=ddp, "
+        "which is not taken from a file; expected it to be given again"
+    )
+
+
+@pytest.mark.parametrize("name", ["my run", "run (1)", "a,b"])
+def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
+    name: str, tmp_path: Path
+) -> None:
+    (folder := tmp_path / name).mkdir()
+    escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
+    folder_of(folder, f"- paths.data_dir={escaped}/data\n")
+    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
+        resume.arguments([f"resume={folder}"], "outputs")
+
+
+def stopped(folder: Path, *given: str) -> str:
+    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+        words = [*given, "paths.outputs_dir=x"]
+        cfg = hydra.compose("train", words, return_hydra_config=True)
+    cfg.paths.output_dir = str(folder)
+    HydraConfig.instance().set_config(cfg)
+    return resume.how_to_go_on(cfg)
+
+
+def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
+    assert stopped(tmp_path) == "stopped; nothing was saved yet"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    line = f"stopped; go on with resume={tmp_path}"
+    assert stopped(tmp_path, "trainer=ddp_sim", "seed=3") == line
+    given = ["trainer.devices=2", "seed=3", "data.mirrors=['http://a b']"]
+    again = """trainer.devices=2 'data.mirrors=['"'"'http://a b'"'"']'"""
+    assert stopped(tmp_path, *given) == f"{line} {again}"
+    once_more = [f"resume={tmp_path}", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", *given]
+    assert stopped(tmp_path, *once_more) == f"{line} {again}"
+
+
+def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
+    last = tmp_path / "a\nb" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    assert stopped(tmp_path / "a\nb") == rf"stopped; go on with resume={tmp_path}/a\nb"
 
 
 @pytest.mark.parametrize("place", ["{}/data", "'{}/data'", "{}/../{}/.", "link"])

@@ -38,7 +38,6 @@ from digits.errors import (
     exit_code,
     one_line,
     peer_is_gone,
-    shown,
 )
 from digits.redact import redacted
 
@@ -139,7 +138,7 @@ class _Command:
             cause = end.__context__ if isinstance(end, SystemExit) else end
             if not isinstance(cause, KeyboardInterrupt):  # of which Lightning makes exit(1)
                 raise
-            print(_how_to_go_on(cfg), file=sys.stderr)
+            print(resume.how_to_go_on(cfg), file=sys.stderr)
             raise cause from None
         except Exception as error:
             log.debug(self.report(error))  # into the run's log file only
@@ -184,15 +183,6 @@ def _job_name() -> str:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return ""
     return f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname}): "
-
-
-def _how_to_go_on(cfg: DictConfig) -> str:
-    folder = Path(cfg.paths.output_dir)
-    return (
-        f"stopped; go on with resume={shown(str(folder))}"
-        if (folder / resume.LAST).is_file()
-        else "stopped; nothing was saved yet"
-    )
 
 
 @contextmanager

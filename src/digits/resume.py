@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shlex
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from digits import flags, outputs
-from digits.errors import InputError
+from digits.errors import InputError, shown
 from digits.files import read_at_most, write_atomically
 
 BACKSLASH = "\\"
@@ -35,6 +37,7 @@ _PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC})|{_
 _STARTS = re.compile(r"[+~]*trainer\.(devices|num_nodes|strategy|oversubscribe)\b.*")  # processes
 _WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
 _OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
+_ITS_OWN = ("seed", *_OF_THE_FOLDER)
 
 
 def arguments(given: Sequence[str], default_outputs: str) -> list[str]:
@@ -70,17 +73,20 @@ def _going_on(folder: Path, asked: str, given: Sequence[str]) -> list[str]:
     now = [word for word in given if _key(word) not in ("resume", "ckpt_path")]
     if any((folder / name).is_file() for name in (LAST, PREVIOUS)):
         now = [f"ckpt_path={quoted(folder / LAST)}", *now]  # else it starts anew
-    again = {_key(word) for word in now}
-    before = [word for word in _read_overrides(folder, asked) if _key(word) not in again]
+    given_now = {_key(word) for word in now}
+    before = [word for word in _read_overrides(folder, asked) if _key(word) not in given_now]
     _check_is_plain(folder, asked)
-    for word in before:
-        if not _is_taken(word, folder):
-            raise InputError(
-                f"{asked}: its run was started with {word}, which is not taken from a file; "
-                "expected it to be given again"
-            )
+    if again := _not_taken(before, folder):
+        raise InputError(
+            f"{asked}: its run was started with {' '.join(again)}, which is not taken from a file; "
+            "expected it to be given again"
+        )
     where = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
     return [*where, "hydra.output_subdir=null", *before, *now]  # `now` may end in flags
+
+
+def _not_taken(words: Sequence[str], folder: Path) -> list[str]:
+    return [word for word in words if not _is_taken(word, folder)]
 
 
 def _is_taken(word: str, folder: Path) -> bool:
@@ -88,23 +94,44 @@ def _is_taken(word: str, folder: Path) -> bool:
     trainer=ddp, may start processes.
     """
     if re.fullmatch(_FILE, word):
-        key, _, path = word.partition("=")
-        is_data = key == "paths.data_dir"
-        return not (is_data and Path(_unquoted(path)).resolve().is_relative_to(folder.resolve()))
+        return _key(word) != "paths.data_dir" or not _is_within(folder, _value(word))
     return bool(_PLAIN.fullmatch(word)) and not _STARTS.fullmatch(word) and not _WRITES.match(word)
+
+
+def _is_within(folder: Path, path: object) -> bool:
+    return Path(str(path)).resolve().is_relative_to(folder.resolve())
+
+
+def _value(word: str) -> object:
+    """As Hydra understands it, quotes and escapes."""
+    return OverridesParser.create().parse_override(word).value()
+
+
+def how_to_go_on(cfg: DictConfig) -> str:
+    """What a run that was stopped says: what to type."""
+    folder = Path(cfg.paths.output_dir)
+    if not (folder / LAST).is_file():
+        return "stopped; nothing was saved yet"
+    again = [shlex.quote(shown(word)) for word in _not_taken(_words(cfg), folder)]
+    return " ".join([f"stopped; go on with resume={shown(str(folder))}", *again])
 
 
 def record(cfg: DictConfig) -> None:
     """Keep what a run is set to now in its .hydra, for the next who goes on. Hydra's own writing is
     not atomic, and does not know a seed that was drawn.
     """
-    folder, overrides = Path(cfg.paths.output_dir), HydraConfig.get().overrides.task
-    words = [word for word in overrides if _key(word) not in ("seed", *_OF_THE_FOLDER)]
-    if cfg.get("resume") and cfg.ckpt_path == str(folder / LAST):
-        words = [word for word in words if _key(word) != "ckpt_path"]
-    words += [f"seed={cfg.seed}"]
+    folder = Path(cfg.paths.output_dir)
+    words = [*_words(cfg), f"seed={cfg.seed}"]
     write_atomically(folder / OVERRIDES, OmegaConf.to_yaml(words).encode())
     write_atomically(folder / CONFIG, OmegaConf.to_yaml(cfg).encode())
+
+
+def _words(cfg: DictConfig) -> list[str]:
+    """What a run was started with: without its seed, and where it is."""
+    words = [word for word in HydraConfig.get().overrides.task if _key(word) not in _ITS_OWN]
+    if cfg.get("resume") and cfg.ckpt_path == str(Path(cfg.paths.output_dir, LAST)):
+        return [word for word in words if _key(word) != "ckpt_path"]
+    return words
 
 
 def _read_overrides(folder: Path, asked: str) -> list[str]:
