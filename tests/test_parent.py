@@ -18,15 +18,20 @@ subprocess.Popen([sys.executable, "-c", child]).wait()
 WATCHES = "parent._LIBC, parent.LOOK_EVERY_S = None, 0.01; "
 
 
-@pytest.mark.parametrize("watches", ["", WATCHES], ids=["the kernel", "a thread"])
-def test_a_child_ends_when_its_parent_is_killed(watches: str) -> None:
-    code = PARENT.replace("{how}", f"{watches}parent.end_with_parent()")
+def check_child_ends(code: str) -> None:
+    """When the process that runs `code`, and started it, is killed."""
     with process("-c", code) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "1\n"  # the child is ready
         first.kill()
         first.wait()
         assert first.stdout.read() == ""  # a child that lives on says 2
+
+
+@pytest.mark.parametrize("watches", ["", WATCHES], ids=["the kernel", "a thread"])
+def test_a_child_ends_when_its_parent_is_killed(watches: str) -> None:
+    code = PARENT.replace("{how}", f"{watches}parent.end_with_parent()")
+    check_child_ends(code)
 
 
 def test_a_child_whose_parent_has_gone_before_ends_at_once() -> None:
@@ -43,12 +48,7 @@ from digits.parent import end_with_parent
 child = "import time; print(1, flush=True); time.sleep(9); print(2)"
 subprocess.Popen([sys.executable, "-c", child], preexec_fn=end_with_parent).wait()
 """
-    with process("-c", code) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "1\n"
-        first.kill()
-        first.wait()
-        assert first.stdout.read() == ""
+    check_child_ends(code)
 
 
 def test_what_a_test_starts_ends_with_the_tests() -> None:
@@ -60,9 +60,4 @@ says = "import time; print(1, flush=True); time.sleep(9); print(2)"
 with process("-c", says, stdout=None) as run:
     run.wait()
 """
-    with process("-c", code) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "1\n"
-        first.kill()
-        first.wait()
-        assert first.stdout.read() == ""
+    check_child_ends(code)
