@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from digits import checkpoint
 from digits.errors import InputError
 from digits.model import DigitClassifier
+from digits.network import network
 from hostile import content
 
 
@@ -77,3 +79,14 @@ def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str
     path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
     with pytest.raises(InputError, match="unknown settings"):
         checkpoint.model_from(path)
+
+
+def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def newer(hidden_size: int = 512, layers: int = 1) -> nn.Sequential:
+        return network(hidden_size)
+
+    path = written(tmp_path / "x.ckpt")
+    monkeypatch.setattr(checkpoint, "network", newer)
+    assert checkpoint.network_from(path)(torch.zeros(1, 28, 28)).shape == (1, 10)

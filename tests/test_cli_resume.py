@@ -7,11 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 from trials.common import differences
 
 from conftest import SHORT, Outcome, command
-from digits import idx, loop, resume, stop
+from digits import idx, loop, recipe, resume, stop
 from digits.loop import SparseLoop
+from test_settings import composed
 
 QUICK = (  # steps count here, not images; nobody looks at the figure
     "model.hidden_size=8",
@@ -116,6 +119,29 @@ def test_a_run_that_stopped_early_is_finished(tmp_path: Path) -> None:
     assert tested.metrics["test/loss"] == pytest.approx(first.metrics["test/loss"], abs=0)
     on = ["resume=latest", "callbacks.early_stopping=null"]
     assert command("train", *on, outputs=tmp_path).metrics["epochs"] == 9
+
+
+def test_a_run_begun_when_the_classes_had_other_names_goes_on(tmp_path: Path) -> None:
+    before = Path(__file__).parent / "runs" / "begun_before_the_rooms"
+    folders = [shutil.copytree(before, tmp_path / name) for name in ("old", "renamed")]
+    last = folders[1] / LAST
+    content = torch.load(last, weights_only=True)
+    old_names = {key: content["settings"][key] for key in content["settings"] if "target" in key}
+    assert old_names["data._target_"] == "digits.datamodule.MNISTDataModule"
+    assert content["global_step"] == 10
+    cfg = OmegaConf.load(folders[1] / ".hydra" / "overrides.yaml")
+    content["settings"] |= {
+        key: value for key, value in recipe.decisive(composed(*cfg)).items() if "target" in key
+    }
+    torch.save(content, last)
+    for folder in folders:
+        on = (f"resume={folder}", "trainer.max_epochs=2", "callbacks.samples=null")
+        outcome = command("train", *on, outputs=tmp_path)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.startswith(f"going on at epoch 2, batch 0, from {folder / LAST}")
+    assert differences(*folders) == []
+    ended = torch.load(folders[0] / LAST, weights_only=True)
+    assert ended["global_step"] == 20
 
 
 @pytest.mark.parametrize(

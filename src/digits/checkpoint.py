@@ -3,6 +3,7 @@
 Without Lightning, whose import takes 2 s: predicting needs none of it.
 """
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -72,7 +73,7 @@ def model_from(path: str) -> "DigitClassifier":
     from digits.model import DigitClassifier
 
     content = read(path)
-    model = DigitClassifier(_hidden_size(path, content))
+    model = DigitClassifier(**_settings(path, content))
     _check_weights(path, content, model)
     return model
 
@@ -86,23 +87,22 @@ def network_from(path: str) -> nn.Sequential:
 
 def network_of(path: str, content: Checkpoint) -> nn.Sequential:
     """As `network_from`, of what has been read."""
-    holder = nn.ModuleDict({"net": network(_hidden_size(path, content))})
+    holder = nn.ModuleDict({"net": network(**_settings(path, content))})
     _check_weights(path, content, holder)
     holder.load_state_dict(content["state_dict"])
     return cast(nn.Sequential, holder["net"].eval())
 
 
-def _hidden_size(path: str, content: Checkpoint) -> int:
-    settings = content["hyper_parameters"]
+def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
+    """The network's: those it had when the checkpoint was written, which may lack newer ones."""
+    settings: dict[str, Any] = content["hyper_parameters"]
+    known = inspect.signature(network).parameters
     hidden_size = settings.get("hidden_size")
-    if (
-        settings.keys() != {"hidden_size"}
-        or type(hidden_size) is not int
-        or not 0 < hidden_size <= 1 << 16
-    ):
+    is_size = type(hidden_size) is int and 0 < hidden_size <= 1 << 16
+    if not (is_size and settings.keys() <= known.keys()):
         shown = str(settings)[:80]
-        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected a hidden_size")
-    return hidden_size
+        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
+    return settings
 
 
 def _shape(weight: object) -> str:

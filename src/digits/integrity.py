@@ -9,11 +9,12 @@ from types import NoneType
 
 from torch import Tensor
 
-from digits import counters, optimizer_state
+from digits import counters, optimizer_state, recipe
 from digits.model import DigitClassifier, Score
 from digits.optimizer_state import Content, is_like
 from digits.state import check_random_states, scores_of
 
+OUR_DATA = "digits.datamodule.MNISTDataModule"
 OUR_BEST = re.compile(r"val/(acc|loss)_best")
 EARLY_STOPPING = "callbacks.early_stopping."
 OF_EARLY_STOPPING = {
@@ -36,7 +37,7 @@ def check(content: Content, model: DigitClassifier) -> None:
 
 def _check_parts(content: Content, model: DigitClassifier) -> None:
     settings, fit = content["settings"], content["loops"]["fit_loop"]
-    is_ours = settings["data._target_"] == "digits.datamodule.MNISTDataModule"
+    is_ours = recipe.is_same_class(settings["data._target_"], OUR_DATA)
     counters.check(content, model.automatic_optimization, is_ours)
     optimizer_state.check(content, model, fit[counters.SCHEDULE]["total"]["completed"])
     for process in content["processes"]:
@@ -46,7 +47,7 @@ def _check_parts(content: Content, model: DigitClassifier) -> None:
     _check_callbacks(content, fit[counters.EPOCHS]["current"]["processed"])
     if not re.match(r"2\.\d+\.\d+", content["pytorch-lightning_version"]):
         raise ValueError("it is of another Lightning")
-    if content["hyper_parameters"] != dict(model.hparams):
+    if not content["hyper_parameters"].items() <= dict(model.hparams).items():
         raise ValueError("it is of another model")
     if not content["processes"]:
         raise ValueError("it has no process's state")

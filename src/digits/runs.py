@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from digits import logs, loop, meeting, processes, resume, saving, settings
+from digits import logs, loop, meeting, processes, recipe, resume, saving
 from digits.errors import InputError, blaming, flat
 from digits.files import write_atomically
 from digits.outputs import relative
@@ -55,7 +55,7 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     quieten_lightning()
     callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
     if cfg.get("train"):
-        callbacks.append(ExactState(settings.decisive(cfg)))
+        callbacks.append(ExactState(recipe.decisive(cfg)))
     trainer: L.Trainer = instantiate(
         processes.arguments(cfg.trainer),
         callbacks=callbacks,

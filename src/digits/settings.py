@@ -4,36 +4,17 @@ wait.
 
 import logging
 import secrets
-from collections.abc import Iterator
 from difflib import get_close_matches
 
 from omegaconf import DictConfig, OmegaConf
 
+from digits import recipe
 from digits.errors import InputError, shown
-from digits.redact import redacted
 from digits.rules import METRICS, RULES, VALIDATION_METRICS
 
 log = logging.getLogger(__name__)
 
 OUR_MODEL = "digits.model.DigitClassifier"
-ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
-DECISIVE = tuple(
-    f"trainer.{name}"
-    for name in (
-        "precision",
-        "limit_train_batches",
-        "limit_val_batches",
-        "overfit_batches",
-        "check_val_every_n_epoch",
-        "val_check_interval",
-        "gradient_clip_val",
-        "gradient_clip_algorithm",
-        "min_epochs",
-        "min_steps",
-        "deterministic",
-        "accumulate_grad_batches",
-    )
-)
 
 
 def check(cfg: DictConfig) -> None:
@@ -72,20 +53,6 @@ def draw_seed(cfg: DictConfig) -> bool:
     return True
 
 
-def decisive(cfg: DictConfig) -> dict[str, str | int | float | bool | None]:
-    """The settings that decide a run's weights, by their names on the command line."""
-    keys = [*(key for group in ("data", "model") for key in _keys(cfg[group], f"{group}."))]
-    keys = ["seed", *(key for key in keys if key not in ELSEWHERE), *DECISIVE]
-    if early_stopping := OmegaConf.select(cfg, "callbacks.early_stopping"):
-        keys += _keys(early_stopping, "callbacks.early_stopping.")
-    values = {key: OmegaConf.select(cfg, key) for key in keys}
-    return {
-        key: value if isinstance(value, int | float | None) else redacted(str(value))
-        for key, value in values.items()
-        if not OmegaConf.is_dict(value)
-    }
-
-
 def _check_validation(cfg: DictConfig) -> None:
     if cfg.data.val_size:
         return
@@ -122,12 +89,5 @@ def _looks_after_epochs(callback: DictConfig, cfg: DictConfig) -> bool:
 
 def closest(key: str, cfg: DictConfig) -> str | None:
     """The setting or group in `cfg` whose name is nearest to `key`."""
-    close = get_close_matches(key, list(_keys(cfg, "")), n=1)
+    close = get_close_matches(key, list(recipe.keys(cfg)), n=1)
     return close[0] if close else None
-
-
-def _keys(cfg: DictConfig, prefix: str) -> Iterator[str]:
-    for key in map(str, cfg):
-        yield f"{prefix}{key}"
-        if OmegaConf.is_dict(cfg._get_node(key)):
-            yield from _keys(cfg[key], f"{prefix}{key}.")

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits import integrity, provenance, settings
-from digits.checkpoint import ABSENT, Checkpoint, check_fits
+from digits import integrity, provenance, recipe
+from digits.checkpoint import Checkpoint, check_fits
 from digits.errors import InputError, flat
 from digits.files import read_at_most
 from digits.model import DigitClassifier
@@ -29,7 +29,6 @@ TO_GO_ON = {
     "should_stop": bool,
     "settings": dict,
 }
-MAY_GO = "callbacks.early_stopping."  # a run may go on without; otherwise it stays as it was
 
 
 @dataclass
@@ -68,9 +67,8 @@ def find(cfg: DictConfig, model: DigitClassifier) -> Start | None:
     if not cfg.train:
         check_fits(cfg.ckpt_path, model)
         return None
-    decisive = settings.decisive(cfg)
     in_its_folder = bool(cfg.resume) and Path(cfg.ckpt_path) == Path(cfg.resume, LAST)
-    begin = _newest_good(cfg.ckpt_path, model, decisive, in_its_folder)
+    begin = _newest_good(cfg, model, in_its_folder)
     last = cfg.trainer.max_epochs
     if last > -1 and (begin.epochs, begin.batch) > (last, 0 if in_its_folder else -1):
         raise InputError(
@@ -132,29 +130,27 @@ def _is_complete(cfg: DictConfig, begin: Start) -> bool:
     )
 
 
-def _newest_good(
-    path: str, model: DigitClassifier, settings: dict[str, Any], in_its_folder: bool
-) -> Start:
-    """Where a run with `settings` goes on: at `path` or, `in_its_folder` and where that one is
-    damaged or another run's, at the one before it, which a line in the log says.
+def _newest_good(cfg: DictConfig, model: DigitClassifier, in_its_folder: bool) -> Start:
+    """Where a run goes on: at its ckpt_path or, `in_its_folder` and where that one is damaged or
+    another run's, at the one before it, which a line in the log says.
 
-    Raises InputError, for `path`, where it can go on from neither.
+    Raises InputError, for ckpt_path, where it can go on from neither.
     """
     try:
-        return _read(path, model, settings)
+        return _read(cfg.ckpt_path, model, cfg)
     except InputError as error:
-        before = Path(path).with_name(PREVIOUS.name)
+        before = Path(cfg.ckpt_path).with_name(PREVIOUS.name)
         if not in_its_folder or not before.is_file():
             raise
         try:
-            begin = _read(str(before), model, settings)
+            begin = _read(str(before), model, cfg)
         except InputError:
             raise error from None
         log.warning("%s; going on from %s", error, before.name)
         return begin
 
 
-def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
+def _read(path: str, model: DigitClassifier, cfg: DictConfig) -> Start:
     content = check_fits(path, model)
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
@@ -162,12 +158,7 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     plain_values = str | int | float | None
     if not all(isinstance(k, str) and isinstance(v, plain_values) for k, v in before.items()):
         raise InputError(f"ckpt_path={path}: damaged: its settings are no plain values")
-    differ = [
-        f"{key[:80]} was {_shown(before.get(key, ABSENT))}, is {_shown(settings.get(key, ABSENT))}"
-        for key in sorted(before.keys() | settings.keys())
-        if before.get(key, ABSENT) != settings.get(key, ABSENT)
-        and not (key.startswith(MAY_GO) and key not in settings)
-    ]
+    differ = recipe.differences(before, recipe.decisive(cfg), cfg)
     if differ:
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
     try:
@@ -175,7 +166,3 @@ def _read(path: str, model: DigitClassifier, settings: dict[str, Any]) -> Start:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(f"ckpt_path={path}: damaged: {flat(str(error))[:80]}") from error
     return Start(Path(path), content)
-
-
-def _shown(value: object) -> str:
-    return str(value)[:80] if isinstance(value, str | int | float | None) else "of another kind"

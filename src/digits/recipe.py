@@ -1,0 +1,112 @@
+"""The settings that decide a run's weights, and whether those of two runs are the same."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from typing import Any
+
+from hydra._internal.utils import _locate  # hydra.utils.get_object logs what isn't there
+from omegaconf import DictConfig, OmegaConf
+
+from digits.redact import redacted
+
+Settings = dict[str, Any]  # plain values by their names on the command line
+
+ABSENT = "absent"
+TARGET = "_target_"
+ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
+EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without
+DECISIVE = tuple(
+    f"trainer.{name}"
+    for name in (
+        "precision",
+        "limit_train_batches",
+        "limit_val_batches",
+        "overfit_batches",
+        "check_val_every_n_epoch",
+        "val_check_interval",
+        "gradient_clip_val",
+        "gradient_clip_algorithm",
+        "min_epochs",
+        "min_steps",
+        "deterministic",
+        "accumulate_grad_batches",
+    )
+)
+
+
+def decisive(cfg: DictConfig) -> Settings:
+    """Those of `cfg` that decide the weights."""
+    inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
+    names = ["seed", *(key for key in inside if key not in ELSEWHERE), *DECISIVE]
+    if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
+        names += keys(early_stopping, EARLY_STOPPING)
+    values = {key: OmegaConf.select(cfg, key) for key in names}
+    return {
+        key: value if isinstance(value, int | float | None) else redacted(str(value))
+        for key, value in values.items()
+        if not OmegaConf.is_dict(value)
+    }
+
+
+def differences(before: Settings, now: Settings, cfg: DictConfig) -> list[str]:
+    """What a run that was set to `before` can't go on with `now`, which is of `cfg`: a line each.
+
+    A class that has moved is the same. A setting that did not exist then was at its default.
+    """
+    told = []
+    for key in sorted(before.keys() | now.keys()):
+        was = before[key] if key in before else _default(key, cfg)
+        is_now = now.get(key, ABSENT)
+        if was == is_now or (key.startswith(EARLY_STOPPING) and key not in now):
+            continue
+        if not (key.endswith(TARGET) and is_same_class(str(was), str(is_now))):
+            told.append(f"{key[:80]} was {_shown(was)}, is {_shown(is_now)}")
+    return told
+
+
+def is_same_class(before: str, now: str) -> bool:
+    """Whether the class named `before` is the one named `now`, which has been imported, or was
+    before it moved within its package. Nothing is imported for `before`: that name may come from
+    anyone.
+    """
+    (was_in, _, was), (is_in, _, name) = before.rpartition("."), now.rpartition(".")
+    if was != name or was_in.partition(".")[0] != is_in.partition(".")[0]:
+        return False
+    if was_in in sys.modules:
+        there = getattr(sys.modules[was_in], was, None)
+        return there is None or there is _locate(now)
+    return was_in == is_in or not _exists(was_in)
+
+
+def _exists(module: str) -> bool:
+    """Whether there is such a file, which is not run."""
+    parent, _, name = module.rpartition(".")
+    if parent in sys.modules:
+        return PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", [])) is not None
+    return bool(parent) and _exists(parent)
+
+
+def _default(key: str, cfg: DictConfig) -> Any:
+    """What a setting is where nobody sets it, as the class it goes to declares it."""
+    group, _, name = key.rpartition(".")
+    target = OmegaConf.select(cfg, f"{group}.{TARGET}", default=None)
+    if name == TARGET or target is None:
+        return ABSENT
+    declared = inspect.signature(_locate(target)).parameters.get(name)
+    if declared is None or declared.default is declared.empty:
+        return ABSENT
+    return declared.default
+
+
+def keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
+    """The names of all settings and groups in `cfg`."""
+    for key in map(str, cfg):
+        yield f"{prefix}{key}"
+        if OmegaConf.is_dict(cfg._get_node(key)):
+            yield from keys(cfg[key], f"{prefix}{key}.")
+
+
+def _shown(value: object) -> str:
+    return str(value)[:80] if isinstance(value, str | int | float | None) else "of another kind"
