@@ -30,7 +30,11 @@ from tally import Row
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from digits import download, image, predictor, tool  # noqa: E402
+from digits.commands import argparse_app  # noqa: E402
+from digits.data import mnist  # noqa: E402
+from digits.images import drawing  # noqa: E402
+from digits.prediction import loading  # noqa: E402
+from digits.prediction.predictor import Prediction  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "any_image.json"
 PACKAGES = ("torch", "numpy", "pillow", "scipy", "scikit-learn")
@@ -38,19 +42,19 @@ UNSEEN = 900  # of the 1,797 8x8 digits, the last
 SEEDS = {"samples": 71, "canvases": 72, "things": 73, "letters": 74, "typed": 75}
 POINTS = dict.fromkeys(canvases.KINDS, 1.0) | {"vignette": 3.0, "squared paper": 3.0}  # allowed
 Labels = NDArray[np.uint8]
-Map = Callable[..., Iterable[image.Drawing]]
+Map = Callable[..., Iterable[drawing.Drawing]]
 
 
 class Reader:
     """From encoded images to predictions; `each` is map, or a pool's."""
 
     def __init__(self, ckpt: str, each: Map) -> None:
-        self.predictor, self.each = predictor.from_checkpoint(ckpt), each
+        self.predictor, self.each = loading.from_checkpoint(ckpt), each
 
-    def read(self, files: Iterable[bytes]) -> list[predictor.Prediction]:
-        return self.predictor.predict(list(self.each(image.read, files)))
+    def read(self, files: Iterable[bytes]) -> list[Prediction]:
+        return self.predictor.predict(list(self.each(drawing.read, files)))
 
-    def draw_and_read(self, *columns: Iterable[Any]) -> list[predictor.Prediction]:
+    def draw_and_read(self, *columns: Iterable[Any]) -> list[Prediction]:
         return self.predictor.predict(list(self.each(_canvas, *columns)))
 
 
@@ -127,8 +131,8 @@ def typed(reader: Reader, n: int) -> Row:
     return tally.count(reader.read(s.data for s in samples), [int(s.kind) for s in samples])
 
 
-def _canvas(kind: str, digit: canvases.Bytes, seed: tuple[int, ...]) -> image.Drawing:
-    return image.read(canvases.draw(kind, digit, seed))
+def _canvas(kind: str, digit: canvases.Bytes, seed: tuple[int, ...]) -> drawing.Drawing:
+    return drawing.read(canvases.draw(kind, digit, seed))
 
 
 def _png(pixels: canvases.Bytes) -> bytes:
@@ -142,9 +146,9 @@ def _enlarged(digit: NDArray[np.float64], way: Image.Resampling) -> canvases.Byt
 
 
 def _test_set() -> tuple[canvases.Bytes, Labels]:
-    """Without digits.idx, which imports torch: the pool's processes need none."""
+    """Without digits.data.idx, which imports torch: the pool's processes need none."""
     raw = ROOT / "data" / "MNIST" / "raw"
-    images, labels = (gzip.decompress(download.read_packed(raw / name)) for name in download.TEST)
+    images, labels = (gzip.decompress(mnist.read_packed(raw / name)) for name in mnist.TEST)
     shaped = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
     return shaped.copy(), np.frombuffer(labels, np.uint8, offset=8)  # torch warns of read-only ones
 
@@ -159,7 +163,7 @@ def _mapping(workers: int) -> Iterator[Map]:
 
 
 def _task(arguments: argparse.Namespace) -> None:
-    checkpoint = tool.checkpoint_path(arguments.ckpt)
+    checkpoint = argparse_app.checkpoint_path(arguments.ckpt)
     results = measure(checkpoint, 100 if arguments.quick else 1000)
     print(tally.text(results))
     if not arguments.quick:
@@ -175,10 +179,10 @@ def _rounded(value: Any) -> Any:
 
 
 def main() -> None:
-    parser = tool.Parser(description=__doc__.partition("\n")[0])
-    tool.add_ckpt(parser)
+    parser = argparse_app.Parser(description=__doc__.partition("\n")[0])
+    argparse_app.add_ckpt(parser)
     parser.add_argument("--quick", action="store_true", help="100 of each, nothing written")
-    tool.run(parser, _task)
+    argparse_app.run(parser, _task)
 
 
 if __name__ == "__main__":

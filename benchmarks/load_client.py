@@ -10,8 +10,8 @@ from itertools import count
 from measure import ROOT
 from PIL import Image, ImageOps
 
-from digits import idx
-from digits.download import TEST
+from digits.data import idx
+from digits.data.mnist import TEST
 
 SIDE = 280
 

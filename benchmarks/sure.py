@@ -1,5 +1,6 @@
-"""`python benchmarks/sure.py --ckpt FILE`: makes src/digits/sure.npz, by which predictions are "not
-sure". FILE is of a run with data.val_size=5000: those digits choose the numbers.
+"""`python benchmarks/sure.py --ckpt FILE`: makes confidence.npz of digits/prediction, by which
+predictions are "not sure". FILE is of a run with data.val_size=5000: those digits choose the
+numbers.
 
 A small network learns digits against letters, scribbles and textures; then the temperature of the
 probabilities and the threshold are chosen. Shapes: N images, H W pixels, D = 784 of them.
@@ -27,8 +28,11 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 import doodles  # noqa: E402
 import nondigits  # noqa: E402
 
-from digits import download, idx, image, predictor, sure, tool  # noqa: E402
-from digits.datamodule import split  # noqa: E402
+from digits.commands import argparse_app  # noqa: E402
+from digits.data import idx, mnist  # noqa: E402
+from digits.data.batches import split  # noqa: E402
+from digits.images import drawing  # noqa: E402
+from digits.prediction import confidence, loading  # noqa: E402
 
 VAL_SIZE = 5000
 TURNED_DOWN = 0.02  # of the held-out digits
@@ -47,7 +51,7 @@ def seen(files: Iterable[bytes]) -> Seen:
 
 
 def _whole(data: bytes) -> Seen | None:
-    whole = image.read(data).whole
+    whole = drawing.read(data).whole
     return None if whole is None else whole.pixels_HW
 
 
@@ -124,13 +128,15 @@ def temperature(p_NK: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
     (Guo et al. 2017, section 4.2): the least cross-entropy.
     """
     candidates = np.arange(0.5, 4, 0.01)
-    loss = [-np.log(sure.tempered(p_NK, t)[np.arange(len(y_N)), y_N]).mean() for t in candidates]
+    loss = [
+        -np.log(confidence.tempered(p_NK, t)[np.arange(len(y_N)), y_N]).mean() for t in candidates
+    ]
     return float(candidates[int(np.argmin(loss))])
 
 
 def main(arguments: Namespace) -> None:
-    model = predictor.from_checkpoint(arguments.ckpt)
-    raw, labels = idx.read(ROOT / "data" / "MNIST" / "raw", download.TRAIN)
+    model = loading.from_checkpoint(arguments.ckpt)
+    raw, labels = idx.read(ROOT / "data" / "MNIST" / "raw", mnist.TRAIN)
     held_out, kept = split(len(raw), VAL_SIZE)
     images, y_N = raw.numpy(), labels.numpy()
     digits = seen(map(png, images[kept.numpy()]))
@@ -149,10 +155,10 @@ def main(arguments: Namespace) -> None:
     y_held = y_N[held_out.numpy()]
     t = temperature(p_NK, y_held)
     weights = [w.detach().numpy() for w in net.parameters()]
-    scores = sure.Sure(t, 0.0, *weights)
+    scores = confidence.Sure(t, 0.0, *weights)
 
     def score(images: Seen) -> NDArray[np.float32]:
-        return scores.score(images, sure.tempered(model.network(images), t))
+        return scores.score(images, confidence.tempered(model.network(images), t))
 
     threshold = float(np.quantile(score(held), TURNED_DOWN))
     report: dict[str, Callable[[], Seen]] = {
@@ -165,11 +171,11 @@ def main(arguments: Namespace) -> None:
     for name, of in report.items():
         print(f"{name:16} accepted {(score(of()) >= threshold).mean():.4f}")
     a, b, c, d = (weight.astype(np.float16) for weight in weights)
-    np.savez_compressed(sure.FILE, temperature=t, threshold=threshold, a=a, b=b, c=c, d=d)
-    print(json.dumps({"file": sure.FILE.name, "bytes": sure.FILE.stat().st_size}))
+    np.savez_compressed(confidence.FILE, temperature=t, threshold=threshold, a=a, b=b, c=c, d=d)
+    print(json.dumps({"file": confidence.FILE.name, "bytes": confidence.FILE.stat().st_size}))
 
 
 if __name__ == "__main__":
-    parser = tool.Parser(description=__doc__)
-    tool.add_ckpt(parser)
-    tool.run(parser, main)
+    parser = argparse_app.Parser(description=__doc__)
+    argparse_app.add_ckpt(parser)
+    argparse_app.run(parser, main)

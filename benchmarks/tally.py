@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # who counts has put src on the path already
-    from digits.predictor import Prediction
+    from digits.prediction.predictor import Prediction
 
 ANSWERS = ("sure", "not sure", "several", "blank")
 Row = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from digits.cli import entry
+from digits.commands.hydra_app import entry
 from digits.imports import importing
 
 
@@ -11,14 +11,17 @@ def main(cfg: DictConfig) -> None:
     with importing():
         from hydra.utils import instantiate
 
-        from digits import checkpoint, runs, signatures
+        from digits.commands import signatures
+        from digits.runs import checkpoint
+        from digits.training import results
+        from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
     model = checkpoint.model_from(cfg.ckpt_path)
     data = instantiate(cfg.data)
-    with runs.trainer(cfg) as trainer:
+    with make_trainer(cfg) as trainer:
         trainer.test(model, data, ckpt_path=cfg.ckpt_path, weights_only=True, verbose=False)
-        runs.show_results(trainer, cfg.paths)
+        results.show(trainer, cfg.paths)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from digits import tool
+from digits.commands import argparse_app
 from digits.errors import INPUT_IS_WRONG, InputError
 from digits.imports import importing
 
 if TYPE_CHECKING:
-    from digits.answers import Answer
+    from digits.prediction.answers import Answer
 
 EXAMPLES = """\
 examples:
@@ -21,17 +21,17 @@ examples:
 
 
 def task(arguments: argparse.Namespace) -> int:
-    from digits import answers, inputs, predictor
+    from digits.prediction import answers, inputs, loading
 
     if arguments.csv and arguments.top:
         raise InputError(f"--top {arguments.top}: not with --csv, which has all ten probabilities")
     paths = inputs.named(arguments.images)
-    ckpt = tool.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
+    ckpt = argparse_app.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
     if arguments.save is not None:
         answers.check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
         with importing():  # while others read
-            model = predictor.from_checkpoint(ckpt) if ckpt else predictor.from_onnx(arguments.onnx)
+            model = loading.from_checkpoint(ckpt) if ckpt else loading.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
     _tell(found, arguments)
     if arguments.save is not None:
@@ -42,7 +42,7 @@ def task(arguments: argparse.Namespace) -> int:
 
 
 def _tell(found: "list[Answer]", arguments: argparse.Namespace) -> None:
-    from digits import answers
+    from digits.prediction import answers
 
     if arguments.json:
         print(answers.as_json(found, arguments.top))
@@ -61,7 +61,7 @@ def _top(text: str) -> int:
 
 
 def main() -> NoReturn:
-    parser = tool.Parser(
+    parser = argparse_app.Parser(
         prog="predict.py",
         description="Read the digit (0 to 9) in each image: photos, scans, drawings, screenshots.",
         epilog=EXAMPLES,
@@ -69,7 +69,7 @@ def main() -> NoReturn:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
     model = parser.add_mutually_exclusive_group()
-    tool.add_ckpt(model)
+    argparse_app.add_ckpt(model)
     model.add_argument("--onnx", metavar="FILE", help="of export.py's, instead of a checkpoint")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
@@ -78,7 +78,7 @@ def main() -> NoReturn:
     parser.add_argument("--top", type=_top, default=0, metavar="N", help="the N likeliest digits")
     parser.add_argument("--multi", action="store_true", help="read each of several digits")
     parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")
-    tool.run(parser, task)
+    argparse_app.run(parser, task)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import warnings
 from contextlib import closing
 from pathlib import Path
 
-from digits import tool
+from digits.commands import argparse_app
 from digits.errors import InputError
+from digits.files import ROOT
 from digits.imports import importing
-from digits.limits import LIMITS
-from digits.readers import Readers
+from digits.serving.limits import LIMITS
+from digits.serving.workers import Readers
 
 EXTRA = {"fastapi", "h11", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
@@ -40,12 +41,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _name(path: Path) -> str:
     """For clients, too: of a run here from the root, of a file elsewhere its name alone."""
-    inside = path.resolve().is_relative_to(tool.ROOT)
-    return str(path.resolve().relative_to(tool.ROOT)) if inside else path.name
+    inside = path.resolve().is_relative_to(ROOT)
+    return str(path.resolve().relative_to(ROOT)) if inside else path.name
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    path = tool.checkpoint_path(arguments.ckpt)
+    path = argparse_app.checkpoint_path(arguments.ckpt)
     readers = Readers(LIMITS)
     with listen(arguments.host, arguments.port) as listener, closing(readers):
         readers.start_one()
@@ -53,7 +54,8 @@ def serve(arguments: argparse.Namespace) -> None:
             with importing():
                 import torch
 
-                from digits import connections, predictor, server
+                from digits.prediction import loading
+                from digits.serving import app, connections
         except ModuleNotFoundError as error:
             if error.name not in EXTRA:
                 raise
@@ -63,22 +65,22 @@ def serve(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(1)  # the other cores read images
         host, port = listener.getsockname()[:2]
         shown = _name(Path(path))
-        network = predictor.from_checkpoint(path)
+        network = loading.from_checkpoint(path)
         is_local = ipaddress.ip_address(host).is_loopback
-        app = server.application(network, shown, readers, is_local)
+        served = app.application(network, shown, readers, is_local)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         line = f"{url}  (model: {shown}; Ctrl+C stops)"
-        connections.server(app, ready=lambda: print(line, flush=True)).run([listener])
+        connections.server(served, ready=lambda: print(line, flush=True)).run([listener])
 
 
 def main() -> None:
-    parser = tool.Parser(description=__doc__)
-    tool.add_ckpt(parser)
+    parser = argparse_app.Parser(description=__doc__)
+    argparse_app.add_ckpt(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="0.0.0.0 listens to the network, too (no TLS)"
     )
     parser.add_argument("--port", type=port, default=8000, help="8000; 0 picks a free one")
-    tool.run(parser, serve)
+    argparse_app.run(parser, serve)
 
 
 if __name__ == "__main__":

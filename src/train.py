@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from digits.cli import entry
+from digits.commands.hydra_app import entry
 from digits.imports import importing
 
 
@@ -13,7 +13,11 @@ def main(cfg: DictConfig) -> float | None:
         import lightning as L
         from hydra.utils import instantiate
 
-        from digits import runs, saving, signatures, start, stop
+        from digits import signals
+        from digits.commands import signatures
+        from digits.runs import start
+        from digits.training import results, saving
+        from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
@@ -23,17 +27,17 @@ def main(cfg: DictConfig) -> float | None:
     if begin and start.says_finished(cfg, begin):
         return None
 
-    with runs.trainer(cfg, begin) as trainer:
+    with make_trainer(cfg, begin) as trainer:
         tested = cfg.ckpt_path
         if cfg.train:
             ckpt_path = begin.path if begin else None
-            with stop.after_the_step():
+            with signals.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
             tested = saving.judged_by(trainer)  # None: the weights in memory
-        objective = runs.objective(trainer, cfg.optimized_metric)
+        objective = results.objective(trainer, cfg.optimized_metric)
         if cfg.test:
             trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
-        runs.show_results(trainer, cfg.paths)
+        results.show(trainer, cfg.paths)
         return objective
 
 

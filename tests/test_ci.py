@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from support.commands import ROOT
 
 TOOLS = ("pip", "ruff", "mypy", "pytest", "python3", "apt-get", "chromium", "fc-list")
 STAND_IN = """#!{bash}

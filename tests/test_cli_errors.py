@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ROOT, Outcome, command, finish
-from digits import runs
-from hostile import Runs
+from digits.training import trainer
+from support.commands import ROOT, Outcome, command, finish
+from support.hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
 LINES = {
@@ -179,14 +179,14 @@ def test_a_warning_of_a_path_of_two_lines_is_known(tmp_path: Path) -> None:
     folder = tmp_path / "a\nb"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        runs.quieten_lightning()
+        trainer.quieten_lightning()
         warnings.warn(f"Checkpoint directory {folder} exists and is not empty.", stacklevel=1)
 
 
 def test_our_own_fault_exits_with_1_and_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digits.runs.make_trainer", lambda *_: 1 / 0)
+    monkeypatch.setattr("digits.training.trainer.make_trainer", lambda *_: 1 / 0)
     outcome = command("train", outputs=tmp_path)
     assert outcome.code == 1
     assert "Traceback" in outcome.err

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT, Outcome, finish, process, tool
-from digits import answers
-from drawn import encoded, large, seven, training
+from digits.prediction import answers
+from support.commands import ROOT, Outcome, finish, process, tool
+from support.drawn import large, seven, training
+from support.image_files import encoded
 
 RUN = (  # predict.py, and then more
     "import sys, runpy; sys.path.insert(0, 'src'); sys.argv[0] = 'src/predict.py'",
@@ -179,7 +180,7 @@ def test_wrong_input_is_one_line(
 def test_without_a_model_it_says_how_to_train_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("digits.tool.ROOT", tmp_path)
+    monkeypatch.setattr("digits.commands.argparse_app.ROOT", tmp_path)
     _, _, err = tool("predict", "docs/samples.png")
     assert err == (
         f"error: --ckpt latest: no run under {tmp_path}/outputs has a checkpoint yet; "

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from conftest import SHORT, Outcome, finish, process
+from support.commands import SHORT, Outcome, finish, process
 
 
 def start(

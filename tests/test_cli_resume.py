@@ -11,10 +11,13 @@ import torch
 from omegaconf import OmegaConf
 from trials.common import differences
 
-from conftest import SHORT, Outcome, command
-from digits import idx, loop, recipe, resume, stop
-from digits.loop import SparseLoop
-from test_settings import composed
+from digits import signals
+from digits.data import idx
+from digits.runs import recipe, resume
+from digits.training import loop
+from digits.training.loop import SparseLoop
+from support.commands import SHORT, Outcome, command
+from support.settings import composed
 
 QUICK = (  # steps count here, not images; nobody looks at the figure
     "model.hidden_size=8",
@@ -48,7 +51,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
 
     def stopping(self: SparseLoop) -> None:
         if at[0] and self.global_step == at[0]:
-            stop._handle(signal.SIGTERM, None)
+            signals._handle(signal.SIGTERM, None)
         save_or_stop(self)
 
     monkeypatch.setattr(SparseLoop, "_save_or_stop", stopping)

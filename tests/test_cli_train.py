@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import SHORT, Outcome, command
+from support.commands import SHORT, Outcome, command
 
 FAST = ("trainer.max_epochs=1", "trainer.limit_train_batches=10", "test=false", "logger=none")
 
@@ -205,7 +205,10 @@ def test_a_checkpoint_that_was_moved_resumes_on_its_own(finished: Outcome, tmp_p
         (["data.val_size=0"], "ckpt_path={path}: data.val_size was 5000, is 0; expected the same"),
         (["seed=1"], "data.seed was 0, is 1; seed was 0, is 1; expected the same to go on"),
         (["model.optimizer.lr=0.5"], "ckpt_path={path}: model.optimizer.lr was 0.001, is 0.5; "),
-        (["model/optimizer=adamw"], "_target_ was digits.optim.RMSprop, is torch.optim.AdamW;"),
+        (
+            ["model/optimizer=adamw"],
+            "_target_ was digits.model.rmsprop.RMSprop, is torch.optim.AdamW;",
+        ),
     ],
     ids=str,
 )
@@ -263,9 +266,9 @@ def test_a_sweeper_gets_the_best_validation_score(tmp_path: Path) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     import train
-    from digits import cli
+    from digits.commands import hydra_app
 
-    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
         worse = [*SHORT, "model.optimizer.lr=0.02", "data.batch_size=32"]
         given = ["test=false", "optimized_metric=val/acc", f"paths.output_dir={tmp_path}"]
         cfg = hydra.compose("train", [*worse, *given])

@@ -8,10 +8,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from conftest import ROOT
-from digits import cli, runs, settings
-from digits.datamodule import MNISTDataModule
-from digits.model import DigitClassifier
+from digits.commands import hydra_app, settings
+from digits.data.datamodule import MNISTDataModule
+from digits.model.classifier import DigitClassifier
+from digits.training.trainer import make_trainer
+from support.commands import ROOT
 
 FILES = sorted(path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml"))
 GROUPS = [path for path in FILES if path.parent != Path() and path.parts[0] != "hydra"]
@@ -19,7 +20,7 @@ GROUPS = [path for path in FILES if path.parent != Path() and path.parts[0] != "
 
 def composed(config_name: str, tmp_path: Path, *overrides: str) -> DictConfig:
     given = [f"paths.output_dir={tmp_path}", *overrides]
-    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
         return hydra.compose(config_name, given)
 
 
@@ -39,20 +40,21 @@ def test_a_group_file_composes_and_instantiates(path: Path, tmp_path: Path) -> N
     model = instantiate(cfg.model)
     assert isinstance(model, DigitClassifier)
     model.configure_optimizers()
-    trainer = runs.make_trainer(cfg)
-    assert trainer.max_epochs == (cfg.trainer.max_epochs if not cfg.trainer.fast_dev_run else 1)
+    with make_trainer(cfg) as trainer:
+        assert trainer.max_epochs == (cfg.trainer.max_epochs if not cfg.trainer.fast_dev_run else 1)
 
 
 def test_eval_composes_and_instantiates(tmp_path: Path) -> None:
     cfg = composed("eval", tmp_path, "ckpt_path=x.ckpt")
     settings.check(cfg)
-    runs.make_trainer(cfg)
+    with make_trainer(cfg) as trainer:
+        assert trainer.callbacks
     assert isinstance(instantiate(cfg.data), MNISTDataModule)
 
 
 def test_hydra_config_names_the_folders(tmp_path: Path) -> None:
     overrides = [f"paths.outputs_dir={tmp_path}"]
-    with hydra.initialize_config_dir(cli.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
     with open_dict(cfg):
         cfg.hydra.job.num = 3
@@ -69,7 +71,7 @@ def test_the_plain_command_is_the_reference_recipe(tmp_path: Path) -> None:
         "data.batch_size": 128,
         "data.val_size": 0,
         "model.hidden_size": 512,
-        "model.optimizer._target_": "digits.optim.RMSprop",
+        "model.optimizer._target_": "digits.model.rmsprop.RMSprop",
         "model.optimizer.lr": 1e-3,
         "model.optimizer.alpha": 0.9,
         "model.optimizer.eps": 1e-7,

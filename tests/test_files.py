@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from digits.files import keep_as, read_at_most, remove_unfinished, write_atomically
-from digits.saving import LastCheckpoint
+from digits.training.saving import LastCheckpoint
 
 
 def test_writes_into_folders_it_makes(tmp_path: Path) -> None:

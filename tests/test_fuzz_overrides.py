@@ -10,11 +10,12 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from conftest import command
-from digits import flags, resume, signatures
-from digits import settings as digits_settings
+from digits.commands import flags, signatures
+from digits.commands import settings as digits_settings
 from digits.errors import exit_code, one_line
-from test_settings import WITH_ALL
+from digits.runs import recipe, resume
+from support.commands import command
+from support.settings import WITH_ALL
 
 KEYS = [
     "seed",
@@ -70,7 +71,7 @@ VALUES = [
     "outputs",
     "false\n",
 ]
-LEAVES = sorted(digits_settings._keys(WITH_ALL, ""))
+LEAVES = sorted(recipe.keys(WITH_ALL))
 ODD = ["", "\x00", "\n", "\u202e", "x" * 5000, "\ud800"]
 words = st.lists(
     st.builds(

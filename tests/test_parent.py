@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import process
+from support.commands import process
 
 PARENT = """
 import subprocess, sys
@@ -55,7 +55,7 @@ def test_what_a_test_starts_ends_with_the_tests() -> None:
     """However they end: here the process is what pytest is otherwise."""
     code = """
 import sys; sys.path.insert(0, "tests")
-from conftest import process
+from support.commands import process
 says = "import time; print(1, flush=True); time.sleep(9); print(2)"
 with process("-c", says, stdout=None) as run:
     run.wait()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Outcome, command, tool
+from support.commands import ROOT, Outcome, command, tool
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [

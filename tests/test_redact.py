@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import EMBEDDED, command
-from digits import cli, download, peers, redact
+from digits import redact
+from digits.commands import hydra_app, peers
+from digits.data import download
 from digits.errors import InputError, one_line, shown
+from support.commands import EMBEDDED, command
 
 SECRET = "hunter2/is  secret\n50%'é"
 ENTERS = "${oc.env:MY_TOKEN}"
@@ -22,7 +24,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def let_in(name: str = "MY_TOKEN") -> str:
-    assert cli.ROOT  # importing it has made oc.env watched
+    assert hydra_app.CONFIGS  # importing it has made oc.env watched
     return OmegaConf.create({"x": f"${{oc.env:{name}}}"}).x
 
 
@@ -207,7 +209,7 @@ def test_a_run_tells_its_other_processes_what_is_secret(
     def look(*_: object) -> None:
         raise InputError(os.environ["DIGITS_RUN_SECRETS"])
 
-    monkeypatch.setattr("digits.runs.make_trainer", look)
+    monkeypatch.setattr("digits.training.trainer.make_trainer", look)
     mirrors = f"data.mirrors=['http://u:{ENTERS}@127.0.0.1:9/']"
     outcome = command("train", mirrors, outputs=tmp_path)
     assert (outcome.code, outcome.err) == (2, "error: MY_TOKEN\n")

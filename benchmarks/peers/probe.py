@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-from digits import checkpoint, datamodule, download, idx  # noqa: E402
+from digits.data import datamodule, idx, mnist  # noqa: E402
+from digits.runs import checkpoint  # noqa: E402
 
 
 class FirstBatch(Callback):
@@ -41,7 +42,7 @@ def inference(ckpt_path: str, data_dir: str) -> None:
     """Prints seconds from 10,000 uint8 images in memory to their digits and probabilities."""
     model = checkpoint.model_from(ckpt_path).eval()
     model.load_state_dict(checkpoint.read(ckpt_path)["state_dict"])
-    images, labels = idx.read(Path(data_dir) / "MNIST" / "raw", download.TEST)
+    images, labels = idx.read(Path(data_dir) / "MNIST" / "raw", mnist.TEST)
     times = []
     with torch.inference_mode():
         for _ in range(20):

@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from digits import idx, logs
-from digits.model import DigitClassifier
+from digits.data import idx
+from digits.model.classifier import DigitClassifier
+from digits.training import logs
 
 MOMENTS = {
     "reading the data": (idx, "parse"),

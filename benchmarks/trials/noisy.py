@@ -6,7 +6,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from digits.model import DigitClassifier
+from digits.model.classifier import DigitClassifier
 
 
 class NoisyClassifier(DigitClassifier):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]  # the repository
 UNFINISHED = ".unfinished"
 
 
@@ -56,6 +57,12 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError):
             path.unlink()
+
+
+def relative(path: Path | str) -> str:
+    """As one would type it here."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
 
 
 @contextmanager

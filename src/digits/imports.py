@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 
-from digits import stop
+from digits import signals
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def importing() -> Iterator[None]:
         with nullcontext() if "torch" in sys.modules else _without_collector():
             yield
     finally:
-        stop.raise_again()
+        signals.raise_again()
 
 
 @contextmanager

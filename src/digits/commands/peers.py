@@ -1,0 +1,70 @@
+"""A run's other processes (DDP): what they are told, and what they do. No torch here, for
+`--help`'s sake.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from digits import machine, redact, signals
+from digits.errors import OUR_FAULT, exit_code, peer_is_gone
+from digits.parent import end_with_parent
+from digits.redact import redacted
+
+RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how they learn the run's settings and folder
+RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
+RUN_PROCESS = "DIGITS_RUN_PROCESS"  # the id of the process that starts them
+
+
+def is_one() -> bool:
+    """Whether this process was started by the run's first one."""
+    return os.environ.get("LOCAL_RANK", "0") != "0" and RUN_CONFIG in os.environ
+
+
+def tell(cfg: DictConfig) -> None:
+    """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
+    it does.
+    """
+    os.environ[RUN_SECRETS] = " ".join(redact.remembered())
+    os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
+    os.environ[RUN_PROCESS] = str(os.getpid())
+    hydra_cfg = cast(DictConfig, HydraConfig.get())
+    with read_write(hydra_cfg):
+        hydra_cfg.run.dir = hydra_cfg.runtime.output_dir
+
+
+def join(task: Callable[[DictConfig], Any]) -> None:
+    """The part of one more process in a run (DDP); the first says what is wrong."""
+    end_with_parent(int(os.environ[RUN_PROCESS]))
+    logging.disable(logging.WARNING)
+    redact.remember(os.environ[RUN_SECRETS].split())
+    cfg = OmegaConf.create(os.environ[RUN_CONFIG])
+    assert isinstance(cfg, DictConfig)
+    try:
+        task(cfg)
+    except signals.Stopped as stopped:
+        sys.exit(stopped.exit_code)
+    except Exception as error:
+        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
+            print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
+        sys.exit(exit_code(error))
+
+
+@contextmanager
+def writing_nothing() -> Iterator[None]:
+    """Of those that torchrun or srun starts, the others' folder is one for Hydra's sake alone."""
+    if not machine.rank():
+        yield
+        return
+    logging.disable(logging.WARNING)
+    with TemporaryDirectory() as nowhere:
+        sys.argv = [*sys.argv, f"hydra.run.dir={nowhere}", "hydra.output_subdir=null"]
+        yield

@@ -1,0 +1,98 @@
+"""Batches from tensors in memory, and the order they come in. Shapes: N images, B batch, H W
+pixels.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import SequentialSampler
+
+Batch = tuple[Tensor, Tensor]
+SPLIT_SEED = 0  # which images are held out never depends on the run's seed
+
+
+class EpochShuffle:
+    """The order in which one of `world_size` processes sees `count` images: a function of (seed,
+    epoch) alone.
+
+    Each process takes every world_size-th image, so that together their batches are those one
+    process would have seen. All get equally many (DDP needs that): up to world_size - 1 images are
+    left out of an epoch.
+    """
+
+    def __init__(self, count: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.count, self.seed, self.rank, self.world_size = count, seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of each epoch, after a resume too."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.world_size
+
+    def indices(self) -> Tensor:
+        # torch's CPU generator reads 32 bits of a seed: hash the pair rather than pack it
+        mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed))
+        return order[: len(self) * self.world_size][self.rank :: self.world_size]
+
+
+class InOrder(SequentialSampler):
+    """Each image once: process `rank` takes rank, rank + world_size, ... (Lightning knows the base
+    class).
+    """
+
+    def __init__(self, count: int, rank: int = 0, world_size: int = 1) -> None:
+        self.range = range(rank, count, world_size)
+
+    def __len__(self) -> int:
+        return len(self.range)
+
+    def indices(self) -> Tensor:
+        return torch.tensor(self.range, dtype=torch.int64)
+
+
+class Batches:
+    """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device.
+
+    Its state is how many batches of the pass it has given; the next pass after loading one goes on
+    from there.
+    """
+
+    batch_sampler = None  # as `sampler`, a name Lightning looks for
+
+    def __init__(
+        self, images_NHW: Tensor, labels_N: Tensor, batch_size: int, sampler: EpochShuffle | InOrder
+    ) -> None:
+        self.images_NHW, self.labels_N = images_NHW, labels_N
+        self.batch_size, self.sampler = batch_size, sampler
+        self.first = self.given = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self.batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"given": self.given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.first = state["given"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.given, self.first = self.first, 0
+        return self._rest()
+
+    def _rest(self) -> Iterator[Batch]:
+        indices_N = self.sampler.indices().to(self.labels_N.device)  # now the epoch is known
+        for index_B in torch.split(indices_N, self.batch_size)[self.given :]:
+            self.given += 1
+            x_BHW = self.images_NHW.index_select(0, index_B)
+            yield x_BHW / 255, self.labels_N.index_select(0, index_B)
+
+
+def split(count: int, val_size: int) -> tuple[Tensor, Tensor]:
+    """Indices (held out, kept), each ascending; the same for every run with this `val_size`."""
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(SPLIT_SEED))
+    return shuffled[:val_size].sort().values, shuffled[val_size:].sort().values

@@ -1,0 +1,85 @@
+"""Batches of MNIST from tensors in memory. Shapes: N images, B batch, H W pixels."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from digits.data import download, idx, mnist, shares
+from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
+
+
+class MNISTDataModule(L.LightningDataModule):
+    """MNIST in memory: batches (x_BHW float32 in [0, 1], y_B int64), H = W = 28.
+
+    `batch_size` counts the images of one optimizer step over all processes. `val_size` of the
+    60,000 training images are held out for validation; with 0 there is none, and training sees all
+    of them.
+    """
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        val_size: int = 0,
+        seed: int = 0,
+        mirrors: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.raw_dir = Path(data_dir) / "MNIST" / "raw"
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.val_size, self.seed, self.mirrors = val_size, seed, mirrors
+        self.train: Batch | None = None
+        self.val: Batch | None = None
+        self.test: Batch | None = None
+
+    def prepare_data(self) -> None:
+        download.ensure(self.raw_dir, self.mirrors)
+
+    def setup(self, stage: str) -> None:
+        if stage in ("fit", "validate") and self.train is None:
+            images_NHW, labels_N = self._read(mnist.TRAIN)
+            held_out, kept = split(len(labels_N), self.val_size)
+            self.val = images_NHW[held_out], labels_N[held_out]
+            self.train = (
+                (images_NHW[kept], labels_N[kept]) if self.val_size else (images_NHW, labels_N)
+            )
+        elif stage == "test" and self.test is None:
+            self.test = self._read(mnist.TEST)
+
+    def train_dataloader(self) -> Batches:
+        assert self.train is not None
+        rank, world_size = self._place()
+        shares.check_batch(self.batch_size, world_size)
+        count = len(self.train[1])
+        overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        in_turn = InOrder if overfits else partial(EpochShuffle, seed=self.seed)
+        return Batches(
+            *self.train,
+            self.batch_size // world_size,
+            in_turn(count, rank=rank, world_size=world_size),
+        )
+
+    def val_dataloader(self) -> Batches | list[Batches]:
+        assert self.val is not None
+        shares.check_val(self.val_size, self._place()[1])
+        return self._in_order(self.val) if self.val_size else []
+
+    def test_dataloader(self) -> Batches:
+        assert self.test is not None
+        return self._in_order(self.test)
+
+    def _read(self, names: tuple[str, str]) -> Batch:
+        images_NHW, labels_N = idx.read(self.raw_dir, names)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return images_NHW.to(device), labels_N.to(device)
+
+    def _in_order(self, data: Batch) -> Batches:
+        return Batches(*data, self.eval_batch_size, InOrder(len(data[1]), *self._place()))
+
+    def _place(self) -> tuple[int, int]:
+        """(rank, world_size); outside of a Trainer there is one process."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,0 +1,98 @@
+"""Getting MNIST's four files where they are not, or are damaged."""
+
+import logging
+import time
+from collections.abc import Sequence
+from http.client import HTTPException, InvalidURL
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from digits.data.mnist import MAX_BYTES, MD5, is_intact, read_packed
+from digits.errors import InputError, flat
+from digits.files import write_atomically
+from digits.redact import redacted
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 10.0  # a mirror that sends nothing for this long is given up
+PATIENCE_S = 20.0  # so is one that is slower than MIN_BYTES_PER_S after this long
+MIN_BYTES_PER_S = 20_000
+
+
+def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
+    """Leave the four files in `raw_dir`, downloading those that are absent or damaged.
+
+    `mirrors` are URL prefixes, tried in order; None means torchvision's list. Raises InputError,
+    naming files and folder, when no mirror gives a good copy or the folder cannot be written.
+    """
+    for name in MD5:
+        path = raw_dir / name
+        if path.is_file():
+            if is_intact(name, read_packed(path)):
+                continue
+            log.warning("%s is damaged (its MD5 sum is wrong): getting it again", path)
+        else:
+            log.info("%s is not there: getting it", path)
+        try:
+            raw_dir.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, _download(name, raw_dir, mirrors))
+        except OSError as error:
+            raise InputError(
+                f"paths.data_dir: cannot write {path} ({error.strerror}); expected a folder that "
+                f"can be written, or one that has MNIST/raw/{name}"
+            ) from error
+
+
+def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
+    if mirrors is None:
+        from torchvision.datasets import MNIST  # 1 s, and only a download needs it
+
+        mirrors = MNIST.mirrors
+    failures = []
+    for mirror in mirrors:
+        url, shown = (f"{text.rstrip('/')}/{name}" for text in (mirror, redacted(mirror)))
+        try:
+            packed = _fetch(url)
+            if is_intact(name, packed):
+                return packed
+            failures.append(f"{shown}: wrong content")
+        except (OSError, HTTPException, ValueError) as error:  # time-outs are OSErrors
+            failures.append(f"{shown}: {_reason(error)}")
+    raise InputError(
+        f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "
+        f"put the files {', '.join(MD5)} into {raw_dir}"
+    )
+
+
+def _fetch(url: str) -> bytes:
+    begin, data = time.monotonic(), bytearray()
+    request = Request(url, headers={"User-Agent": "lightning-digits"})
+    with (
+        urlopen(request, timeout=SILENCE_S) as response,
+        tqdm(
+            total=getattr(response, "length", None), unit="B", unit_scale=True, disable=None
+        ) as bar,
+    ):
+        while chunk := response.read1(1 << 16):
+            data += chunk
+            bar.update(len(chunk))
+            seconds = time.monotonic() - begin
+            if seconds > PATIENCE_S and len(data) < seconds * MIN_BYTES_PER_S:
+                raise TimeoutError(f"slower than {MIN_BYTES_PER_S} bytes a second")
+            if len(data) > MAX_BYTES:
+                raise HTTPException(f"more than {MAX_BYTES} bytes")
+    return bytes(data)
+
+
+def _reason(error: Exception) -> str:
+    """Without the URL, which may hold a password: libraries quote pieces of it, changed."""
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    if isinstance(error, URLError) and isinstance(error.reason, Exception):
+        return _reason(error.reason)
+    if isinstance(error, URLError | InvalidURL | ValueError):
+        return "no URL that can be asked"
+    return flat(getattr(error, "strerror", None) or str(error)) or type(error).__name__

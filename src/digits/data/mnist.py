@@ -1,0 +1,31 @@
+"""MNIST's four files: their names and sums, and whether a copy is good."""
+
+import hashlib
+from pathlib import Path
+
+from digits.errors import InputError
+
+TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
+TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+MD5 = {
+    TRAIN[0]: "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    TRAIN[1]: "d53e105ee54ea40749a09fcbcd1e9432",
+    TEST[0]: "9fb629c4189551a2d022fa330f9573f3",
+    TEST[1]: "ec29112dd5afa0611ce80d1b7f02629c",
+}
+MAX_BYTES = 2 * 9_912_422  # twice the largest file
+
+
+def read_packed(path: Path) -> bytes:
+    """A whole file, or enough of one that is too large to be MNIST's. Raises InputError where it
+    cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError as error:
+        raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
+
+
+def is_intact(name: str, packed: bytes) -> bool:
+    return hashlib.md5(packed, usedforsecurity=False).hexdigest() == MD5[name]

@@ -1,0 +1,42 @@
+"""Mean loss and accuracy. Shapes: B batch, K classes."""
+
+from torch import Tensor, nn, tensor
+from torchmetrics import Metric
+
+
+class Score(Metric):
+    """Mean loss and accuracy (fraction in [0, 1]) over the images seen since `reset`, over all
+    processes.
+
+    One update and integer counts, so that the accuracy is exact and each image counts once however
+    they are batched.
+    """
+
+    full_state_update = False
+    loss_sum: Tensor
+    correct: Tensor
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss_sum", tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("correct", tensor(0), dist_reduce_fx="sum")
+        self.add_state("images", tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, logits_BK: Tensor, y_B: Tensor) -> None:
+        self.loss_sum.add_(loss.detach(), alpha=len(y_B))
+        self.correct.add_((logits_BK.detach().argmax(1) == y_B).sum())
+        self.images.add_(len(y_B))  # `+=` would assign to a module, 5 us each
+
+    def compute(self) -> dict[str, Tensor]:
+        return self.so_far()
+
+    def so_far(self) -> dict[str, Tensor]:
+        """What `compute` gives, over this process's images alone: it waits for no other process."""
+        mean_loss, accuracy = self.loss_sum / self.images, self.correct / self.images
+        return {"loss": mean_loss, "acc": accuracy, "images": self.images.float()}
+
+
+def scores_of(module: nn.Module) -> dict[str, Metric]:
+    """All metrics in `module`, by their names there."""
+    return {name: part for name, part in module.named_modules() if isinstance(part, Metric)}

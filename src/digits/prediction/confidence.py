@@ -1,0 +1,53 @@
+"""How sure a prediction is: calibrated probabilities, and whether what was seen is a digit at all.
+No torch. Shapes: N images, H W pixels, K = 10 classes. benchmarks/sure.py chose the numbers.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.images.glyph import Pixels
+
+FILE = Path(__file__).with_name("confidence.npz")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sure:
+    """A small network tells digits from letters, scribbles and textures; a prediction is sure when
+    its output times the probability of the digit reaches `threshold`.
+    """
+
+    temperature: float
+    threshold: float
+    weight_HD: Floats
+    bias_H: Floats
+    weight_1H: Floats
+    bias_1: Floats
+
+    def score(self, images_NHW: Pixels, p_NK: Floats) -> Floats:
+        """In [0, 1], of images as the model saw them and their calibrated probabilities."""
+        x_ND = images_NHW.reshape(len(images_NHW), -1).astype(np.float32) / 255
+        hidden_NH = np.maximum(x_ND @ self.weight_HD.T + self.bias_H, 0)
+        logit_N = (hidden_NH @ self.weight_1H.T + self.bias_1)[:, 0]
+        score_N: Floats = p_NK.max(1) / (1 + np.exp(-np.clip(logit_N, -60, 60)))
+        return score_N
+
+
+@cache
+def measured() -> Sure:
+    with np.load(FILE) as parts:
+        weights = (parts[name].astype(np.float32) for name in "abcd")
+        return Sure(float(parts["temperature"]), float(parts["threshold"]), *weights)
+
+
+def tempered(p_NK: Floats, temperature: float) -> Floats:
+    """The probabilities of the logits divided by `temperature` (Guo et al. 2017, section 4.2)."""
+    log_NK = np.log(np.maximum(p_NK, 1e-37)) / temperature
+    powers_NK = np.exp(log_NK - log_NK.max(1, keepdims=True))
+    tempered_NK: Floats = powers_NK / powers_NK.sum(1, keepdims=True)
+    return tempered_NK

@@ -1,0 +1,96 @@
+"""Drawings to digits and probabilities: what predict and serve share. Imports no torch until a
+checkpoint is read. Shapes: N images, H W pixels, K = 10 classes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.images.drawing import Drawing
+from digits.images.glyph import Box, Glyph, Pixels
+from digits.prediction import confidence
+
+Network = Callable[[Pixels], NDArray[np.float32]]  # uint8 (N, 28, 28) to probabilities (N, 10)
+
+BATCH = 1024
+BLANK, NOT_SURE = "blank", "not sure"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`digit` and `probability` are None for a blank image and for one of several digits, which are
+    then in `parts`. `note` is empty, "blank", "not sure" or "2 digits". `seen` is what the model
+    was shown.
+    """
+
+    digit: int | None
+    probability: float | None
+    probabilities: tuple[float, ...] | None
+    note: str
+    box: Box | None
+    seen: Pixels | None
+    parts: tuple["Prediction", ...] = ()
+
+    @property
+    def is_sure(self) -> bool:
+        return not self.note
+
+    def told(self) -> dict[str, Any]:
+        """What predict's JSON and the server's answer both have."""
+        names = ("digit", "probability", "probabilities", "note", "box")
+        return {name: getattr(self, name) for name in names}
+
+
+class Predictor:
+    """`predict` may be called from any thread, one at a time."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def predict(self, drawings: Sequence[Drawing]) -> list[Prediction]:
+        """A prediction for each, all through the network together."""
+        glyphs = [
+            glyph
+            for drawing in drawings
+            if drawing.whole is not None
+            for glyph in (drawing.whole, *drawing.parts)
+        ]
+        read = iter(self._read(glyphs))
+        return [
+            Prediction(None, None, None, BLANK, None, None)
+            if drawing.whole is None
+            else _decided(next(read), tuple(next(read) for _ in drawing.parts))
+            for drawing in drawings
+        ]
+
+    def _read(self, glyphs: Sequence[Glyph]) -> list[Prediction]:
+        predictions: list[Prediction] = []
+        measured = confidence.measured()
+        for begin in range(0, len(glyphs), BATCH):
+            some = glyphs[begin : begin + BATCH]
+            images_NHW = np.stack([glyph.pixels_HW for glyph in some])
+            p_NK = confidence.tempered(self.network(images_NHW), measured.temperature)
+            is_sure_N = measured.score(images_NHW, p_NK) >= measured.threshold
+            predictions += map(_prediction, some, p_NK, is_sure_N)
+        return predictions
+
+
+def _prediction(glyph: Glyph, p_K: NDArray[np.float32], is_sure: np.bool) -> Prediction:
+    digit = int(p_K.argmax())
+    note = "" if is_sure else NOT_SURE
+    return Prediction(
+        digit, float(p_K[digit]), tuple(p_K.tolist()), note, glyph.box, glyph.pixels_HW
+    )
+
+
+def _decided(whole: Prediction, parts: tuple[Prediction, ...]) -> Prediction:
+    """One digit in pieces, or several: several where most of them are surely digits, unless the
+    whole is one and a piece isn't.
+    """
+    sure_parts = sum(part.is_sure for part in parts)
+    if 2 * sure_parts <= len(parts) or (whole.is_sure and sure_parts < len(parts)):
+        return whole
+    return Prediction(None, None, None, f"{len(parts)} digits", whole.box, whole.seen, parts)

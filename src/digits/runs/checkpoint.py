@@ -1,0 +1,112 @@
+"""Finding out whether a checkpoint is one of ours, and fits: nothing in the file is ever run.
+
+Without Lightning, whose import takes 2 s: predicting needs none of it.
+"""
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from digits.errors import InputError
+from digits.model.network import network
+from digits.runs import safe_load
+
+if TYPE_CHECKING:
+    from digits.model.classifier import DigitClassifier
+
+Checkpoint = dict[str, Any]
+PARTS = {"state_dict": Tensor, "hyper_parameters": str | int | float, "best_scores": float}
+ABSENT = "absent"
+
+
+def read(path: str) -> Checkpoint:
+    """A checkpoint's content on the CPU. Raises InputError for any other file."""
+    try:
+        content = safe_load.load(Path(path))
+    except OSError as error:
+        raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
+    except InputError as error:
+        raise InputError(f"ckpt_path={path}: {error}") from error
+    if not _is_ours(content):
+        raise InputError(f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
+    return cast(Checkpoint, content)
+
+
+def _is_ours(content: object) -> bool:
+    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+        return False
+    return all(
+        isinstance(part := content.get(name), dict)
+        and all(isinstance(key, str) and isinstance(value, kind) for key, value in part.items())
+        for name, kind in PARTS.items()
+    )
+
+
+def check_fits(path: str, model: nn.Module) -> Checkpoint:
+    """The checkpoint at `path`. Raises InputError unless its weights fit `model`, naming the first
+    that does not.
+    """
+    content = read(path)
+    _check_weights(path, content, model)
+    return content
+
+
+def _check_weights(path: str, content: Checkpoint, model: nn.Module) -> None:
+    theirs, ours = content["state_dict"], model.state_dict()
+    for name in sorted(ours.keys() | theirs.keys()):
+        there, here = _shape(theirs.get(name)), _shape(ours.get(name))
+        if there != here:
+            raise InputError(
+                f"ckpt_path={path}: another architecture: {name[:80]} is {there}, expected {here}"
+            )
+        if not theirs[name].isfinite().all():
+            raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
+
+
+def model_from(path: str) -> "DigitClassifier":
+    """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
+    is none.
+    """
+    from digits.model.classifier import DigitClassifier
+
+    content = read(path)
+    model = DigitClassifier(**_settings(path, content))
+    _check_weights(path, content, model)
+    return model
+
+
+def network_from(path: str) -> nn.Sequential:
+    """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
+    InputError where there is none.
+    """
+    return network_of(path, read(path))
+
+
+def network_of(path: str, content: Checkpoint) -> nn.Sequential:
+    """As `network_from`, of what has been read."""
+    holder = nn.ModuleDict({"net": network(**_settings(path, content))})
+    _check_weights(path, content, holder)
+    holder.load_state_dict(content["state_dict"])
+    return cast(nn.Sequential, holder["net"].eval())
+
+
+def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
+    """The network's: those it had when the checkpoint was written, which may lack newer ones."""
+    settings: dict[str, Any] = content["hyper_parameters"]
+    known = inspect.signature(network).parameters
+    hidden_size = settings.get("hidden_size")
+    is_size = type(hidden_size) is int and 0 < hidden_size <= 1 << 16
+    if not (is_size and settings.keys() <= known.keys()):
+        shown = str(settings)[:80]
+        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
+    return settings
+
+
+def _shape(weight: object) -> str:
+    if not isinstance(weight, Tensor):
+        return ABSENT
+    kind = "" if weight.dtype == torch.float32 else f" {weight.dtype}"
+    return "x".join(map(str, weight.shape)) + kind

@@ -1,0 +1,106 @@
+"""Whether an optimizer's and its schedule's state, in a checkpoint, is what steps of a model's own
+leave.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from digits.model.classifier import DigitClassifier
+
+Content = dict[str, Any]
+
+MODERATE = 1e30  # a step computes in float32
+SQUARES = {"square_avg", "exp_avg_sq", "max_exp_avg_sq"}
+
+
+def check(content: Content, model: DigitClassifier, moves: int) -> None:
+    """Raises ValueError, KeyError, TypeError or AttributeError unless `model`'s optimizer and
+    schedule, which has moved so often, could have come to what `content` has.
+    """
+    optimizer, scheduler = _after_a_step(model)
+    expected = optimizer.state_dict()
+    if not is_like([expected], content["optimizer_states"]):
+        raise ValueError("it is not the state of this optimizer")
+    (given,) = content["optimizer_states"]
+    for ours, theirs in zip(expected["param_groups"], given["param_groups"], strict=True):
+        numbers = all(map(_is_moderate, theirs.values()))  # a callback may have moved them
+        if ours["params"] != theirs["params"] or not numbers:
+            raise ValueError("its optimizer has other settings")
+    skips = content["settings"]["trainer.precision"] == "16-mixed"  # steps with infinite gradients
+    for state in given["state"].values():
+        _check_state(state, content["global_step"], skips)
+    if scheduler:
+        _check_schedule(content, scheduler, moves)
+    elif content["lr_schedulers"]:
+        raise ValueError("it has a schedule, the settings have none")
+
+
+def _check_state(state: Content, steps: int, skips: bool) -> None:
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not value.isfinite().all():
+            raise ValueError(f"its optimizer's {name} is not finite")
+        if name in SQUARES and (value < 0).any():
+            raise ValueError(f"its optimizer's {name} is negative")
+    counted = state.get("step", steps)
+    if not (0 <= counted <= steps if skips else counted == steps):
+        raise ValueError("its optimizer has made another number of steps")
+
+
+def _after_a_step(model: DigitClassifier) -> tuple[Optimizer, LRScheduler | None]:
+    """Those of `model`, of weights like its own."""
+    assert model.make_optimizer
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimizer = model.make_optimizer(weights)
+    scheduler = model.make_scheduler(optimizer) if model.make_scheduler else None
+    optimizer.step()
+    return optimizer, scheduler
+
+
+def _check_schedule(content: Content, scheduler: LRScheduler, moves: int) -> None:
+    """Looks at its place, and at what it was made with."""
+    (given,) = content["lr_schedulers"]
+    expected = scheduler.state_dict()
+    if not is_like(expected, given):
+        raise ValueError("it is not the state of this schedule")
+    made_with = inspect.signature(type(scheduler).__init__).parameters.keys() - {"last_epoch"}
+    for name, value in expected.items():
+        stays = name in made_with or name == "base_lrs" or isinstance(value, bool)
+        if stays and given[name] != value:
+            raise ValueError(f"its schedule has another {name}")
+    if given.get("last_epoch", moves) != moves:
+        raise ValueError("its schedule is elsewhere")
+
+
+def _is_moderate(value: Any) -> bool:
+    parts = value if isinstance(value, list | tuple) else [value]
+    return all(abs(part) < MODERATE for part in parts if isinstance(part, int | float))
+
+
+def is_like(expected: Any, given: Any) -> bool:
+    """Whether `given` has the parts of `expected`, in kind and shape."""
+    if isinstance(expected, Tensor):
+        return isinstance(given, Tensor) and (given.shape, given.dtype) == (
+            expected.shape,
+            expected.dtype,
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(given, dict)
+            and given.keys() == expected.keys()
+            and all(is_like(value, given[key]) for key, value in expected.items())
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(given, list | tuple)
+            and len(given) == len(expected)
+            and all(map(is_like, expected, given))
+        )
+    is_number = type(expected) in (int, float) and type(given) in (int, float)
+    return is_number or type(expected) is type(given)

@@ -1,0 +1,121 @@
+"""Around the application: who may ask, what every answer carries, what is counted. No torch.
+
+Nothing that a client sends reaches a log, a label of a metric, or a file.
+"""
+
+import json
+import re
+import sys
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from digits.serving.worker import brief
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+LOCAL = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "digits_requests", "Requests answered", ["path", "code"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "digits_predict_seconds",
+            "From a request's headers to its answer",
+            buckets=(0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8, 2, 5, 10),
+            registry=self.registry,
+        )
+        self.batches = Histogram(
+            "digits_batch_size",
+            "Images in a batch",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("digits_in_flight", "Requests under way", registry=self.registry)
+
+
+class Guard:
+    """Any other web page the user has open may send requests here, and, with a name of its own that
+    leads to 127.0.0.1, read the answers: neither gets through.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: set[str], only_local: bool) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.paths = paths
+        self.only_local = only_local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begin, code = time.perf_counter(), 500
+
+        async def guarded(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message["headers"], *RAW_HEADERS]
+            await send(message)
+
+        path = scope["path"] if scope["path"] in self.paths else "other"
+        with self.metrics.in_flight.track_inprogress():
+            refused = self._refused(scope)
+            if refused:
+                await _say(guarded, *refused)
+            else:
+                await self._ask(scope, receive, guarded)
+        self.metrics.requests.labels(path, str(code)).inc()
+        if path == "/predict":
+            self.metrics.seconds.observe(time.perf_counter() - begin)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:  # it has been answered with 500
+            print(f"error: {brief(error)}", file=sys.stderr, flush=True)
+
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if self.only_local and not LOCAL.fullmatch(host):
+            return 400, "Host: expected localhost or a loopback address"
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_own(headers, host):
+            return 403, "asked by another site's page"
+        return None
+
+
+def _is_own(headers: dict[bytes, str], host: str) -> bool:
+    """Whether this server's own page asks, or no page at all."""
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get(b"origin")  # all that browsers send to a host without TLS
+    return origin is None or origin.partition("://")[2].lower() == host.lower()
+
+
+async def _say(send: Send, code: int, detail: str) -> None:
+    body = json.dumps({"detail": detail}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,89 @@
+"""What a run's future depends on beyond weights, optimizer, schedule and counters: saved and put
+back.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from digits.errors import InputError
+from digits.model.score import scores_of
+from digits.runs.random_states import random_states, set_random_states
+
+Settings = Mapping[str, str | int | float | bool | None]
+
+
+class ExactState(Callback):
+    """In every checkpoint: each process's random states and running scores, the last metrics,
+    whether training was to stop, and the settings that decide the result.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.restored: dict[str, Any] | None = None
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        here = {
+            "random": random_states(trainer.strategy.root_device),
+            "scores": {
+                name: metric.metric_state | {"_update_count": metric.update_count}
+                for name, metric in scores_of(pl_module).items()
+            },
+        }
+        checkpoint["processes"] = _of_all_processes(here)
+        checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
+        checkpoint["should_stop"] = trainer.should_stop
+        checkpoint["settings"] = dict(self.settings)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.restored = checkpoint
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.restored is None:
+            return
+        metrics = self.restored["metrics"]
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
+        stops = any(isinstance(c, EarlyStopping) for c in trainer.callbacks)  # type: ignore[attr-defined]
+        trainer.should_stop = stops and self.restored["should_stop"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Just before the first step: importing and setting up draw random numbers too."""
+        if self.restored is None:
+            return
+        here, self.restored = self.restored["processes"][trainer.global_rank], None
+        try:
+            set_random_states(here["random"], trainer.strategy.root_device)
+            for name, metric in scores_of(pl_module).items():
+                saved = here["scores"][name]
+                metric._update_count = int(saved["_update_count"])
+                for state in metric.metric_state:
+                    setattr(metric, state, _moved(saved[state], trainer.strategy.root_device))
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
+
+
+def _of_all_processes(here: dict[str, Any]) -> list[dict[str, Any]]:
+    if not dist.is_initialized():
+        return [here]
+    of_all: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(of_all, _moved(here, torch.device("cpu")))
+    return of_all
+
+
+def _moved(state: Any, device: torch.device) -> Any:
+    if isinstance(state, dict):
+        return {key: _moved(value, device) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_moved(value, device) for value in state]
+    return state.to(device) if isinstance(state, Tensor) else state

@@ -1,0 +1,125 @@
+"""Writing checkpoints: whole, often enough, and from a state between two steps."""
+
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
+
+from digits.files import keep_as, remove_unfinished, write_atomically
+from digits.model.classifier import DigitClassifier
+from digits.runs import checkpoint
+from digits.runs.resume import LAST, PREVIOUS
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's own writes into /tmp and, from there to another disk, over the old file."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        content = BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(Path(path), content.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Without what ModelCheckpoints remember: Lightning would remove files they name. And
+        without the places of other loops than fit's: a test would go on from there.
+        """
+        content = checkpoint.read(str(path))
+        callbacks = content.get("callbacks", {})
+        kept = {key: state for key, state in callbacks.items() if not _is_model_checkpoints(state)}
+        loops: dict[str, Any] = {f"{name}_loop": {} for name in ("validate", "test", "predict")}
+        fit_loop = content.get("loops", {}).get("fit_loop", {})
+        return content | {"callbacks": kept, "loops": loops | {"fit_loop": fit_loop}}
+
+
+def _is_model_checkpoints(state: Any) -> bool:
+    return not isinstance(state, dict) or "best_k_models" in state or "best_model_path" in state
+
+
+class LastCheckpoint(Checkpoint):
+    """last.ckpt in `dirpath`: the state at the newest epoch's start, every `train_time_interval`
+    seconds, when a signal stops the run, and at its end. The one before it is previous.ckpt.
+
+    What the loggers have is on disk before it, so that nothing is missing after a resume.
+    """
+
+    def __init__(self, dirpath: str, train_time_interval: float = 30.0) -> None:
+        self.path = Path(dirpath) / LAST.name
+        self.train_time_interval = train_time_interval
+        self.saved_at = 0.0
+        self.step = -1
+
+    @property
+    def best_model_path(self) -> str:
+        return str(self.path) if self.path.is_file() else ""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.is_global_zero:
+            remove_unfinished(self.path.parent)
+        self.saved_at = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.step = trainer.global_step  # a resumed run has it in a file
+
+    def is_due(self, trainer: L.Trainer) -> bool:
+        if self.step == trainer.global_step:
+            return False
+        begins_an_epoch = trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0
+        return begins_an_epoch or time.monotonic() - self.saved_at >= self.train_time_interval
+
+    def save(self, trainer: L.Trainer) -> None:
+        """To be called in all processes, between two steps. Raises OSError when the folder cannot
+        be written; last.ckpt is then as before.
+        """
+        if trainer.fast_dev_run or self.step == trainer.global_step:  # type: ignore[attr-defined]
+            return
+        for logger in trainer.loggers:
+            logger.save()
+        if trainer.is_global_zero:
+            keep_as(self.path, self.path.with_name(PREVIOUS.name))
+        trainer.save_checkpoint(self.path)
+        self.saved_at, self.step = time.monotonic(), trainer.global_step
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.step = -1  # the last step's was saved before validation, if at all
+        self.save(trainer)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """best.ckpt. In a run that goes on, it remembers the model's best score, and the file."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, DigitClassifier)
+        best = pl_module.best.get(f"{self.monitor}_best")
+        if trainer.ckpt_path is None or self.dirpath is None or best is None:
+            return
+        before = Path(trainer.ckpt_path).with_name(f"{self.filename}.ckpt")
+        here = Path(self.dirpath) / before.name
+        if before.is_file():
+            if before != here and trainer.is_global_zero:
+                write_atomically(here, before.read_bytes())
+            self.best_k_models = {str(here): torch.tensor(best)}
+            self.best_model_path = self.kth_best_model_path = str(here)
+            self.best_model_score = self.kth_value = torch.tensor(best)
+
+
+def judged_by(trainer: L.Trainer) -> Path | None:
+    """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
+    if trainer.state.fn == TrainerFn.TESTING:
+        return Path(trainer.ckpt_path) if trainer.ckpt_path else None
+    written = {
+        path.name: path
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if isinstance(callback, Checkpoint)
+        and (path := Path(getattr(callback, "best_model_path", ""))).is_file()
+    }
+    return written.get("best.ckpt", written.get("last.ckpt"))

@@ -1,0 +1,165 @@
+"""The Trainer of a run, with its callbacks and loggers."""
+
+import copy
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch.distributed as dist
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from digits.errors import InputError, blaming, flat
+from digits.files import write_atomically
+from digits.runs import recipe, resume
+from digits.runs.start import Start
+from digits.training import logs, loop, rendezvous
+from digits.training.exact_state import ExactState
+from digits.training.saving import AtomicCheckpointIO
+
+log = logging.getLogger(__name__)
+
+NOISE = (
+    "Experiment logs directory .* exists and is not empty",  # the run folder: .hydra is in it
+    "`isinstance.treespec, LeafSpec.` is deprecated",  # Lightning 2.6 on torch 2.15
+    "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
+    "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
+    "The dirpath has changed from",  # a run that goes on elsewhere, or was moved; BestCheckpoint
+    "Checkpoint directory .* exists and is not empty",  # a run that goes on
+    "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
+    "The number of training batches .* is smaller than the logging interval",
+)
+
+
+@contextmanager
+def make_trainer(cfg: DictConfig, begin: Start | None = None) -> Iterator[L.Trainer]:
+    """The Trainer of a run. Its process group ends with it: a sweep's next job may need its own."""
+    try:
+        yield _made(cfg, begin)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _made(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
+    """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`, which go on where
+    `begin` is, in a run's own folder.
+    """
+    quieten_lightning()
+    callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
+    if cfg.get("train"):
+        callbacks.append(ExactState(recipe.decisive(cfg)))
+    trainer: L.Trainer = instantiate(
+        _for_lightning(cfg.trainer),
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=AtomicCheckpointIO(),
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+    )
+    loop.install(trainer)
+    set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
+    trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
+    rendezvous.install(trainer)
+    if begin and len(begin.content["processes"]) != trainer.world_size:
+        raise InputError(
+            f"trainer.devices: the run had {len(begin.content['processes'])} processes, this one "
+            f"has {trainer.world_size}; expected as many"
+        )
+    if cfg.get("resume") and trainer.is_global_zero:
+        resume.record(cfg)
+        _cut(loggers, begin.step if begin else 0)
+        if begin and begin.path.name == resume.PREVIOUS.name:  # last.ckpt is damaged
+            last = begin.path.with_name(resume.LAST.name)
+            write_atomically(last, begin.path.read_bytes())
+    _refuse_damaged(trainer)
+    # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
+    trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
+    return trainer
+
+
+def _for_lightning(trainer: DictConfig) -> DictConfig:
+    """Without what is asked before there is a Trainer."""
+    for_lightning = copy.deepcopy(trainer)
+    with open_dict(for_lightning):
+        for_lightning.pop("oversubscribe", None)
+    return for_lightning
+
+
+def _refuse_damaged(trainer: L.Trainer) -> None:
+    """Restoring says which file is to blame for whatever goes wrong in it."""
+    connector = trainer._checkpoint_connector
+
+    def refusing(restore: Callable[..., None]) -> Callable[..., None]:
+        def refuses(*arguments: Any, **options: Any) -> None:
+            try:
+                restore(*arguments, **options)
+            except (InputError, OSError):
+                raise
+            except Exception as error:
+                if type(error).__name__ == "MisconfigurationException":  # of the settings
+                    raise
+                raise InputError(
+                    f"ckpt_path={trainer.ckpt_path}: damaged: {flat(repr(error))[:200]}"
+                ) from error
+
+        return refuses
+
+    for name in ("_restore_modules_and_callbacks", "restore_training_state"):
+        setattr(connector, name, refusing(getattr(connector, name)))
+
+
+def _cut(loggers: list[Any], step: int) -> None:
+    """Take out what a run has logged after `step`: it will do so again."""
+    for logger in loggers:
+        try:
+            if isinstance(logger, TensorBoardLogger):
+                logs.cut_events(Path(logger.log_dir), step)
+            elif isinstance(logger, logs.CSVLogger):
+                logs.cut_csv(Path(logger.log_dir) / "metrics.csv", step)
+        except OSError:
+            raise
+        except Exception as error:  # csv, TensorBoard and protobuf have a dozen kinds
+            raise InputError(
+                f"{logger.log_dir}: its logs can't be read ({flat(repr(error))[:80]}); "
+                "expected a run's, or none"
+            ) from error
+
+
+def _nothing() -> None:
+    """A function that processes started later can be handed, as a lambda can't."""
+
+
+def _instantiated(cfg: DictConfig, group: str) -> list[Any]:
+    """The objects of a group; null switches one off."""
+    made = []
+    for name, node in (cfg.get(group) or {}).items():
+        if node is not None and (not OmegaConf.is_dict(node) or "_target_" not in node):
+            raise InputError(f"{group}.{name}: expected settings with a _target_, or null for none")
+        if node is not None:
+            made.append(instantiate(node))
+    return made
+
+
+def quieten_lightning() -> None:
+    """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
+    logging.getLogger("lightning").handlers.clear()
+    for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=f"(?s){message}")  # a path may have two lines
+    threading.excepthook = _thread_failed
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A full disk stops TensorBoard's thread, and the run: that one says so, in one line."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)

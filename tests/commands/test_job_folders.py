@@ -1,0 +1,135 @@
+"""No job writes into the folder of another, whatever the words that send it there."""
+
+from pathlib import Path
+
+import pytest
+
+from digits.runs import resume
+from support.commands import Outcome, command
+
+ANOTHER = "a run is there already; expected a new folder"
+
+
+def refused(outcome: Outcome, line: str) -> None:
+    assert outcome.code == 2
+    assert outcome.err == f"error: {line}\n"
+
+
+def files(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run."""
+    folder = tmp_path / "ended"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("[]\n")
+    (folder / "train.log").write_text("Epoch 1/1\n")
+    return folder
+
+
+WAYS = {
+    "plain": ["hydra.run.dir={}"],
+    "quoted": ["hydra.run.dir='{}'"],
+    "in double quotes": ['hydra.run.dir="{}"'],
+    "forced": ["++hydra.run.dir={}"],
+    "with a slash": ["hydra.run.dir={}/"],
+    "from a variable": ["hydra.run.dir=${{oc.env:ELSEWHERE}}"],
+    "through another setting": ["paths.root_dir={}", "hydra.run.dir=${{paths.root_dir}}"],
+    "without .hydra": ["hydra.run.dir={}", "hydra.output_subdir=null"],
+    "moved": ["hydra.run.dir={}", "hydra.job.chdir=true"],
+    "a sweep's": ["-m", "hydra.sweep.dir={}", "seed=-1"],
+    "a sweep's, quoted": ["-m", "hydra.sweep.dir='{}'", "seed=-1"],
+}
+
+
+@pytest.mark.parametrize("words", WAYS.values(), ids=WAYS.keys())
+def test_no_words_send_a_run_into_the_folder_of_another(
+    words: list[str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(run)
+    given = [word.format(run) for word in words]
+    monkeypatch.setenv("ELSEWHERE", str(run))
+    outcome = command("train", *given, outputs=tmp_path / "outputs")
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"{ANOTHER}\n")
+    assert outcome.err.count("\n") == 1
+    assert files(run) == before
+
+
+@pytest.mark.parametrize("mark", ["checkpoints/last.ckpt", "metrics.json", "tensorboard/x"])
+def test_a_run_without_hydras_files_is_one(mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "run" / mark
+    path.parent.mkdir(parents=True)
+    path.touch()
+    outcome = command("train", f"hydra.run.dir={tmp_path}/run", outputs=tmp_path / "outputs")
+    refused(outcome, f"hydra.run.dir={tmp_path}/run: {ANOTHER}")
+
+
+def test_a_sweeps_jobs_have_folders_of_their_own(tmp_path: Path) -> None:
+    outcome = command("train", "-m", "seed=-1,-2", "hydra.sweep.subdir=same", outputs=tmp_path)
+    assert outcome.code == 2
+    first, second = outcome.err.splitlines()
+    assert "seed=-1): seed=-1: expected a whole number" in first
+    assert second.endswith(f"seed=-2): hydra.sweep.subdir=same: {ANOTHER}")
+    (overrides,) = tmp_path.glob("multirun/*/same/.hydra/overrides.yaml")
+    assert "seed=-1" in overrides.read_text()
+
+
+def test_a_run_goes_on_in_its_own_folder_alone(run: Path, tmp_path: Path) -> None:
+    given = [f"resume={resume.quoted(run)}", f"hydra.run.dir={tmp_path}/b"]
+    outcome = command("train", *given, outputs=tmp_path / "outputs")
+    refused(outcome, f"resume={run} hydra.run.dir={tmp_path}/b: expected one of them")
+    assert [path.name for path in tmp_path.iterdir()] == [run.name]
+
+
+def test_two_runs_that_begin_at_once_have_two_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    with resume.alone_in(folder):
+        outcome = command("train", f"hydra.run.dir={folder}", outputs=tmp_path)
+    refused(outcome, f"{folder}: another process is training there")
+    assert list(folder.iterdir()) == []
+
+
+REFUSED = {
+    "hydra.run.dir=": "hydra.run.dir=: expected a folder",
+    "hydra.run.dir=' '": "hydra.run.dir= : expected a folder",
+    "task_name=..": "task_name=..: expected letters, digits, - and _",
+    "seed=-1": "seed=-1: expected a whole number from 0 to 4294967295, or null for a new one",
+}
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_what_is_refused_makes_no_folder(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(command("train", word, outputs=tmp_path / "outputs"), REFUSED[word])
+    assert list(tmp_path.glob("outputs/train/*")) == []
+    assert [path for path in tmp_path.iterdir() if path.name != "outputs"] == []
+
+
+@pytest.mark.parametrize("given", ["", "''", "null"])
+@pytest.mark.parametrize("mode", ["hydra.mode=RUN", "-m"])
+def test_an_unset_outputs_folder_is_not_the_root(
+    given: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("a folder is made"))
+    outcome = command("train", mode, outputs=given)
+    refused(outcome, f"paths.outputs_dir={given.strip(chr(39))}: expected a path")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["hydra.sweep.dir", "hydra.sweep.subdir"])
+def test_a_sweep_needs_folders_too(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command("train", "-m", "seed=1", f"{key}=", outputs=tmp_path / "outputs")
+    assert outcome.code == 2
+    assert outcome.err.endswith(f" {key}=: expected a folder\n")
+    assert outcome.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.name != "outputs"] == []

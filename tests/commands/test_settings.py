@@ -1,0 +1,173 @@
+"""Slips are found before torch is imported: on the settings as Hydra composes them."""
+
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from digits.commands import settings
+from digits.errors import InputError
+from support.settings import WITH_ALL, run
+
+
+def test_the_reference_passes() -> None:
+    settings.check(run())
+    settings.check(run(WITH_ALL))
+    settings.check(run(trainer__max_epochs=-1, data__val_size=59_999))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trainer.max_time", "00:01:00:00"),
+        ("trainer.val_check_interval", 0.5),
+        ("trainer.val_check_interval", 50),
+        ("trainer.val_check_interval", "00:00:01:00"),
+        ("trainer.gradient_clip_val", 0),
+        ("trainer.gradient_clip_val", 0.5),
+        ("trainer.strategy", "ddp"),
+        ("trainer.strategy", {"_target_": "lightning.pytorch.strategies.DDPStrategy"}),
+        ("callbacks.early_stopping.patience", 0),
+        ("callbacks.early_stopping.monitor", "train/loss"),
+        ("callbacks.best.monitor", "val/loss"),
+        ("model.optimizer.lr", 3e38),
+        ("model.scheduler.eta_min", 0),
+    ],
+)
+def test_what_means_something_is_taken(key: str, value: Any) -> None:
+    settings.check(run(WITH_ALL, **{key: value}))
+
+
+URLS = "expected a list of URLs, or null"
+TIME = "a time above 0 as DD:HH:MM:SS"
+INTERVAL = f"expected a fraction up to 1.0, a whole number of batches from 1, or {TIME}"
+STRATEGY = "expected one of auto, ddp, ddp_find_unused_parameters_true, or settings with a _target_"
+LINES = [
+    ("data", 5, "5: expected a group of settings"),
+    ("callbacks", 0.5, "0.5: expected a group of settings, or null"),
+    ("trainer.max_epochs", "abc", "abc: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_epochs", -3, "-3: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_epochs", 0, "0: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_epochs", 2.5, "2.5: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_epochs", True, "true: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_epochs", None, "null: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_steps", 0, "0: expected a whole number from 1, or -1 for no limit"),
+    ("trainer.max_time", "00:00:00:00", f"00:00:00:00: expected {TIME}, or null"),
+    ("trainer.max_time", "soon  now", f"soon  now: expected {TIME}, or null"),
+    ("trainer.max_time", 5, f"5: expected {TIME}, or null"),
+    ("trainer.accelerator", "tpu", "tpu: expected one of auto, cpu, gpu, cuda, mps"),
+    ("trainer.strategy", "ddp_spawn", f"ddp_spawn: {STRATEGY}"),
+    ("trainer.strategy", "ddp_fork", f"ddp_fork: {STRATEGY}"),
+    ("trainer.strategy", "ddp_notebook", f"ddp_notebook: {STRATEGY}"),
+    ("trainer.limit_train_batches", 0, "0: expected a number above 0"),
+    ("trainer.limit_train_batches", "abc", "abc: expected a number above 0"),
+    ("trainer.log_every_n_steps", 0, "0: expected a whole number from 1"),
+    ("trainer.accumulate_grad_batches", 0, "0: expected a whole number from 1"),
+    ("trainer.precision", "64-true", "64-true: expected one of 32-true, 16-mixed, bf16-mixed"),
+    ("trainer.val_check_interval", 0, f"0: {INTERVAL}"),
+    ("trainer.val_check_interval", 1.5, f"1.5: {INTERVAL}"),
+    ("trainer.val_check_interval", -1, f"-1: {INTERVAL}"),
+    ("trainer.gradient_clip_val", -1, "-1: expected a number from 0, or null"),
+    ("data.batch_size", 0, "0: expected a whole number from 1 to 60000"),
+    ("data.batch_size", -1, "-1: expected a whole number from 1 to 60000"),
+    ("data.batch_size", 1e9, "1000000000.0: expected a whole number from 1 to 60000"),
+    ("data.val_size", 60_000, "60000: expected a whole number from 0 to 59999"),
+    ("data.val_size", -1, "-1: expected a whole number from 0 to 59999"),
+    ("data.seed", "abc", "abc: expected a whole number from 0 to 4294967295"),
+    ("data.mirrors", "http://x", f"http://x: {URLS}"),
+    ("data.mirrors", ["http://x", "a b"], f"[http://x, a b]: {URLS}"),
+    ("model.optimizer.lr", -1, "-1: expected a number above 0, up to 3.4e+38"),
+    ("model.optimizer.lr", float("nan"), "nan: expected a number above 0, up to 3.4e+38"),
+    ("model.optimizer.lr", float("inf"), "inf: expected a number above 0, up to 3.4e+38"),
+    ("model.optimizer.lr", 1e308, "1e+308: expected a number above 0, up to 3.4e+38"),
+    ("model.optimizer.alpha", 1, "1: expected a number from 0 to below 1"),
+    ("model.scheduler.eta_min", "x", "x: expected a number from 0"),
+    ("model.scheduler.eta_min", -1, "-1: expected a number from 0"),
+    ("callbacks.early_stopping.patience", "x", "x: expected a whole number from 0"),
+    ("callbacks.early_stopping.patience", -1, "-1: expected a whole number from 0"),
+    ("callbacks.early_stopping.patience", 1.5, "1.5: expected a whole number from 0"),
+    ("callbacks.last.train_time_interval", 0, "0: expected a number above 0"),
+    ("callbacks.best.monitor", "val_acc", "val_acc: expected one of val/acc, val/loss"),
+    ("callbacks.best.monitor", "train/acc", "train/acc: expected one of val/acc, val/loss"),
+    (
+        "callbacks.early_stopping.monitor",
+        "val_acc",
+        "val_acc: expected one of train/acc, train/loss, val/acc, val/loss",
+    ),
+    ("seed", -1, "-1: expected a whole number from 0 to 4294967295, or null for a new one"),
+    ("train", "yes", "yes: expected true or false"),
+    ("optimized_metric", "test/acc", "test/acc: expected one of train/acc, train/loss, val/acc,"),
+    ("ckpt_path", "", ": expected a .ckpt file, latest, or null"),
+    ("ckpt_path", 123, "123: expected a .ckpt file, latest, or null"),
+    ("resume", "", ": expected a run's folder, latest, or null"),
+    ("paths.data_dir", "", ": expected a path"),
+    ("paths.output_dir", None, "null: expected a path"),
+    ("task_name", "../x", "../x: expected letters, digits, - and _"),
+    ("task_name", "a\nb", "a\\nb: expected letters, digits, - and _"),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"), LINES, ids=[f"{key}={value}" for key, value, _ in LINES]
+)
+def test_what_is_wrong_is_named(key: str, value: Any, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings.check(run(WITH_ALL, **{key: value}))
+    assert str(caught.value).startswith(f"{key}={line}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"optimized_metric": "val/acc"},
+            "optimized_metric=val/acc: expected data.val_size above 0 too, e.g. 5000",
+        ),
+        ({"train": False}, "train=false: nothing to test; expected ckpt_path=latest or ckpt_path="),
+        ({"train": False, "test": False}, "train=false test=false: nothing to do; expected one"),
+        ({"ckpt_path": "???"}, "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"),
+        (
+            {"callbacks.stop": {"_target_": "x.EarlyStopping"}},
+            "callbacks.stop: expected data.val_size above 0 too, e.g. 5000",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_go_together_is_named(changes: dict[str, Any], line: str) -> None:
+    cfg = run()
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key, value, force_add=True)
+    with pytest.raises(InputError) as caught:
+        settings.check(cfg)
+    assert str(caught.value).startswith(line)
+
+
+def test_training_scores_are_there_after_an_epoch_only() -> None:
+    within = run(WITH_ALL, trainer__val_check_interval=0.5)
+    within.callbacks.early_stopping.monitor = "train/loss"
+    with pytest.raises(InputError, match="monitor=train/loss: expected one of val/acc, val/loss"):
+        settings.check(within)
+    OmegaConf.update(
+        within, "callbacks.early_stopping.check_on_train_epoch_end", True, force_add=True
+    )
+    settings.check(within)
+
+
+def test_a_model_of_ones_own_may_have_other_scores() -> None:
+    settings.check(run(model___target_="mine.Model", callbacks__best__monitor="val/f1"))
+
+
+def test_closest_setting() -> None:
+    assert settings.closest("trainer.max_epoch", run()) == "trainer.max_epochs"
+    assert settings.closest("sed", run()) == "seed"
+    assert settings.closest("zzz", run()) is None
+
+
+def test_a_null_seed_is_drawn_and_zero_is_kept() -> None:
+    drawn = [run(seed=None) for _ in range(2)]
+    for cfg in drawn:
+        settings.draw_seed(cfg)
+    assert drawn[0].seed != drawn[1].seed  # equal once in 4 billion times
+    kept = run(seed=0)
+    settings.draw_seed(kept)
+    assert kept.seed == 0

@@ -1,0 +1,152 @@
+import pytest
+import torch
+
+from digits.data.batches import Batches, EpochShuffle, InOrder, split
+from digits.data.datamodule import MNISTDataModule
+from digits.errors import InputError
+from support.commands import ROOT
+
+
+def order(epoch: int, seed: int = 0, count: int = 1000) -> list[int]:
+    sampler = EpochShuffle(count, seed)
+    sampler.set_epoch(epoch)
+    return sampler.indices().tolist()
+
+
+def test_shuffle_depends_on_seed_and_epoch_alone() -> None:
+    torch.manual_seed(1)
+    first = order(epoch=3)
+    torch.rand(7)
+    assert order(epoch=3) == first
+    assert sorted(first) == list(range(1000))
+    assert order(epoch=4) != first
+    assert order(epoch=3, seed=1) != first
+    assert order(epoch=1, seed=0) != order(epoch=0, seed=1)
+
+
+@pytest.mark.parametrize(("count", "world_size"), [(12, 2), (13, 2), (13, 4)])
+def test_processes_share_each_batch_of_the_one_process_order(count: int, world_size: int) -> None:
+    whole = EpochShuffle(count, seed=5).indices()
+    parts = [EpochShuffle(count, 5, rank, world_size) for rank in range(world_size)]
+    kept = count - count % world_size
+    assert [len(part) for part in parts] == [len(part.indices()) for part in parts]
+    together = torch.stack([part.indices() for part in parts], dim=1).flatten()
+    assert together.tolist() == whole[:kept].tolist()
+
+
+@pytest.mark.parametrize(("count", "world_size"), [(10_000, 2), (10, 3), (2, 4)])
+def test_evaluation_sees_each_image_once(count: int, world_size: int) -> None:
+    parts = [InOrder(count, rank, world_size) for rank in range(world_size)]
+    seen = torch.cat([part.indices() for part in parts]).tolist()
+    assert sorted(seen) == list(range(count))
+    assert [len(part) for part in parts] == [len(part.indices()) for part in parts]
+
+
+def test_a_batch_is_its_images_and_labels() -> None:
+    images = torch.arange(10, dtype=torch.uint8).view(10, 1, 1).expand(10, 28, 28)
+    batches = Batches(images, torch.arange(10), 4, EpochShuffle(10, seed=0))
+    assert len(batches) == 3
+    seen = list(batches)
+    assert [len(y) for _, y in seen] == [4, 4, 2]
+    assert all(torch.equal((x[:, 0, 0] * 255).round().long(), y) for x, y in seen)
+    assert sorted(torch.cat([y for _, y in seen]).tolist()) == list(range(10))
+
+
+def test_split_is_fixed_and_disjoint() -> None:
+    held_out, kept = split(60_000, 5000)
+    assert len(held_out) == 5000
+    assert len(kept) == 55_000
+    assert not set(held_out.tolist()) & set(kept.tolist())
+    torch.manual_seed(9)
+    assert torch.equal(split(60_000, 5000)[0], held_out)
+    assert held_out[:5].tolist() == [1, 3, 47, 49, 80]
+
+
+def loaded(**options: int) -> MNISTDataModule:
+    datamodule = MNISTDataModule(str(ROOT / "data"), **options)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    datamodule.setup("test")
+    return datamodule
+
+
+def test_reference_batches() -> None:
+    datamodule = loaded()
+    train = list(datamodule.train_dataloader())
+    assert len(train) == 469
+    assert [len(y) for _, y in train[-2:]] == [128, 96]
+    assert sum(len(y) for _, y in datamodule.test_dataloader()) == 10_000
+    assert datamodule.val_dataloader() == []
+
+
+def test_scaling_is_true_division_by_255() -> None:
+    x = torch.arange(256, dtype=torch.uint8)
+    ((scaled, _),) = Batches(x, x, 256, InOrder(256))
+    assert scaled.dtype == torch.float32
+    assert torch.equal(scaled, torch.arange(256, dtype=torch.float32) / 255)
+    assert scaled[148].item() == pytest.approx(0.58039, abs=1e-5)  # the reference's own example
+
+
+def test_held_out_images_are_not_trained_on_and_never_come_from_the_test_set() -> None:
+    datamodule = loaded(val_size=5000)
+    assert datamodule.train is not None
+    assert datamodule.val is not None
+    assert len(datamodule.train[1]) == 55_000
+    assert len(datamodule.val[1]) == 5000
+    whole, _ = loaded().train or ()
+    held_out, kept = split(60_000, 5000)
+    assert torch.equal(datamodule.val[0], whole[held_out])
+    assert torch.equal(datamodule.train[0], whole[kept])
+
+
+def test_a_pass_goes_on_where_another_was_left() -> None:
+    images = torch.zeros(10, 28, 28, dtype=torch.uint8)
+    batches = [Batches(images, torch.arange(10), 3, EpochShuffle(10, seed=0)) for _ in range(2)]
+    first = iter(batches[0])
+    given = [next(first)[1], next(first)[1]]
+    state = batches[0].state_dict()
+    rest = [y for _, y in first]
+    batches[1].load_state_dict(state)
+    assert [y.tolist() for _, y in batches[1]] == [y.tolist() for y in rest]
+    assert torch.cat([*given, *rest]).unique().numel() == 10
+    assert len([y for _, y in batches[1]]) == 4  # the pass after is a whole one
+
+
+class TwoProcesses:
+    world_size, global_rank, overfit_batches = 2, 0, 0.0
+
+
+@pytest.mark.parametrize(
+    ("loader", "settings", "line"),
+    [
+        (
+            "train_dataloader",
+            {"batch_size": 127},
+            "data.batch_size=127: 2 processes share ",
+        ),
+        (
+            "val_dataloader",
+            {"val_size": 1},
+            "data.val_size=1: 2 processes share it: expected at least 2",
+        ),
+    ],
+    ids=["batch", "validation"],
+)
+def test_what_processes_cannot_share_is_named(
+    loader: str, settings: dict[str, int], line: str
+) -> None:
+    data = MNISTDataModule(**settings)
+    data.trainer = TwoProcesses()
+    data.train = data.val = torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1)
+    with pytest.raises(InputError) as caught:
+        getattr(data, loader)()
+    assert str(caught.value).startswith(line)
+
+
+def test_evaluation_has_a_batch_size_of_its_own() -> None:
+    data = MNISTDataModule(str(ROOT / "data"), batch_size=64, eval_batch_size=400, val_size=900)
+    data.setup("fit")
+    data.setup("test")
+    assert [len(y_B) for _, y_B in data.val_dataloader()] == [400, 400, 100]
+    assert [len(y_B) for _, y_B in data.test_dataloader()] == [400] * 25
+    assert len(next(iter(data.train_dataloader()))[1]) == 64

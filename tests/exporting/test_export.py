@@ -1,0 +1,249 @@
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from digits.data import idx
+from digits.data.mnist import TEST
+from digits.errors import InputError
+from digits.exporting import export, formats
+from digits.prediction.predictor import Network
+from digits.runs import checkpoint
+from support.commands import EMBEDDED, ROOT, Outcome, finish
+
+DOCS = (ROOT / "docs" / "export.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
+KINDS = re.findall(r"^python src/export.py --format (\w+)", DOCS, flags=re.MULTILINE)
+TABLE = r"""largest difference from the checkpoint's probabilities
+batch        noise  test images
+    0      0.0e\+00      0.0e\+00
+    1 NUMBER NUMBER
+    2 NUMBER NUMBER
+    7 NUMBER NUMBER
+ 1000 NUMBER NUMBER
+limit NUMBER NUMBER
+(.*)  1.6 MB
+""".replace("NUMBER", r"     \d.\de[-+]\d\d")
+
+
+@pytest.fixture(scope="session")
+def run(finished: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's folder, copied: other tests look at what it holds."""
+    folder = tmp_path_factory.mktemp("export") / finished.folder.name
+    (folder / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints/best.ckpt", "metrics.json"):
+        shutil.copy2(finished.folder / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ckpt(run: Path) -> str:
+    return str(run / "checkpoints" / "best.ckpt")
+
+
+@pytest.fixture(scope="session")
+def said(ckpt: str) -> tuple[int, str, str]:
+    """By the command, as it exports to ONNX."""
+    return finish("-W", "error", "src/export.py", "--format", "onnx", "--ckpt", ckpt)
+
+
+@pytest.fixture(scope="session")
+def exported(run: Path, ckpt: str, said: tuple[int, str, str]) -> dict[str, Path]:
+    for kind in ("torch", "safetensors"):
+        assert export.export(kind, ckpt, None) == 0
+    return {kind: run / "export" / f"digits{export.SUFFIXES[kind]}" for kind in KINDS}
+
+
+def about(path: Path) -> dict[str, str]:
+    if path.suffix == ".onnx":
+        import onnx
+
+        return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    if path.suffix == ".pt2":
+        extra_files = {"metadata.json": ""}
+        torch.export.load(path, extra_files=extra_files)
+        return json.loads(extra_files["metadata.json"])
+    with safe_open(path, "np") as file:
+        return file.metadata()
+
+
+def test_the_documentation_exports_every_format() -> None:
+    assert list(export.SUFFIXES) == KINDS == list(formats.WRITE) == list(formats.READ)
+    assert len(DOCS.splitlines()) < 80
+
+
+def test_the_command_says_how_exact_the_file_is_and_where(
+    said: tuple[int, str, str], run: Path
+) -> None:
+    code, out, err = said
+    assert (code, err) == (0, "")
+    table = re.fullmatch(TABLE, out)
+    assert table, out
+    assert table[1] == str(run / "export" / "digits.onnx")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_gives_the_checkpoint_s_answers(
+    kind: str, exported: dict[str, Path], ckpt: str
+) -> None:
+    images_NHW, _ = idx.read(EMBEDDED, TEST)
+    with torch.inference_mode():
+        expected_NK = checkpoint.network_from(ckpt)(images_NHW.float() / 255).softmax(1)
+    p_NK = torch.from_numpy(formats.READ[kind](exported[kind].read_bytes())(images_NHW.numpy()))
+    assert (p_NK - expected_NK).abs().max() < 1e-5  # logits to 16: parity's limit would be 1.6e-5
+    assert torch.equal(p_NK.argmax(1), expected_NK.argmax(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_says_what_it_is(
+    kind: str, exported: dict[str, Path], finished: Outcome, ckpt: str
+) -> None:
+    said = about(exported[kind])
+    said.pop("lightning-digits", None)  # absent where it was not installed
+    assert said.pop("torch") == metadata.version("torch")
+    assert "MNIST" in said.pop("input")
+    assert "(N, 10)" in said.pop("output")
+    said.pop("layers", None)
+    assert said == {
+        "classes": "0 1 2 3 4 5 6 7 8 9",
+        "checkpoint": "best.ckpt",
+        "checkpoint_sha256": hashlib.sha256(Path(ckpt).read_bytes()).hexdigest(),
+        "hidden_size": "512",
+        "steps": "60",
+        "run": finished.folder.name,
+        "test_accuracy": str(finished.metrics["test/acc"]),
+        "test_images": "10000",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_names_no_folder_of_this_machine(kind: str, exported: dict[str, Path]) -> None:
+    data = exported[kind].read_bytes()
+    for folder in (ROOT, Path(torch.__file__).parents[1], exported[kind].parents[1]):
+        assert bytes(folder) not in data
+
+
+def test_the_weights_are_the_checkpoint_s_bit_for_bit(exported: dict[str, Path], ckpt: str) -> None:
+    weights = load_file(exported["safetensors"])
+    expected = checkpoint.read(ckpt)["state_dict"]
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=KINDS)
+def test_the_documentation_s_programs_run(snippet: str, exported: dict[str, Path]) -> None:
+    """Outside the repository, with what a user has."""
+    folder = exported["onnx"].parent
+    code, out, err = finish("-I", "-W", "error", "-c", snippet, cwd=folder)
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"\[(\d)( \1){6}\] 0 1 2 3 4 5 6 7 8 9\n", out)
+
+
+def test_a_file_that_computes_something_else_is_not_written(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = formats.WRITE["safetensors"]
+
+    def drifting(net: torch.nn.Sequential, about: dict[str, str]) -> bytes:
+        last = torch.nn.Linear(512, 10)
+        last.load_state_dict({name: p * 1.001 for name, p in net[3].state_dict().items()})
+        return write(torch.nn.Sequential(*net[:3], last), about)
+
+    monkeypatch.setitem(formats.WRITE, "safetensors", drifting)
+    (tmp_path / "old.safetensors").write_bytes(b"before")
+    assert export.export("safetensors", ckpt, tmp_path / "old.safetensors") == 1
+    said = capsys.readouterr()
+    assert said.err == "error: it differs from the checkpoint; nothing is written\n"
+    assert "MB" not in said.out
+    assert (tmp_path / "old.safetensors").read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["old.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "digits.onnx", "digits", "folder.pt2"])
+def test_another_kind_of_file_is_never_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.pt2").mkdir()
+    with pytest.raises(InputError, match=rf"--output .*/{name}: expected .* ends in \.pt2$"):
+        export.export("torch", "last.ckpt", tmp_path / name)
+
+
+def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Path) -> None:
+    shutil.copy2(ckpt, tmp_path / "mine.ckpt")
+    assert export.export("safetensors", str(tmp_path / "mine.ckpt"), None) == 0
+    said = about(tmp_path / "digits.safetensors")
+    assert said["checkpoint"] == "mine.ckpt"
+    assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
+
+
+def test_no_link_in_a_run_s_folder_is_followed(run: Path, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (folder / "checkpoints").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "export").symlink_to(elsewhere)
+    shutil.copy2(run / "checkpoints" / "best.ckpt", folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
+        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = formats.READ["safetensors"]
+
+    def wrong_for(size: int) -> Callable[[bytes], Network]:
+        def reads(data: bytes) -> Network:
+            network = read(data)
+            return lambda images: network(images) + (0.1 if len(images) == size else 0)
+
+        return reads
+
+    for size in (1, 2, 7, 1000):
+        monkeypatch.setitem(formats.READ, "safetensors", wrong_for(size))
+        assert export.export("safetensors", ckpt, tmp_path / "x.safetensors") == 1, size
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["onnx", "safetensors"])
+def test_a_missing_package_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"^--format {kind}: needs pip install -e '.\[export\]'$"):
+        export.export(kind, "x.ckpt", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "the following arguments are required: --format; --help shows all"),
+        (("--format", "tar"), "argument --format: invalid choice: 'tar'"),
+        (("--format", "onnx", "--ckpt", "no.ckpt"), "--ckpt no.ckpt: no such file"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = finish("src/export.py", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {said}")
+
+
+def test_a_run_that_goes_on_may_replace_its_checkpoint(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "last.ckpt"
+    shutil.copy(ckpt, copy)
+    read = checkpoint.read
+
+    def read_just_in_time(path: str) -> checkpoint.Checkpoint:
+        content = read(path)
+        copy.write_bytes(b"the next one")
+        return content
+
+    monkeypatch.setattr(checkpoint, "read", read_just_in_time)
+    assert export.export("safetensors", str(copy), None) == 0

@@ -1,0 +1,309 @@
+"""Any image becomes what MNIST would have made of it."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import EpsImagePlugin, Image, ImageDraw, ImageOps
+
+from digits.errors import InputError
+from digits.images import drawing
+from digits.images.drawing import Drawing
+from support.drawn import Pixels, large, seven, training
+from support.image_files import encoded
+
+
+def seen(data: bytes) -> Pixels:
+    whole = drawing.read(data).whole
+    assert whole is not None
+    return whole.pixels_HW
+
+
+def differ(one: Pixels, other: Pixels) -> float:
+    """Mean difference of two pictures, in grey levels."""
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_a_training_digit_stays_what_it_is() -> None:
+    images, _ = training()
+    differences = [differ(seen(encoded(digit)), digit) for digit in images]
+    assert np.median(differences) < 8  # of 255: half a pixel of shift alone is 9
+    shifted = [differ(np.roll(digit, 1, 1), digit) for digit in images]
+    assert np.median(shifted) > 15
+
+
+def test_it_is_centred_by_mass_and_fits_20_pixels() -> None:
+    for number in range(20):
+        pixels = seen(encoded(255 - large(number))).astype(float)
+        rows, columns = np.flatnonzero(pixels.max(1) > 127), np.flatnonzero(pixels.max(0) > 127)
+        assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 21
+        middle = np.arange(28) + 0.5
+        assert (pixels.sum(1) * middle).sum() / pixels.sum() == pytest.approx(14.5, abs=0.5)
+        assert (pixels.sum(0) * middle).sum() / pixels.sum() == pytest.approx(14.5, abs=0.5)
+
+
+def shaded(page: Pixels) -> Pixels:
+    """Light that falls off to 45 % from left to right."""
+    light = np.linspace(1, 0.45, page.shape[1])
+    return (page * light).astype(np.uint8)
+
+
+def in_shadow(page: Pixels) -> Pixels:
+    page = page.copy()
+    page[:, 150:] = page[:, 150:] * 0.6
+    return page
+
+
+def squared(page: Pixels) -> Pixels:
+    lines = np.full_like(page, 255)
+    lines[::25], lines[1::25], lines[:, ::25], lines[:, 1::25] = 190, 190, 190, 190
+    return np.minimum(page, lines)
+
+
+def noisy(page: Pixels) -> Pixels:
+    noise = np.random.default_rng(0).normal(0, 12, page.shape)
+    return np.clip(page * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("damage", [shaded, in_shadow, squared, noisy])
+def test_light_and_paper_do_not_matter(damage: object) -> None:
+    assert callable(damage)
+    for number in (0, 1, 2, 4, 7):
+        page = 255 - large(number)
+        assert differ(seen(encoded(damage(page))), seen(encoded(page))) < 8
+        assert differ(damage(page), page) > 8  # or this would be no test
+
+
+@pytest.mark.parametrize("shadow", [(1, 1, 1, 60, 0.4), (1, 0.2, 0.75, 40, 0.5)])
+def test_the_edge_of_a_shadow_is_no_ink(shadow: tuple[float, ...]) -> None:
+    down, across, where, sharp, depth = shadow
+    for number in range(10):
+        page = np.full((560, 840), 255, np.uint8)
+        page[140:420, 280:560] = 255 - large(number)
+        rows, columns = np.mgrid[:560, :840] / 560
+        dark = 1 / (1 + np.exp(-sharp * (down * rows + across * columns - where)))
+        photo = (page * (1 - depth * dark)).astype(np.uint8)
+        assert differ(seen(encoded(photo)), seen(encoded(page))) < 8
+
+
+def test_polarity_does_not_matter() -> None:
+    for number in range(10):
+        page = large(number)
+        assert differ(seen(encoded(page)), seen(encoded(255 - page))) < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture_upright(orientation: int) -> None:
+    page = seven()
+    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
+    undo |= {6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = page.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else page
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = seen(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert differ(turned, seen(encoded(page, "JPEG", quality=95))) < 2
+
+
+def modes() -> dict[str, bytes]:
+    page = seven()
+    black, white = Image.new("L", page.size, 0), Image.new("L", page.size, 255)
+    ink = ImageOps.invert(page)
+    deep = np.asarray(page, np.uint16) * 200 + 3000
+    return {
+        "1": encoded(page.convert("1", dither=Image.Dither.NONE)),
+        "P": encoded(page.convert("RGB").quantize(8)),
+        "RGB": encoded(page.convert("RGB")),
+        "CMYK": encoded(page.convert("RGB").convert("CMYK"), "JPEG", quality=95),
+        "I;16": encoded(Image.fromarray(deep)),
+        "I": encoded(Image.fromarray(deep.astype(np.int32) * 1000), "TIFF"),
+        "F": encoded(Image.fromarray(deep.astype(np.float32) / 9e4), "TIFF"),
+        "LA": encoded(Image.merge("LA", (page, white))),
+        "black on nothing": encoded(Image.merge("LA", (black, ink))),
+        "white on nothing": encoded(Image.merge("LA", (white, ink))),
+        "two colours on nothing": encoded(Image.merge("LA", (page.point(lambda v: v // 3), ink))),
+        "GIF": encoded(page, "GIF"),
+        "BMP": encoded(page, "BMP"),
+        "WEBP": encoded(page.convert("RGB"), "WEBP", lossless=True),
+        "PPM": encoded(page, "PPM"),
+    }
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_every_kind_of_pixels_is_read(mode: str) -> None:
+    assert differ(seen(modes()[mode]), seen(encoded(seven()))) < 3
+
+
+def test_a_card_with_rounded_transparent_corners_is_a_card() -> None:
+    alpha = Image.new("L", (200, 200))
+    ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 199, 199), 30, fill=255)
+    card = Image.merge("LA", (seven(), alpha))
+    assert differ(seen(encoded(card)), seen(encoded(seven()))) < 3
+
+
+def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
+    page = Image.new("L", (3000, 2000), 255)
+    page.paste(seven(), (2500, 300))
+    found = drawing.read(encoded(page))
+    assert found.whole is not None
+    assert differ(found.whole.pixels_HW, seen(encoded(seven()))) < 6
+    left, upper, right, lower = found.whole.box
+    assert (left, upper) == pytest.approx((2500 + 53, 300 + 43), abs=8)
+    assert (right, lower) == pytest.approx((2500 + 147, 300 + 165), abs=8)
+
+
+@pytest.mark.parametrize("width", [2, 3, 30])
+def test_strokes_are_brought_towards_a_pens(width: int) -> None:
+    ink = (seen(encoded(seven(width=width))) > 127).sum()
+    inks = [(digit > 127).sum() for digit in training()[0]]
+    assert 0.9 * min(inks) < ink < 1.1 * max(inks)
+
+
+@pytest.mark.parametrize(("size", "width"), [(160, 1), (320, 1), (640, 2), (2000, 6)])
+def test_the_thinnest_line_stays_whole(size: int, width: int) -> None:
+    page = Image.new("L", (size, size), 255)
+    ends = [(size // 2, size // 10), (size // 3, size * 9 // 10)]
+    ImageDraw.Draw(page).line(ends, fill=0, width=width)
+    rows = (seen(encoded(page)) > 127).sum(1)
+    inked = np.flatnonzero(rows)
+    assert 19 <= len(inked) == np.ptp(inked) + 1
+    assert 1 <= rows[inked].mean() < 2
+
+
+def test_several_digits_are_told_apart_in_reading_order() -> None:
+    rising = [255 - large(number, 240, (20, 60 - 20 * number)) for number in (1, 2, 3)]
+    row = np.hstack(rising)
+    page = np.vstack([row, row])
+    found = drawing.read(encoded(page))
+    places = [(part.box[1] // 240, part.box[0] // 240) for part in found.parts]
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+
+def test_pieces_of_one_digit_stay_together() -> None:
+    page = Image.new("L", (200, 200), 255)
+    draw = ImageDraw.Draw(page)
+    draw.line([(60, 40), (150, 36)], fill=0, width=12)  # a 5, its bar apart from the rest
+    draw.line([(60, 52), (60, 100), (130, 105), (140, 150), (60, 165)], fill=0, width=12)
+    assert drawing.read(encoded(page)).parts == ()
+
+
+def test_print_around_a_digit_is_not_part_of_it() -> None:
+    plain = seen(encoded(seven()))
+    for box, width in (((30, 20, 170, 185), 3), ((30, 20, 170, 185), 6)):
+        page = seven()
+        ImageDraw.Draw(page).rectangle(box, outline=0, width=width)
+        assert differ(seen(encoded(page)), plain) < 3
+    page = Image.new("L", (400, 240), 255)
+    page.paste(seven(), (100, 0))
+    ImageDraw.Draw(page).line([(40, 200), (360, 200)], fill=0, width=4)  # to write on
+    assert differ(seen(encoded(page)), plain) < 6
+
+
+def test_a_sheet_on_a_table_is_where_the_digit_is() -> None:
+    table = Image.new("L", (400, 320), 60)
+    table.paste(seven(), (90, 60))
+    assert differ(seen(encoded(table)), seen(encoded(seven()))) < 6
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_colours_of_one_brightness_are_told_apart(kind: str) -> None:
+    mask = ImageOps.invert(seven())
+    page = Image.composite(
+        Image.new("RGB", mask.size, (213, 51, 51)), Image.new("RGB", mask.size, (64, 115, 77)), mask
+    )
+    assert np.ptp(np.asarray(page.convert("L"))) < 15  # or this would be no test
+    assert differ(seen(encoded(page, kind, quality=90)), seen(encoded(seven()))) < 3
+    plain = Image.new("RGB", (200, 200), (213, 51, 51))
+    assert drawing.read(encoded(plain, kind, quality=90)).whole is None
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
+def test_a_box_is_in_the_files_own_pixels(turned: bool) -> None:
+    """A large JPEG is decoded at a fraction of its size."""
+    page = Image.new("L", (2001, 2805), 255)
+    page.paste(seven((200, 200)).resize((1000, 1000)), (500, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    stored = page.transpose(Image.Transpose.ROTATE_90) if turned else page
+    found = drawing.read(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert found.whole is not None
+    # seven() has ink from 53, 43 to 147, 165; a pixel of the page as it is looked at is 17.5
+    assert found.whole.box == pytest.approx((765, 1415, 1235, 2025), abs=40)
+
+
+def test_fine_print_is_found() -> None:
+    page = Image.new("L", (2000, 1500), 255)
+    page.paste(seven().resize((50, 50)), (1400, 1000))  # the ink is 28 pixels high
+    left, upper, *_ = (drawing.read(encoded(page)).whole or pytest.fail("blank")).box
+    assert (left, upper) == pytest.approx((1413, 1011), abs=8)
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    values = np.asarray(seven(), np.float32) / 255
+    values[3, 3], values[5, 5] = np.inf, np.nan
+    assert differ(seen(encoded(Image.fromarray(values), "TIFF")), seen(encoded(seven()))) < 3
+
+
+@pytest.mark.parametrize("level", [0, 60, 255])
+def test_an_empty_picture_is_blank(level: int) -> None:
+    page = np.full((200, 300), level, np.uint8)
+    assert drawing.read(encoded(page)) == Drawing(None)
+    noise = np.random.default_rng(0).normal(0, 6, page.shape)
+    assert drawing.read(encoded(np.uint8(np.clip(page + noise, 0, 255)))).whole is None
+    assert drawing.read(encoded(shaded(page))).whole is None
+    assert drawing.read(encoded(Image.new("RGBA", (50, 50)))).whole is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "box", "size"),
+    [
+        ((1, 1), None, None),
+        ((5, 5), None, None),  # a square is no stroke
+        ((2, 3), (1, 0, 2, 2), (7, 21)),
+        ((1, 400), (133, 0, 267, 1), (21, 1)),
+        ((400, 1), (0, 133, 1, 267), (1, 21)),
+        ((7, 300), (100, 2, 200, 5), (19, 1)),
+    ],
+    ids=str,
+)
+def test_odd_shapes_are_read(shape: tuple[int, int], box: object, size: object) -> None:
+    page = np.full(shape, 255, np.uint8)
+    height, width = shape
+    page[height // 3 : (2 * height + 2) // 3, width // 3 : (2 * width + 2) // 3] = 0
+    whole = drawing.read(encoded(page)).whole
+    if whole is None:
+        assert (box, size) == (None, None)
+    else:
+        assert whole.pixels_HW.shape == (28, 28)
+        assert whole.box == pytest.approx(box, abs=1)
+        inked_HW = whole.pixels_HW > 127
+        assert (inked_HW.any(0).sum(), inked_HW.any(1).sum()) == size
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        drawing.read(encoded(random.integers(0, 256, shape, np.uint8)))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
+def test_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, ghostscript = tmp_path / "ran", tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # not looked for yet
+    with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
+        drawing.read(EPS)
+    assert not ran.exists()
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    png = encoded(seven())
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    for data in (b"", b"x", png[:60], png[: len(png) // 2], svg):
+        with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
+            drawing.read(data)
+    with pytest.raises(InputError, match=r"^200x200 pixels; expected at most 39999 in all$"):
+        drawing.read(png, max_pixels=39999)

@@ -1,0 +1,118 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from digits.model.linear import Linear, bits_ignore_threads
+
+
+def pair() -> tuple[nn.Linear, Linear]:
+    torch.manual_seed(0)
+    theirs, ours = nn.Linear(784, 512), Linear(784, 512)
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+@pytest.mark.parametrize("batch_size", [1, 96, 128])
+def test_products_and_gradients_are_those_of_torch(batch_size: int) -> None:
+    x = torch.rand(batch_size, 784, requires_grad=True)
+    results: list[list[Tensor]] = []
+    for layer in pair():
+        y = layer(x)
+        results.append([y, *torch.autograd.grad(y.square().sum(), (x, *layer.parameters()))])
+    for expected, found in zip(*results, strict=True):
+        # sums of 784 float32 products (batch_size of them for the weight's gradient) in another
+        # order: rounding grows with their square root, 28 * 6e-8
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(found, expected, rtol=0, atol=4e-6 * scale)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_products_are_onednns() -> None:
+    with torch.profiler.profile() as profile:
+        pair()[1](torch.rand(2, 784)).sum().backward()
+    names = {event.key for event in profile.key_averages()}
+    assert "mkldnn::_linear_pointwise" in names
+    assert not names & {"aten::addmm", "aten::mm"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types_are_left_to_torch(dtype: torch.dtype) -> None:
+    theirs, ours = (layer.to(dtype) for layer in pair())
+    x = torch.rand(3, 784, dtype=dtype)
+    assert torch.equal(ours(x), theirs(x))
+
+
+def test_a_layer_without_bias_and_a_frozen_one() -> None:
+    x = torch.rand(3, 4)
+    layer = Linear(4, 2, bias=False)
+    layer(x).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, x.sum(0).expand(2, 4))
+    frozen = Linear(4, 2)
+    frozen.weight.requires_grad_(False)
+    frozen(x).sum().backward()
+    assert frozen.weight.grad is None
+    assert frozen.bias.grad.tolist() == [3, 3]
+
+
+def test_a_second_derivative_is_refused_not_wrong() -> None:
+    x = torch.rand(3, 4, requires_grad=True)
+    (grad,) = torch.autograd.grad(Linear(4, 2)(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+def test_autocast_is_left_to_torch() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert pair()[1](torch.rand(3, 784)).dtype == torch.bfloat16
+
+
+def test_no_rows_give_no_rows() -> None:
+    assert pair()[1](torch.rand(0, 784)).shape == (0, 512)
+
+
+def test_exports_as_a_plain_linear_layer() -> None:
+    _, ours = pair()
+    program = torch.export.export(ours, (torch.rand(2, 784),))
+    assert "aten.linear" in str(program.graph)
+
+
+def test_is_compiled_as_a_plain_linear_layer() -> None:
+    graphs: list[str] = []
+
+    def backend(module: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(str(module.graph))
+        return module.forward
+
+    torch.compile(pair()[1], backend=backend)(torch.rand(2, 784))
+    assert len(graphs) == 1
+    assert "linear" in graphs[0]
+    assert "autograd_function" not in graphs[0]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace")
+def test_is_traced_as_a_plain_linear_layer() -> None:
+    _, ours = pair()
+    graph = str(torch.jit.trace(ours, torch.rand(2, 784)).graph)
+    assert "aten::linear" in graph
+    assert "PythonOp" not in graph
+
+
+def test_whether_bits_depend_on_threads_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ours = pair()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        plain = Linear.forward
+
+        def dependent(self: Linear, x: Tensor) -> Tensor:
+            return plain(self, x) * (1 + 1e-6 * torch.get_num_threads())
+
+        monkeypatch.setattr(Linear, "forward", dependent)
+        assert not bits_ignore_threads(ours, (128,))
+        assert torch.get_num_threads() == 2
+        assert bits_ignore_threads(nn.Flatten(), (128,))
+        assert not bits_ignore_threads(nn.Conv2d(1, 1, 3), (128,))  # not tried, so not known
+    finally:
+        torch.set_num_threads(threads)

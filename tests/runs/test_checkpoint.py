@@ -1,0 +1,92 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from digits.errors import InputError
+from digits.model.classifier import DigitClassifier
+from digits.model.network import network
+from digits.runs import checkpoint
+from support.hostile import content
+
+
+def written(path: Path, **changes: Any) -> str:
+    torch.save(content(**changes), path)
+    return str(path)
+
+
+def test_a_model_comes_back(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.ckpt")
+    assert checkpoint.model_from(path).hparams == {"hidden_size": 8}
+    checkpoint.check_fits(path, DigitClassifier(8))
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match=r"another architecture: net.1.bias is 8, expected 9$"):
+        checkpoint.check_fits(path, DigitClassifier(9))
+    path = written(tmp_path / "y.ckpt", state_dict={})
+    with pytest.raises(InputError, match=r"net.1.bias is absent, expected 8$"):
+        checkpoint.check_fits(path, DigitClassifier(8))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello\n", b"PK\x03\x04", b"\x80\x04N.", bytes(100)], ids=repr
+)
+def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.ckpt").write_bytes(data)
+    with pytest.raises(InputError, match=r"ckpt_path=.*x\.ckpt: not a checkpoint"):
+        checkpoint.read(str(tmp_path / "x.ckpt"))
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = Path(written(tmp_path / "x.ckpt"))
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 10):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match="not a checkpoint"):
+            checkpoint.read(str(path))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state_dict": {1: torch.zeros(1)}},
+        {"state_dict": {"net.1.weight": "x"}},
+        {"best_scores": {"val/acc_best": "high"}},
+        {"hyper_parameters": None},
+    ],
+    ids=str,
+)
+def test_content_of_another_kind_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="not a checkpoint"):
+        checkpoint.read(written(tmp_path / "x.ckpt", **changes))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"hidden_size": 0},
+        {"hidden_size": 1 << 40},
+        {"hidden_size": "8"},
+        {"hidden_size": 8, "_target_": "os.system"},
+    ],
+)
+def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
+    with pytest.raises(InputError, match="unknown settings"):
+        checkpoint.model_from(path)
+
+
+def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def newer(hidden_size: int = 512, layers: int = 1) -> nn.Sequential:
+        return network(hidden_size)
+
+    path = written(tmp_path / "x.ckpt")
+    monkeypatch.setattr(checkpoint, "network", newer)
+    assert checkpoint.network_from(path)(torch.zeros(1, 28, 28)).shape == (1, 10)

@@ -1,0 +1,132 @@
+"""Whether a run may go on with other settings than it was begun with."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits.runs import recipe
+from digits.runs.recipe import is_same_class
+from support.commands import ROOT
+from support.settings import GROUPS, composed
+
+CFG = composed(*GROUPS)
+BEFORE = recipe.decisive(CFG)
+
+
+def test_what_decides_the_weights() -> None:
+    """A run goes on only with the same of each."""
+    decisive = recipe.decisive(composed(*GROUPS))
+    assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
+        "seed": 0,
+        "data.batch_size": 128,
+        "data.eval_batch_size": 1000,
+        "data.val_size": 5000,
+        "data.seed": 0,
+        "model.hidden_size": 512,
+        "model.optimizer._partial_": True,
+        "model.optimizer.lr": 0.001,
+        "model.optimizer.alpha": 0.9,
+        "model.optimizer.eps": 1e-7,
+        "model.optimizer.momentum": 0.0,
+        "model.optimizer.weight_decay": 0.0,
+        "model.scheduler._partial_": True,
+        "model.scheduler.T_max": 5,
+        "model.scheduler.eta_min": 0.0,
+        "trainer.precision": "32-true",
+        "trainer.limit_train_batches": 1.0,
+        "trainer.limit_val_batches": 1.0,
+        "trainer.overfit_batches": 0.0,
+        "trainer.check_val_every_n_epoch": 1,
+        "trainer.val_check_interval": 1.0,
+        "trainer.gradient_clip_val": None,
+        "trainer.gradient_clip_algorithm": None,
+        "trainer.min_epochs": None,
+        "trainer.min_steps": None,
+        "trainer.deterministic": None,
+        "trainer.accumulate_grad_batches": 1,
+        "callbacks.early_stopping.monitor": "val/acc",
+        "callbacks.early_stopping.mode": "max",
+        "callbacks.early_stopping.patience": 3,
+        "callbacks.early_stopping.min_delta": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, []),
+        ({"seed": 1}, ["seed was 1, is 0"]),
+        ({"data.val_size": 0, "seed": 1}, ["data.val_size was 0, is 5000", "seed was 1, is 0"]),
+        ({"model.dropout": 0.5}, ["model.dropout was 0.5, is absent"]),  # set then, unknown now
+        ({"seed": [1] * 99}, ["seed was of another kind, is 0"]),
+        ({"model.optimizer._target_": "digits.old.RMSprop"}, []),
+        (
+            {"model.optimizer._target_": "torch.optim.RMSprop"},
+            ["model.optimizer._target_ was torch.optim.RMSprop, is digits.model.rmsprop.RMSprop"],
+        ),
+        (
+            {"callbacks.early_stopping.patience": 4},
+            ["callbacks.early_stopping.patience was 4, is 3"],
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_run_was_set_to(changes: dict[str, Any], told: list[str]) -> None:
+    assert recipe.differences(BEFORE | changes, BEFORE, CFG) == told
+
+
+def test_a_run_may_go_on_without_early_stopping() -> None:
+    plain = composed("model/scheduler=cosine", "data.val_size=5000")
+    assert recipe.differences(BEFORE, recipe.decisive(plain), plain) == []
+    assert len(recipe.differences(recipe.decisive(plain), BEFORE, CFG)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("trainer.accumulate_grad_batches", 1, []),  # Lightning's default
+        ("trainer.accumulate_grad_batches", 2, ["trainer.accumulate_grad_batches was 1, is 2"]),
+        ("model.hidden_size", 512, []),
+        ("model.optimizer.momentum", 0.5, ["model.optimizer.momentum was 0, is 0.5"]),
+        ("model.nonsense", 1, ["model.nonsense was absent, is 1"]),  # its class has no such thing
+    ],
+)
+def test_a_setting_newer_than_the_run_was_at_its_default(
+    key: str, value: object, told: list[str]
+) -> None:
+    before = {name: given for name, given in BEFORE.items() if name != key}
+    assert recipe.differences(before, before | {key: value}, CFG) == told
+
+
+def test_the_class_counts_not_the_module_it_is_in() -> None:
+    assert is_same_class("torch.optim.adamw.AdamW", "torch.optim.AdamW")
+    assert is_same_class("torch.gone.AdamW", "torch.optim.AdamW")
+    assert not is_same_class("torch.optim.Adam", "torch.optim.AdamW")
+    assert not is_same_class("other.optim.AdamW", "torch.optim.AdamW")
+    assert not is_same_class("AdamW", "torch.optim.AdamW")
+
+
+def test_two_classes_of_one_name_are_two(tmp_path: Path) -> None:
+    """And the module that a checkpoint names is not imported to find out."""
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for module in ("one", "two", "three"):
+        (package / f"{module}.py").write_text("class Net: ...\nprint('imported', __name__)\n")
+    code = (
+        "from digits.runs.recipe import is_same_class as same\nimport mine.two, mine.three\n"
+        "print(same('mine.two.Net', 'mine.three.Net'), same('mine.one.Net', 'mine.two.Net'),"
+        "same('mine.zero.Net', 'mine.two.Net'), same('mine.two.Net', 'mine.two.Net'))"
+    )
+    path = f"{ROOT / 'src'}:{tmp_path}"
+    out = subprocess.check_output([sys.executable, "-c", code], env={"PYTHONPATH": path}, text=True)
+    assert out.split() == [
+        "imported",
+        "mine.two",
+        "imported",
+        "mine.three",
+        *["False", "False", "True", "True"],
+    ]

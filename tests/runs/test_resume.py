@@ -1,0 +1,248 @@
+import os
+import re
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from digits.commands import hydra_app
+from digits.errors import InputError
+from digits.files import keep_as
+from digits.runs import resume
+
+RUN_COULD_SAY = [
+    "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
+    "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
+    "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
+    "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
+    "trainer=ddp", "trainer.accelerator=gpu",
+    "trainer.profiler=simple", "callbacks.best.monitor=val/loss", "optimized_metric=val/acc",
+]  # fmt: skip
+FOLDER_COULD_SAY = [
+    "model._target_=os.system", "+callbacks.x._target_=os.system", "+x={_target_:os.system}",
+    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
+    "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
+    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
+    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/launcher=evil",
+    "trainer.devices=6", "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
+    "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
+    "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
+]  # fmt: skip
+
+
+def folder_of(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / ".hydra" / "overrides.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return tmp_path
+
+
+def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
+    text = "".join(f"- {word!r}\n" for word in before) or "[]\n"
+    folder = folder_of(tmp_path, text)
+    return resume.arguments([f"resume={folder}", *given], "outputs")
+
+
+def to(folder: Path) -> list[str]:
+    return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
+
+
+@pytest.mark.parametrize("word", RUN_COULD_SAY)
+def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> None:
+    assert words(tmp_path, before=[word]) == [*to(tmp_path), word]
+
+
+@pytest.mark.parametrize("word", FOLDER_COULD_SAY)
+def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
+        words(tmp_path, before=["seed=1", word])
+
+
+def test_all_that_must_be_given_again_is_named_at_once(tmp_path: Path) -> None:
+    before = ["trainer.devices=2", "seed=1", "trainer.strategy=ddp"]
+    with pytest.raises(InputError) as caught:
+        words(tmp_path, before=before)
+    assert str(caught.value) == (
+        f"resume={tmp_path}: its run was started with trainer.devices=2 trainer.strategy=ddp, "
+        "which is not taken from a file; expected it to be given again"
+    )
+
+
+@pytest.mark.parametrize("name", ["my run", "run (1)", "a,b"])
+def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
+    name: str, tmp_path: Path
+) -> None:
+    (folder := tmp_path / name).mkdir()
+    escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
+    folder_of(folder, f"- paths.data_dir={escaped}/data\n")
+    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
+        resume.arguments([f"resume={folder}"], "outputs")
+
+
+def stopped(folder: Path, *given: str) -> str:
+    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+        words = [*given, "paths.outputs_dir=x"]
+        cfg = hydra.compose("train", words, return_hydra_config=True)
+    cfg.paths.output_dir = str(folder)
+    HydraConfig.instance().set_config(cfg)
+    return resume.how_to_go_on(cfg)
+
+
+def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
+    assert stopped(tmp_path) == "stopped; nothing was saved yet"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    line = f"stopped; go on with resume={tmp_path}"
+    assert stopped(tmp_path, "trainer=ddp_sim", "seed=3") == line
+    given = ["trainer.devices=2", "seed=3", "data.mirrors=['http://a b']"]
+    again = """trainer.devices=2 'data.mirrors=['"'"'http://a b'"'"']'"""
+    assert stopped(tmp_path, *given) == f"{line} {again}"
+    once_more = [f"resume={tmp_path}", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", *given]
+    assert stopped(tmp_path, *once_more) == f"{line} {again}"
+
+
+def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
+    last = tmp_path / "a\nb" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    assert stopped(tmp_path / "a\nb") == rf"stopped; go on with resume={tmp_path}/a\nb"
+
+
+@pytest.mark.parametrize("place", ["{}/data", "'{}/data'", "{}/../{}/.", "link"])
+def test_its_images_are_no_part_of_a_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder := tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    word = f"paths.data_dir={place.replace('{}', str(folder), 1).replace('{}', 'run')}"
+    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
+        words(folder, before=[word])
+    assert word in words(folder, word, before=[word])
+
+
+@pytest.mark.parametrize("word", ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"])
+def test_where_the_run_was_is_not_asked(word: str, tmp_path: Path) -> None:
+    assert words(tmp_path, before=[word]) == to(tmp_path)
+
+
+def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
+    before = ["trainer.max_epochs=5", "model._target_=os.system", "seed=1"]
+    given = ["trainer.max_epochs=9", "model._target_=mine.Model"]
+    assert words(tmp_path, *given, before=before) == [*to(tmp_path), "seed=1", *given]
+
+
+def test_a_checkpoint_is_gone_on_from_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "previous.ckpt").touch()  # last.ckpt was removed
+    where = f"ckpt_path='{tmp_path}/checkpoints/last.ckpt'"
+    assert where in words(tmp_path, before=["ckpt_path=/somewhere/else.ckpt"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: b\n", "- 1\n", "- [a]\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, "é: ["]
+)
+def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
+)
+def test_other_command_lines_stay(given: list[str]) -> None:
+    assert resume.arguments(given, "outputs") == given
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
+        (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
+        (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
+        (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
+        (["resume=latest"], "resume=latest: no run under nowhere has a checkpoint yet"),
+        (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        resume.arguments(given, "nowhere")
+    assert str(caught.value).startswith(line)
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    with (
+        resume.alone_in(tmp_path),
+        pytest.raises(InputError, match="another process is training"),
+        resume.alone_in(tmp_path),
+    ):
+        raise AssertionError
+    with resume.alone_in(tmp_path):
+        pass
+
+
+def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name, make in {
+        "train.log": lambda path: path.symlink_to(__file__),
+        "tensorboard": lambda path: path.symlink_to(tmp_path.parent),
+        "checkpoints/last.ckpt": os.mkfifo,
+    }.items():
+        make(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is a link or a device"):
+            words(tmp_path, before=[])
+        (tmp_path / name).unlink()
+
+
+def test_no_more_words_are_read_than_a_command_line_has(tmp_path: Path) -> None:
+    assert len(words(tmp_path, before=["seed=1"] * 256)) == 3 + 256
+    with pytest.raises(InputError, match="missing or damaged"):
+        words(tmp_path, before=["seed=1"] * 257)
+    with pytest.raises(InputError, match="missing or damaged"):
+        words(tmp_path, before=["paths.data_dir=" + "x" * (1 << 14)])
+
+
+def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
+    folder, precious = tmp_path / "run", tmp_path / "precious.txt"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").touch()
+    keep_as(folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "previous.ckpt")
+    words(folder, before=[])  # two names of one file, both of them here
+    precious.write_text("mine")
+    os.link(precious, folder / "train.log")
+    with pytest.raises(
+        InputError, match=r"run/train\.log is a file elsewhere, too \(a hard link\)"
+    ):
+        words(folder, before=[])
+
+
+def test_aliases_do_not_grow(tmp_path: Path) -> None:
+    text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
+    with pytest.raises(InputError, match="missing or damaged"):
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+
+
+@pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
+def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    text = resume.quoted(folder)
+    override = OverridesParser.create().parse_override(f"resume={text}")
+    assert str(override.value()) == str(folder)
+    folder_of(folder, "[]\n")
+    assert resume.arguments([f"resume={text}"], "outputs")[0] == f"resume={text}"
+
+
+def test_the_outputs_folder_may_be_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    folder = folder_of(tmp_path / "runs" / "train" / "x", "[]\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
+    given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
+    assert f"resume='{folder}'" in resume.arguments(given, "outputs")

@@ -1,0 +1,219 @@
+"""What hostile.py makes: no code runs, nothing hangs or grows, each file gets one clear line."""
+
+import io
+import resource
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from digits.errors import InputError
+from digits.runs import checkpoint
+from support import hostile
+
+FILES = hostile.bombs() | hostile.lies()
+SMALL = hostile.saved(hostile.content(state_dict={"a": torch.arange(300.0), "b": torch.ones(3)}))
+
+
+@contextmanager
+def at_most(more_bytes: int) -> Iterator[None]:
+    """MemoryError for whatever takes this process beyond what it has, and so much more."""
+    if not Path("/proc/self/statm").exists():  # no Linux, and no such limit
+        yield
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def refusal(path: Path) -> str:
+    """The line for a file that is refused; within 2 seconds of computing and 1 GiB."""
+    begin = time.process_time()
+    with pytest.raises(InputError) as caught, at_most(1 << 30):
+        checkpoint.model_from(str(path))
+    reason = caught.value.__cause__ and caught.value.__cause__.__cause__
+    assert not isinstance(reason, MemoryError)
+    assert "alloc" not in str(reason)  # torch's word for it
+    assert time.process_time() - begin < 2
+    line = str(caught.value)
+    assert line.startswith(f"ckpt_path={path}: ")
+    assert len(line.splitlines()) == 1
+    assert len(line) < 300 + len(str(path))
+    return line
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(FILES[name]())
+    refusal(path)
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "x.ckpt"
+    for name, data in hostile.running(victim).items():
+        path.write_bytes(data)
+        assert "not a checkpoint" in refusal(path), name
+        assert not victim.exists(), name
+    torch.load(io.BytesIO(hostile.running(victim)["legacy"]), weights_only=False)
+    assert victim.exists()  # the corpus is live: a careless reader does run it
+
+
+def test_a_file_that_is_larger_than_any_of_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(SMALL)
+    with path.open("r+b") as file:
+        file.truncate(5 << 30)  # with a hole: it takes no disk
+    refusal(path)
+
+
+def changed(data: bytes, at: float, kind: str, value: int) -> bytes:
+    i = int(at * len(data))
+    return {
+        "flip": data[:i] + bytes([data[i] ^ (1 << value % 8)]) + data[i + 1 :],
+        "cut": data[:i],
+        "drop": data[:i] + data[i + 1 + value :],
+        "repeat": data[:i] + data[max(0, i - value) :],
+        "zero": data[:i] + bytes(value) + data[i + value :],
+    }[kind]
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzzed") / "x.ckpt"
+
+
+kinds = st.sampled_from(["flip", "cut", "drop", "repeat", "zero"])
+places = st.floats(0, 1, exclude_max=True)
+
+
+@settings(derandomize=True, max_examples=1500, deadline=None, database=None)
+@given(places, kinds, st.integers(1, 255))
+def test_a_damaged_checkpoint_is_refused_or_as_it_was(
+    fuzzed: Path, at: float, kind: str, value: int
+) -> None:
+    fuzzed.write_bytes(changed(SMALL, at, kind, value))
+    try:
+        content = checkpoint.read(str(fuzzed))
+    except InputError:
+        return
+    expected = torch.load(io.BytesIO(SMALL), weights_only=True)
+    assert same(content, expected)
+
+
+@settings(derandomize=True, max_examples=500, deadline=None, database=None)
+@given(st.binary(max_size=200))
+def test_any_pickle_in_a_zip_is_refused(fuzzed: Path, data: bytes) -> None:
+    fuzzed.write_bytes(hostile.archive(b"\x80\x02" + data))
+    with pytest.raises(InputError):
+        checkpoint.read(str(fuzzed))
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def repacked(data: bytes, compression: int, **changes: bytes) -> bytes:
+    """The zip `data` once more, with other parts."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        parts = {name.partition("/")[2]: file.read(name) for name in file.namelist()}
+    return hostile.archive(parts.pop("data.pkl"), compression, **parts | changes)
+
+
+def test_packed_entries_are_refused_though_all_else_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    noise = torch.randint(256, (10_000,), generator=torch.Generator().manual_seed(0))
+    data = hostile.saved(hostile.content(state_dict={"a": noise.byte()}))  # packed, no smaller
+    path.write_bytes(repacked(data, zipfile.ZIP_STORED))
+    assert same(checkpoint.read(str(path)), torch.load(io.BytesIO(data), weights_only=True))
+    path.write_bytes(repacked(data, zipfile.ZIP_DEFLATED))
+    assert "not a checkpoint" in refusal(path)
+
+
+def test_more_than_a_quarter_of_a_mebibyte_besides_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(hostile.saved(hostile.content(note="x" * 250_000)))
+    assert checkpoint.read(str(path))["note"] == "x" * 250_000
+    path.write_bytes(hostile.saved(hostile.content(note="x" * (1 << 18))))
+    refusal(path)
+
+
+def test_a_long_list_of_entries_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.ckpt"
+    many = {f"data/{i}": b"" for i in range(5000)}
+    path.write_bytes(repacked(SMALL, zipfile.ZIP_STORED, **many))
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
+    refusal(path)
+
+
+def with_attributes(mapping: bytes, **attributes: str) -> bytes:
+    """The pickle of an OrderedDict that BUILD gives `attributes`, which hide its own."""
+    word = "".join(f"X{chr(len(text))}\0\0\0{text}" for item in attributes.items() for text in item)
+    return mapping + b"}(" + word.encode() + b"ub"
+
+
+def test_nothing_but_parts_comes_along_with_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    data = hostile.saved(hostile.content(last=OrderedDict()))
+    empty = b"ccollections\nOrderedDict\n"
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        pickled = file.read("archive/data.pkl")
+    at = pickled.rindex(b")R")  # of the last OrderedDict's call
+    begin, end = pickled[: at + 2], pickled[at + 2 :]
+    assert empty in begin
+    evil = with_attributes(begin, _metadata="x", items="y", get="z", keys="w") + end
+    path.write_bytes(repacked(data, zipfile.ZIP_STORED, **{"data.pkl": evil}))
+    careless = torch.load(path, weights_only=True)
+    assert careless["last"].items == "y"  # the corpus is live
+    last = checkpoint.read(str(path))["last"]
+    assert (type(last), last) == (dict, {})
+    assert list(last.items()) == []
+    assert type(checkpoint.read(str(path))["state_dict"]) is dict
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, -(1 << 128), {1, 2}, 1j, "\ud800", {(1,): 2}, torch.zeros(2).expand(1 << 20, 2)],
+    ids=["10**400", "-2**128", "set", "complex", "surrogate", "tuple for a key", "view"],
+)
+def test_values_of_other_kinds_are_refused(value: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.ckpt").write_bytes(hostile.saved(hostile.content(x=value)))
+    refusal(tmp_path / "x.ckpt")
+
+
+def test_parts_that_share_memory_no_longer_do(tmp_path: Path) -> None:
+    values = torch.zeros(4, 4)
+    shared = {"a": values, "b": values.T, "c": values[0].expand(2, 4)}
+    (tmp_path / "x.ckpt").write_bytes(hostile.saved(hostile.content(x=shared)))
+    read = checkpoint.read(str(tmp_path / "x.ckpt"))["x"]
+    read["a"] += 1
+    assert all(tensor.is_contiguous() for tensor in read.values())
+    assert read["b"].count_nonzero() == read["c"].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("make", [hostile.two_directories, hostile.two_cases])
+def test_torch_reads_a_zip_in_its_own_way(make: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Which is why it gets a copy."""
+    data = make(b"\x80\x02cbuiltins\nbytearray\nJ" + bytes([5, 0, 0, 0]) + b"\x85R.")
+    assert torch.load(io.BytesIO(data), weights_only=True) == bytearray(5)
+    (tmp_path / "x.ckpt").write_bytes(data)
+    refusal(tmp_path / "x.ckpt")

@@ -1,0 +1,296 @@
+"""`src/serve.py` as its clients see it: answers, refusals, and what they can not do."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.serving import app, middleware, schema
+from digits.serving.limits import LIMITS
+from digits.serving.workers import Readers
+from serve import listen
+from support import hostile_images
+from support.commands import ROOT, finish
+from support.serving import Stub, ask, command, cpu_s, detail, drawn, exchange, here, untrained
+
+KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Any, str]]:
+    """The command itself, with a folder for temporary files that nobody else has."""
+    env = os.environ | {"TMPDIR": str(tmp_path_factory.mktemp("tmp"))}
+    ckpt = untrained(tmp_path_factory.mktemp("ckpt"))
+    with command("--ckpt", ckpt, env=env) as (run, url):
+        yield run, url
+
+
+@pytest.fixture(scope="module")
+def url(served: tuple[Any, str]) -> str:
+    return served[1]
+
+
+def test_it_answers(url: str) -> None:
+    answer = ask(url, drawn()).json()
+    assert answer.keys() == schema.Answer.model_fields.keys()
+    assert answer["digit"] == np.argmax(answer["probabilities"])
+    assert answer["probability"] == max(answer["probabilities"])
+    assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)  # ten float32
+    with Image.open(io.BytesIO(base64.b64decode(answer["seen"]))) as seen:
+        assert (seen.format, seen.mode, seen.size) == ("PNG", "L", (28, 28))
+        assert np.asarray(seen).max() > 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_body_and_a_form_are_the_same(url: str, kind: str) -> None:
+    data = drawn(kind)
+    form = httpx.post(f"{url}/predict", files={"image": ("x", data)})
+    assert form.status_code == 200
+    assert form.json() == ask(url, data, "application/octet-stream").json()
+
+
+def test_a_blank_image_is_no_digit(url: str) -> None:
+    answer = ask(url, hostile_images.page("PNG", "1", (1, 1))).json()
+    assert (answer["digit"], answer["note"], answer["digits"]) == (None, "blank", [])
+
+
+def test_parts_become_digits() -> None:
+    (whole,) = Stub().predict([None])  # type: ignore[list-item]
+    both = schema.answer(whole.__class__(None, None, None, "2 digits", None, None, (whole, whole)))
+    assert [digit.digit for digit in both.digits] == [7, 7]
+    assert both.digits[0].box == [0, 0, 9, 9]
+
+
+def test_our_png_is_what_it_was_made_of() -> None:
+    pixels_HW = np.arange(28 * 28).reshape(28, 28).astype(np.uint8)
+    with Image.open(io.BytesIO(schema.png(pixels_HW))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels_HW)
+
+
+FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+REFUSED = {
+    "no type": (b"a", "", "415 Content-Type: expected an image/* type"),
+    "what curl says by itself": (b"a", "application/x-www-form-urlencoded", "415 Content-Type"),
+    "svg": (b"<svg/>", "image/svg+xml", "415 expected a PNG, JPEG"),
+    "empty": (b"", "image/png", "422 empty"),
+    "cut short": (drawn()[:-200], "image/png", "422 "),
+    "too many pixels": (hostile_images.png(5000, 5000), "image/png", "422 5000x5000 pixels"),
+    "a long type": (b"a", 'multipart/form-data;x="' + ";" * 6_000, "415 Content-Type: expected"),
+    "a longer type": (b"a", 'multipart/form-data;x="' + ";" * 60_000, "431 over 8 KiB of headers"),
+    "no boundary": (b"a", "multipart/form-data", "422 multipart/form-data: expected one"),
+    "an endless form": (PART % (b"image", b"a"), FORM, "422 multipart/form-data: expected one"),
+    "another field": (PART % (b"a", b"a") + b"--x--", FORM, "422 multipart/form-data: expected"),
+    "two files": (PART % (b"image", b"a") * 2 + b"--x--", FORM, "422 multipart/form-data"),
+    "a form of boundaries": (b"--x\r\n" * 2_000_000, FORM, "422 multipart/form-data"),
+    "no image in a form": (PART % (b"image", b"a") + b"--x--", FORM, "415 expected a PNG"),
+    "11 MB": (bytes(11 << 20), "image/png", "413 over 10 MiB"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refusal_gives_the_reason(url: str, case: str) -> None:
+    body, kind, said = REFUSED[case]
+    assert detail(ask(url, body, kind)).startswith(said)
+
+
+def test_a_body_of_unsaid_length_ends_at_the_limit(url: str) -> None:
+    response = httpx.post(
+        f"{url}/predict",
+        content=(bytes(1 << 20) for _ in range(11)),
+        headers={"Content-Type": "image/png"},
+    )
+    assert detail(response) == "413 over 10 MiB"
+
+
+def test_no_hostile_body_stops_it(served: tuple[Any, str]) -> None:
+    run, url = served
+    bodies, sound = hostile_images.corpus(), drawn()
+    assert len(bodies) >= 100
+    expected = ask(url, sound).json()
+    for name, body in bodies.items():
+        before = cpu_s(run.pid)
+        response = ask(url, body, "application/octet-stream")
+        assert response.status_code in (200, 413, 415, 422), name
+        assert "object at" not in response.text, name  # where in memory
+        assert cpu_s(run.pid) - before < 3, name  # the worst take a second
+        assert ask(url, sound).json() == expected, name
+    status = Path(f"/proc/{run.pid}/status")
+    if status.exists():  # Linux
+        peak_kib = int(status.read_text().partition("VmHWM:")[2].split()[0])
+        assert peak_kib < 1_500_000  # torch, and 16 Mpx of float32 a few times over
+
+
+def test_nothing_is_logged_or_written(served: tuple[Any, str]) -> None:
+    """After all of the above; bodies of over 1 MiB are what frameworks put into files."""
+    run, url = served
+    big = drawn("BMP", 1500)
+    assert httpx.post(f"{url}/predict", files={"image": big}).status_code == 200
+    assert select.select([run.stdout, run.stderr], [], [], 0)[0] == []
+    env = Path(f"/proc/{run.pid}/environ")
+    if env.exists():
+        folder = re.search(r"TMPDIR=([^\0]+)", env.read_text())
+        assert folder
+        assert list(Path(folder[1]).iterdir()) == []
+
+
+def test_no_file_is_opened_for_writing() -> None:
+    opened: list[Any] = []
+    is_watched = True
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if is_watched and (writes or event.startswith("tempfile")):
+            opened.append(arguments)
+
+    with here(Stub()) as at:
+        sys.addaudithook(watch)  # for good: hooks can't be removed
+        assert httpx.post(f"{at.url}/predict", files={"image": drawn("BMP", 1500)}).is_success
+        is_watched = False
+    assert opened == []
+
+
+SECURITY = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+def test_every_answer_has_the_security_headers() -> None:
+    with here(Stub()) as at:
+        url, not_http = at.url, exchange(at, b"nonsense\r\n\r\n")
+        etag = httpx.get(url).headers["etag"]
+        answers = [
+            (200, httpx.get(url)),
+            (200, httpx.head(f"{url}/page.js")),
+            (200, ask(url, drawn())),
+            (304, httpx.get(url, headers={"If-None-Match": etag})),
+            (400, httpx.get(url, headers={"Host": "attacker.example"})),
+            (403, ask(url, drawn(), **{"Sec-Fetch-Site": "cross-site"})),
+            (404, httpx.get(f"{url}/../secret")),
+            (405, httpx.get(f"{url}/predict")),
+            (415, ask(url, b"a")),
+        ]
+    for code, answer in answers:
+        assert answer.status_code == code
+        assert SECURITY.items() <= dict(answer.headers).items(), code
+        assert "server" not in answer.headers
+    for name, value in SECURITY.items():
+        assert f"\r\n{name}: {value}\r\n" in not_http
+    assert not_http.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert not_http.endswith('\r\n\r\n{"detail": "not an HTTP request"}')
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 403),  # another port of this machine
+        ({"Origin": "https://attacker.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://LOCALHOST:1", "Host": "localhost:1"}, 200),  # through a tunnel
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "127.0.0.1.attacker.example"}, 400),
+        ({"Host": "localhost@attacker.example"}, 400),
+    ],
+)
+def test_other_sites_are_refused(url: str, headers: dict[str, str], code: int) -> None:
+    assert ask(url, drawn(), **headers).status_code == code
+
+
+def test_any_name_will_do_on_a_network() -> None:
+    assert middleware.LOCAL.fullmatch("192.168.0.2:8000") is None
+    open_guard = app.application(Stub(), "a.ckpt", Readers(LIMITS), only_local=False)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(open_guard)
+
+    async def get() -> int:
+        async with httpx.AsyncClient(transport=transport, base_url="http://box.lan") as client:
+            return (await client.get("/healthz")).status_code
+
+    assert asyncio.run(get()) == 200
+
+
+def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
+    files = sorted(app.WEB.iterdir())
+    assert sum(file.stat().st_size for file in files) < 60_000
+    for file in files:
+        path = app.PAGES.get(file.name, f"/{file.name}")
+        answer = httpx.get(url + path)
+        assert answer.content == file.read_bytes()
+        assert answer.headers["content-type"] == app.TYPES[file.suffix]
+        text = file.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"(?:src|href|url|import|from)\W*(?:https?:)?//", text), file.name
+        assert not re.search(r"<style|<script>|\sstyle=|\son\w+=", text), file.name
+
+
+def test_an_answer_does_not_wait_for_its_headers_to_be_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_health_and_metrics(url: str) -> None:
+    """The checkpoint's folder is nothing for clients."""
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok", "model": "a.ckpt"}
+    httpx.get(f"{url}/secret-name")
+    ask(url, drawn()).raise_for_status()
+    text = httpx.get(f"{url}/metrics").text
+    assert 'digits_requests_total{code="404",path="other"}' in text
+    assert re.search(r'digits_requests_total\{code="200",path="/predict"\} \d', text)
+    assert re.search(r"^digits_batch_size_count [1-9]", text, re.MULTILINE)
+    assert "digits_in_flight 1.0" in text  # this one
+    assert "secret" not in text
+
+
+def test_schemathesis_finds_nothing(url: str, tmp_path: Path) -> None:
+    hooks = {"SCHEMATHESIS_HOOKS": "support.schema_images", "PYTHONPATH": str(ROOT / "tests")}
+    env = os.environ | hooks
+    options = ["--max-examples=40", "--generation-deterministic", "--no-color"]
+    code, out, err = finish(
+        *("-m", "schemathesis.cli", "run", f"{url}/openapi.json"), *options, env=env, cwd=tmp_path
+    )
+    assert code == 0, out + err
+    assert "No issues found" in out
+
+
+def test_lightning_and_hydra_are_not_waited_for() -> None:
+    script = "import sys, serve; from digits.serving import app, connections; "
+    script += "from digits.prediction import loading; "
+    script += "assert not {'lightning', 'torchvision', 'matplotlib', 'hydra'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT / "src", check=True)
+
+
+def test_the_committed_results_are_complete() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "serve.json").read_text())
+    load = results["load"]
+    assert (load["errors"], load["connections"]) == (0, 32)
+    assert load["requests"] >= 20_000
+    assert load["requests_per_s"] > 150
+    assert load["p99_ms"] < 400
+    _, early, after = load["memory_mib"]
+    assert after < early + 30

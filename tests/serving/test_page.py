@@ -1,0 +1,496 @@
+"""The page in Chromium, against the command itself."""
+
+import base64
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from support import hostile_images
+from support.serving import SEVEN, ask, command, drawn, untrained
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH")
+QUIET = ("background-networking", "component-update", "sync", "gpu")
+FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
+ONE = [(140, 50), (140, 120), (140, 230)]
+DESKTOP, PHONE = {"width": 1000, "height": 700}, {"width": 360, "height": 640}
+VIEWPORTS, VIEWPORT_IDS = [DESKTOP, PHONE], ["desktop", "phone"]
+Points = list[tuple[int, int]]
+Open = Callable[..., Page]
+
+# counts in `busy` what the page waits for: from a change to its answer there is always something
+BUSY = """
+window.busy = 0;
+const waits = [[window, "fetch"], [window, "createImageBitmap"], [Response.prototype, "json"],
+    [OffscreenCanvas.prototype, "convertToBlob"]];
+for (const [owner, name] of waits) {
+    const call = owner[name];
+    owner[name] = async function (...given) {
+        window.busy++;
+        try {
+            return await call.apply(this, given);
+        } finally {
+            window.busy--;
+        }
+    };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The plugin's own lasts for the session, and so does its event loop, in every other test."""
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+    """The server's process, and its URL."""
+    with command("--ckpt", untrained(tmp_path_factory.mktemp("ckpt"))) as served:
+        yield served
+
+
+@pytest.fixture
+def url(served: tuple[Any, str]) -> str:
+    return served[1]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the page put on its console; a test that expects something there clears it."""
+    return []
+
+
+@pytest.fixture
+def opened(url: str, chromium: Browser, said: list[str]) -> Iterator[Open]:
+    """Opens the page. Nothing may be asked of anywhere else, nor said on the console."""
+    asked: list[str] = []
+    contexts = []
+
+    def open_page(**options: Any) -> Page:
+        context = chromium.new_context(**({"viewport": DESKTOP} | options))
+        contexts.append(context)
+        context.add_init_script(BUSY)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(url)
+        expect(page.locator("#said")).to_have_text("Draw a digit")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [each for each in asked if not each.startswith((url, "data:"))] == []
+    assert said == []
+
+
+def places(page: Page, points: Points) -> list[tuple[float, float]]:
+    """Of the canvas's 280 units, on the page."""
+    box = page.locator("#canvas").bounding_box()
+    assert box
+    unit = box["width"] / 280
+    return [(box["x"] + x * unit, box["y"] + y * unit) for x, y in points]
+
+
+def press(page: Page, points: Points) -> Iterator[None]:
+    """Draws, and stops at each point with the button held."""
+    first, *rest = places(page, points)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in rest:
+        page.mouse.move(*place, steps=8)
+        yield
+    page.mouse.up()
+
+
+def draw(page: Page, points: Points) -> None:
+    for _ in press(page, points):
+        pass
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Waits until the newest drawing is answered."""
+    expect(page.locator("#note")).to_contain_text("ms")
+    page.wait_for_function("() => busy === 0")
+
+
+def bars(page: Page) -> list[str]:
+    return page.locator("#bars li > :last-child").all_inner_texts()
+
+
+def shown(page: Page) -> str:
+    return page.locator("#digit").inner_text()
+
+
+def ink(page: Page) -> int:
+    """How many of the canvas's 280x280 units differ from its corner."""
+    return int(
+        page.evaluate("""() => {
+            const copy = new OffscreenCanvas(280, 280).getContext("2d");
+            copy.drawImage(document.getElementById("canvas"), 0, 0, 280, 280);
+            const { data } = copy.getImageData(0, 0, 280, 280);
+            return data.filter((value, i) => i % 4 === 0 && Math.abs(value - data[0]) > 60).length;
+        }""")
+    )
+
+
+def is_empty(page: Page) -> None:
+    expect(page.locator("#said")).to_have_text("Draw a digit")
+    expect(page.locator("#digit")).to_have_text("")
+    expect(page.locator("#seen")).to_be_hidden()
+    assert bars(page) == [""] * 10
+    assert ink(page) == 0
+
+
+def test_answers_change_while_the_button_is_held(opened: Open) -> None:
+    page, answers = opened(), []
+    for _ in press(page, SEVEN):
+        settled(page)
+        answers.append(tuple(bars(page)))
+    assert len(answers) == 3
+    assert len(set(answers)) >= 2
+    page.mouse.up()
+    settled(page)
+    assert re.fullmatch("[0-9]", shown(page))
+    assert sum(float(text.removesuffix(" %")) for text in bars(page)) == pytest.approx(100, abs=0.5)
+    best = page.locator("#bars .best")
+    expect(best).to_contain_text(shown(page))
+    width = best.locator(".fill").evaluate("e => e.style.width")
+    widths = page.locator(".fill").evaluate_all("all => all.map(e => parseFloat(e.style.width))")
+    assert float(width.removesuffix("%")) == max(widths)
+    assert page.locator("#seen").evaluate("e => [e.naturalWidth, e.naturalHeight]") == [28, 28]
+
+
+def test_the_page_is_a_few_small_files(opened: Open) -> None:
+    """There is little to wait for until it is ready."""
+    page = opened()
+    sizes = page.evaluate(
+        "Object.fromEntries(['navigation', 'resource'].flatMap(kind => performance"
+        ".getEntriesByType(kind)).map(e => [e.name.split('/').at(-1), e.decodedBodySize]))"
+    )
+    sizes.pop("favicon.svg", None)  # comes whenever the browser likes
+    scripts = {
+        f"{name}.js" for name in ("page", "drawing", "strokes", "picture", "asking", "result")
+    }
+    assert sizes.keys() == {"", "base.css", "page.css", *scripts}
+    assert 20_000 < sum(sizes.values()) < 40_000
+
+
+def test_each_change_is_asked_about_at_once(opened: Open, served: tuple[Any, str]) -> None:
+    """No timer of the page's is waited for, and no process started and ended."""
+    page = opened()
+    page.clock.install()
+    page.clock.pause_at(time.time() + 60)  # no timer ends from here on
+    draw(page, ONE)
+    before = ended(served[0].pid)
+    for place in places(page, SEVEN):
+        with page.expect_response("**/predict"):
+            page.mouse.move(*place)
+            page.mouse.down()
+        with page.expect_response("**/predict"):
+            page.mouse.up()
+    assert ended(served[0].pid) == before
+
+
+def ended(pid: int) -> list[str]:
+    """CPU time of the processes that `pid` has started and that have ended."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+
+
+def test_only_the_newest_drawing_counts(opened: Open) -> None:
+    """One question at a time; what was asked before a clear is not shown after it."""
+    page, under_way, most = opened(), [0], [0]
+
+    def slowly(route: Route) -> None:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        response = route.fetch()
+        page.wait_for_timeout(60)
+        under_way[0] -= 1
+        route.fulfill(response=response)
+
+    page.route("**/predict", slowly)
+    draw(page, SEVEN)
+    assert most == [1]
+    page.unroute_all(behavior="wait")
+    page.route("**/predict", lambda route: None)  # never answered
+    for _ in press(page, ONE):
+        pass
+    page.get_by_role("button", name="Clear").click()
+    is_empty(page)
+    page.unroute_all()
+    draw(page, ONE)
+    assert shown(page) != ""
+
+
+def test_clear_and_undo(opened: Open) -> None:
+    page = opened()
+    undo, clear = (page.get_by_role("button", name=name) for name in ("Undo", "Clear"))
+    expect(undo).to_be_disabled()
+    expect(clear).to_be_disabled()
+    draw(page, ONE)
+    one, one_bars = ink(page), bars(page)
+    draw(page, [(60, 60), (220, 60)])
+    both = ink(page)
+    assert both > one > 1000
+    undo.click()
+    settled(page)
+    assert (ink(page), bars(page)) == (one, one_bars)
+    clear.click()
+    is_empty(page)
+    page.keyboard.press("Control+z")  # a clear, too, is undone
+    settled(page)
+    assert (ink(page), bars(page)) == (one, one_bars)
+    page.keyboard.press("Delete")
+    is_empty(page)
+    undo.click()
+    undo.click()
+    is_empty(page)
+    expect(undo).to_be_disabled()
+
+
+def test_a_file_is_read(opened: Open, url: str) -> None:
+    page = opened()
+    data = drawn("JPEG", 2800)
+    expected = ask(url, data, "image/jpeg").json()
+    page.get_by_label("Choose image").set_input_files(
+        {"name": "7.jpg", "mimeType": "image/jpeg", "buffer": data}
+    )
+    settled(page)
+    assert shown(page) == str(expected["digit"])
+    assert page.locator("#seen").get_attribute("src").endswith(expected["seen"])  # type: ignore[union-attr]
+    assert ink(page) > 1000
+    frames, canvas = page.locator("#boxes span"), page.locator("#canvas").bounding_box()
+    expect(frames).to_have_count(1)
+    frame = frames.bounding_box()
+    assert frame
+    assert canvas
+    unit = canvas["width"] / 280
+    sides = frame["x"] - canvas["x"], frame["y"] - canvas["y"], frame["width"], frame["height"]
+    # SEVEN's points are from 80, 66 to 205, 225; its line is 20 wide and begins squarely
+    assert [side / unit for side in sides] == pytest.approx([80, 56, 135, 175], abs=6)
+    draw(page, ONE)  # over it
+    expect(page.locator("#boxes span")).to_have_count(0)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    is_empty(page)
+
+
+DROP = """([kind, base64]) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], "7.png", { type: "image/png" }));
+    const options = { bubbles: true, cancelable: true };
+    document.body.dispatchEvent(kind === "drop"
+        ? new DragEvent(kind, { ...options, dataTransfer: data })
+        : new ClipboardEvent(kind, { ...options, clipboardData: data }));
+}"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_an_image_is_dropped_or_pasted(opened: Open, url: str, kind: str) -> None:
+    page, data = opened(), drawn()
+    page.evaluate(DROP, [kind, base64.b64encode(data).decode()])
+    settled(page)
+    assert shown(page) == str(ask(url, data).json()["digit"])
+    assert ink(page) > 1000
+
+
+def test_what_the_server_refuses_is_shown_to_it_smaller(opened: Open, said: list[str]) -> None:
+    page = opened()
+    large = hostile_images.page("PNG", "1", (5000, 4000))  # 20 megapixels
+    page.get_by_label("Choose image").set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": large}
+    )
+    settled(page)
+    assert shown(page) != ""
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert all("status of 422" in line for line in said)
+    said.clear()
+
+
+def test_no_image_is_said_to_be_none(opened: Open) -> None:
+    page = opened()
+    page.get_by_label("Choose image").set_input_files(
+        {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"}
+    )
+    expect(page.get_by_role("alert")).to_have_text("a.txt is not an image this browser can show.")
+    draw(page, ONE)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_server_that_is_gone_is_waited_for(opened: Open, said: list[str]) -> None:
+    page = opened()
+    page.route("**/predict", lambda route: route.abort("connectionrefused"))
+    for _ in press(page, ONE):
+        pass
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_text("The server does not answer. Trying again…")
+    page.unroute_all()
+    settled(page)  # by itself
+    expect(alert).to_be_hidden()
+    assert all("ERR_CONNECTION_REFUSED" in line for line in said)
+    said.clear()
+
+
+def test_fingers_draw_on_a_phone(opened: Open) -> None:
+    page = opened(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3)
+    touches = page.context.new_cdp_session(page)
+    spots = [{"x": x, "y": y} for x, y in places(page, SEVEN)]
+    for kind, points in (
+        ("touchStart", spots[:1]),
+        *(("touchMove", [spot]) for spot in spots[1:]),
+        ("touchEnd", []),
+    ):
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    settled(page)
+    assert re.fullmatch("[0-9]", shown(page))
+    assert ink(page) > 1000
+    assert page.locator("#canvas").evaluate("e => getComputedStyle(e).touchAction") == "none"
+    assert page.evaluate("[scrollX, scrollY, document.documentElement.scrollWidth]") == [0, 0, 360]
+    for control in page.locator("button, .button").all():
+        box = control.bounding_box()
+        assert box
+        assert box["height"] >= 44
+        assert box["width"] >= 44
+    canvas, verdict = (page.locator(name).bounding_box() for name in ("#canvas", ".verdict"))
+    assert canvas
+    assert verdict
+    assert verdict["y"] + verdict["height"] <= canvas["y"]  # the hand does not cover it
+    assert canvas["y"] + canvas["height"] <= PHONE["height"]
+
+
+def test_the_keyboard_draws(opened: Open) -> None:
+    page = opened()
+    canvas = page.get_by_role("application", name="Drawing area")
+    page.keyboard.press("Tab")
+    expect(canvas).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("status")).to_have_text("Pen down")
+    for key in ["ArrowUp"] * 3 + ["Shift+ArrowDown"] * 3:
+        page.keyboard.press(key)
+    settled(page)
+    assert ink(page) > 1000
+    page.keyboard.press("Space")
+    before = ink(page)
+    page.keyboard.press("Shift+ArrowRight")
+    assert ink(page) == before
+    status = page.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"^\d, "))  # said once it is quiet
+    assert status.inner_text().startswith(f"{shown(page)}, ")
+    page.keyboard.press("Escape")
+    is_empty(page)
+    for name in ("Choose image", "API"):  # Undo alone stands between: Clear has nothing to do
+        page.keyboard.press("Tab")
+        if name == "Choose image":
+            page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_accessible_name(name)
+
+
+def test_it_is_dark_where_all_is_dark(opened: Open) -> None:
+    page = opened(color_scheme="dark")
+    paper = "getComputedStyle(document.getElementById('canvas').parentElement).backgroundColor"
+    assert page.evaluate(paper) == "rgb(12, 13, 16)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 19, 23)"
+    draw(page, SEVEN)
+    dark = shown(page)
+    page.emulate_media(color_scheme="light")
+    settled(page)
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    assert (shown(page), ink(page) > 1000) == (dark, True)
+
+
+def test_it_reads_well_aloud(opened: Open) -> None:
+    page = opened()
+    draw(page, SEVEN)
+    status = page.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"^\d, "))
+    assert status.inner_text().startswith(f"{shown(page)}, ")
+    said = page.locator("main").aria_snapshot()
+    for line in (
+        'application "Drawing area"',
+        'button "Undo"',
+        'button "Clear"',
+        'button "Choose image"',
+        'region "Answer"',
+        'img "The 28 by 28 pixels the model saw"',
+        'region "Probabilities"',
+    ):
+        assert line in said
+    assert len(re.findall(r"listitem: \d [\d.]+ %", said)) == 10
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
+SURELY = {"digit": 7, "probability": 1.0, "probabilities": [0.0] * 7 + [1.0] + [0.0] * 2}
+SURELY |= {"note": "", "box": [0, 0, 280, 280], "seen": None, "digits": []}
+TEXT_IN_ROWS = """rows => rows.map((row) => {
+    const text = document.createRange();
+    text.selectNodeContents(row.lastElementChild);
+    const [box, all] = [text.getBoundingClientRect(), row.getBoundingClientRect()];
+    const track = row.querySelector(".track").getBoundingClientRect();
+    const room = [box.top - all.top, all.bottom - box.bottom, box.left - track.right];
+    return { room: Math.min(...room), track: [track.left, track.right] };
+})"""
+
+
+@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
+@pytest.mark.parametrize("font", ["DejaVu Sans", "Liberation Sans"])  # Linux's, without others
+def test_the_commonest_answer_stays_on_its_line(opened: Open, viewport: Any, font: str) -> None:
+    page = opened(viewport=viewport)
+    page.evaluate("font => document.body.style.fontFamily = font", font)
+    page.route("**/predict", lambda route: route.fulfill(json=SURELY))
+    draw(page, SEVEN)
+    assert bars(page)[7] == "100.0 %"
+    rows = page.locator("#bars li").evaluate_all(TEXT_IN_ROWS)
+    assert min(row["room"] for row in rows) >= 0
+    assert [row["track"] for row in rows] == [rows[0]["track"]] * 10
+
+
+PART = {"probability": 0.9, "probabilities": [0.1] * 10, "note": "", "seen": None}
+BOXES = ([20, 60, 90, 230], [190, 60, 260, 230])
+DIGITS = [PART | {"digit": digit, "box": box} for digit, box in zip((4, 7), BOXES, strict=True)]
+SEVERAL = {"digit": None, "probability": None, "probabilities": None, "note": "2 digits"}
+SEVERAL |= {"box": None, "seen": None, "digits": DIGITS}
+
+
+@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
+def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
+    page = opened(viewport=viewport)
+    before = page.locator("#canvas").bounding_box()
+    page.route("**/predict", lambda route: route.fulfill(json=SEVERAL))
+    draw(page, SEVEN)
+    assert shown(page) == "47"
+    expect(page.locator("#said")).to_have_text("2 digits")
+    expect(page.locator("#boxes span")).to_have_count(2)
+    box, first = page.locator("#canvas").bounding_box(), page.locator("#boxes span").first
+    assert box == before  # nothing moves under the pen
+    frame = first.bounding_box()
+    assert frame
+    assert frame["x"] - before["x"] == pytest.approx(20 / 280 * before["width"], abs=1)  # type: ignore[index]
+    four, seven = page.locator("#parts button").all()
+    expect(page.locator("#bars .best")).to_contain_text("4")
+    seven.click()
+    expect(page.locator("#bars .best")).to_contain_text("7")
+    assert [each.get_attribute("aria-pressed") for each in (four, seven)] == ["false", "true"]
+    expect(page.get_by_role("status")).to_have_text("2 digits: 4 7")
+
+
+def test_the_documentation_is_a_page(opened: Open, url: str) -> None:
+    page = opened()
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("heading", name="Digits API")).to_be_visible()
+    page.get_by_role("link", name="Draw").click()
+    expect(page).to_have_url(f"{url}/")

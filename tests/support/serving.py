@@ -1,0 +1,184 @@
+"""Starting `src/serve.py`, or its parts in this process, and talking to it."""
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from digits.images.drawing import Drawing
+from digits.prediction.predictor import Prediction
+from digits.serving import app, connections
+from digits.serving.limits import LIMITS, Limits
+from digits.serving.workers import Readers
+from serve import listen
+from support import hostile
+from support.commands import process
+from support.image_files import encoded
+
+PATIENCE_S = 60  # ends what hangs
+SEVEN = [(80, 70), (205, 66), (180, 120), (130, 225)]
+
+
+def drawn(kind: str = "PNG", side: int = 280, **options: Any) -> bytes:
+    image = Image.new("L", (side, side), 255)
+    points = [(x * side / 280, y * side / 280) for x, y in SEVEN]
+    ImageDraw.Draw(image).line(points, fill=0, width=side // 14)
+    return encoded(image, kind, **options)
+
+
+@contextmanager
+def command(*arguments: str, **options: Any) -> Iterator[tuple[Any, str]]:
+    """`python src/serve.py` on a free port: the process, ready, and its URL."""
+    with process("src/serve.py", "--port", "0", *arguments, **options) as run:
+        line = run.stdout.readline()
+        assert line, run.stderr.read()
+        yield run, line.split()[0]
+
+
+class Counted(Readers):
+    finished = 0  # images read, or found to be none
+    loop: asyncio.AbstractEventLoop
+
+    def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        super().start()
+
+    async def read(self, data: bytes) -> Drawing:
+        try:
+            return await super().read(data)
+        finally:
+            self.finished += 1
+
+
+@dataclass
+class Here:
+    """A server in a thread of this process."""
+
+    port: int
+    server: Any
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+
+@dataclass
+class WithReaders(Here):
+    readers: "Counted"
+    loop: asyncio.AbstractEventLoop
+
+    def settled(self) -> None:
+        """Waits until the step that the event loop is at is done."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENCE_S)
+
+
+@contextmanager
+def listening(app: Any, limits: Limits = LIMITS) -> Iterator[Here]:
+    ready = threading.Event()
+    made = connections.server(app, limits, ready.set)
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=made.run, args=([listener],))
+        thread.start()
+        assert ready.wait(PATIENCE_S)
+        try:
+            yield Here(listener.getsockname()[1], made)
+        finally:
+            made.should_exit = True
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[WithReaders]:
+    readers = Counted(limits)
+    served = app.application(predictor, "a.ckpt", readers, limits=limits)
+    with listening(served, limits) as at:
+        yield WithReaders(at.port, at.server, readers, readers.loop)
+
+
+class Stub:
+    """A predictor that says 7, when `may_go` is set, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.may_go = threading.Event()
+        self.may_go.set()
+        self.batches: list[int] = []
+
+    def predict(self, drawings: list[Drawing]) -> list[Prediction]:
+        self.batches.append(len(drawings))
+        self.may_go.wait(PATIENCE_S)
+        p_K = (0.0,) * 7 + (0.75,) + (0.125,) * 2
+        seen = np.zeros((28, 28), dtype=np.uint8)
+        return [Prediction(7, 0.75, p_K, "", (0, 0, 9, 9), seen) for _ in drawings]
+
+
+def ask(url: str, data: bytes, kind: str = "image/png", **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{url}/predict",
+        content=data,
+        headers={"Content-Type": kind} | headers,
+        timeout=PATIENCE_S,
+        verify=False,  # reading the certificates takes longer than the answer
+    )
+
+
+def untrained(folder: Path) -> str:
+    """A checkpoint of a small network: what it says matters to nobody here."""
+    path = folder / "a.ckpt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        path.write_bytes(hostile.saved(hostile.content()))
+    return str(path)
+
+
+def cpu_s(pid: int) -> float:
+    """What a process and its children have used so far, those that have ended included (Linux)."""
+    if sys.platform != "linux":
+        return 0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    used = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in children]
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(map(int, own[11:15])) + sum(int(each[11]) + int(each[12]) for each in used)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def exchange(at: Here, data: bytes) -> str:
+    """What comes back until the server ends the connection."""
+    with at.connect() as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as file:
+            return file.read().decode()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Waits until the server ends it, whatever it says before."""
+    with suppress(ConnectionResetError):
+        while connection.recv(9999):
+            pass
+    return True
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def detail(response: httpx.Response) -> str:
+    return f"{response.status_code} {response.json()['detail']}"
