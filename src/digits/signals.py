@@ -1,6 +1,4 @@
-"""Signals that end a run: at once, or in a fit after the step under way, when all is saved.
-No torch.
-"""
+"""Signals that end a run: at once, or in a fit after the step under way, when all is saved."""
 
 import signal
 from collections.abc import Iterator

@@ -63,7 +63,7 @@ def test_an_image_that_fails_leaves_the_others_alone(capfd: Any) -> None:
     assert answers[5].json() == {"detail": "our fault, not the image's"}
     assert answers[5].headers["x-content-type-options"] == "nosniff"
     out, err = capfd.readouterr()
-    assert re.fullmatch(r"(error: RuntimeError at test_server_limits\.py:\d+\n){2}", err)
+    assert re.fullmatch(r"(error: RuntimeError at test_limits_under_load\.py:\d+\n){2}", err)
     assert out == ""
 
 

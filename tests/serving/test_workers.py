@@ -51,16 +51,17 @@ def test_it_reads_one_after_another() -> None:
 
 ODD = """
 import os, time
-from digits import image, reader
-sound = image.read
+from digits.images import drawing
+from digits.serving import worker
+sound = drawing.read
 def read(data, *rest):
     if data == b"die":
         os.abort()
     if data == b"hang":
         time.sleep(600)
     return sound(data, *rest)
-image.read = read
-reader.main({})
+drawing.read = read
+worker.main({})
 """
 
 
@@ -135,20 +136,21 @@ def test_idle_ones_take_turns() -> None:
 
 
 def child(code: str) -> bytes:
-    """What a process answers whose `image.read` is `code`, given b"secret"."""
+    """What a process answers whose `drawing.read` is `code`, given b"secret"."""
     asked = (6).to_bytes(LENGTH_BYTES) + b"secret"
     script = f"""
 import os, socket
-from digits import image, reader
+from digits.images import drawing
+from digits.serving import worker
 ours, theirs = socket.socketpair()
 os.dup2(theirs.fileno(), 0)
 def read(data, max_pixels, formats):
     {code}
-image.read = read
-reader._png = lambda: b""
+drawing.read = read
+worker._png = lambda: b""
 if os.fork() == 0:
     theirs.close(); ours.close()
-    reader.main(1)
+    worker.main(1)
     os._exit(0)
 theirs.close(); os.close(0)
 ours.sendall({asked!r}); ours.shutdown(socket.SHUT_WR)
@@ -164,14 +166,14 @@ while data := ours.recv(9999): os.write(1, data)
 def test_it_can_not_write_a_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     answer = child(f"if data: open({str(path)!r}, 'wb', buffering=0).write(data)")
-    with pytest.raises(FaultError, match=r"^OSError at <string>:7$"):
+    with pytest.raises(FaultError, match=r"^OSError at <string>:8$"):
         worker.heard(answer)
     assert path.read_bytes() == b""
 
 
 def test_its_errors_do_not_quote_the_image() -> None:
-    assert json.loads(child("if data: raise KeyError(data)")) == ["fault", "KeyError at <string>:7"]
-    with pytest.raises(FaultError, match=r"^MemoryError at <string>:7$"):
+    assert json.loads(child("if data: raise KeyError(data)")) == ["fault", "KeyError at <string>:8"]
+    with pytest.raises(FaultError, match=r"^MemoryError at <string>:8$"):
         worker.heard(child("if data: raise MemoryError"))
 
 
@@ -181,7 +183,7 @@ def test_its_memory_has_an_end(gib: int, error: str) -> None:
     """16 megapixels take a GiB. Pages that are only read cost nothing."""
     mapped = f"mmap.mmap(-1, {gib} << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ)"
     told = json.loads(child(f"import mmap; data and ({mapped}, {{}}['mapped'])"))
-    assert told == ["fault", f"{error} at <string>:7"]
+    assert told == ["fault", f"{error} at <string>:8"]
 
 
 def glyphs(box: Any = (1, 2, 3, 4), pixels: str = base64.b64encode(bytes(784)).decode()) -> bytes:

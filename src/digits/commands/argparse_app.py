@@ -1,6 +1,4 @@
-"""The frame of a command that takes arguments rather than settings: predict, serve, export.
-No torch.
-"""
+"""The frame of a command that takes arguments rather than settings: predict, serve, export."""
 
 import argparse
 import logging

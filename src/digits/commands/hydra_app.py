@@ -1,6 +1,4 @@
-"""Around Hydra: exit codes, one-line errors, run folders of one's own. No torch here, for
-`--help`'s sake.
-"""
+"""Around Hydra: exit codes, one-line errors, run folders of one's own."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Which folder a job may write into: a new one, or that of the run it goes on with. No torch."""
+"""Which folder a job may write into: a new one, or that of the run it goes on with."""
 
 import os
 from collections.abc import Callable, Iterator

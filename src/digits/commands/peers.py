@@ -1,6 +1,4 @@
-"""A run's other processes (DDP): what they are told, and what they do. No torch here, for
-`--help`'s sake.
-"""
+"""A run's other processes (DDP): what they are told, and what they do."""
 
 import logging
 import os

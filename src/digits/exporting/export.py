@@ -1,6 +1,4 @@
-"""A checkpoint as a file for other programs, and none that computes something else. No torch until
-the command line is known to be right.
-"""
+"""A checkpoint as a file for other programs, and none that computes something else."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Ink that differs from its paper in colour alone. No torch."""
+"""Ink that differs from its paper in colour alone."""
 
 import numpy as np
 from PIL import Image

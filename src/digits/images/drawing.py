@@ -1,4 +1,4 @@
-"""Any image to 28x28 the way MNIST was made. No torch. Shapes: H W pixels."""
+"""Any image to 28x28 the way MNIST was made. Shapes: H W pixels."""
 
 from dataclasses import dataclass, replace
 

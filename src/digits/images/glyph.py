@@ -1,4 +1,4 @@
-"""A digit's ink to 28x28 the way MNIST was made. No torch.
+"""A digit's ink to 28x28 the way MNIST was made.
 Shapes: H W pixels.
 
 MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect

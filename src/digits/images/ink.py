@@ -1,4 +1,4 @@
-"""Where the ink is in a picture: paper, shadow, printed lines and noise taken away. No torch.
+"""Where the ink is in a picture: paper, shadow, printed lines and noise taken away.
 Shapes: H W pixels; `grey` 0 black to 1 white, `ink` 0 paper to 1 full ink.
 """
 

@@ -1,4 +1,4 @@
-"""A sheet of paper that lies on something else. No torch. Shapes: H W pixels."""
+"""A sheet of paper that lies on something else. Shapes: H W pixels."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Ruled and squared paper's printed lines. No torch. Shapes: H W pixels."""
+"""Ruled and squared paper's printed lines. Shapes: H W pixels."""
 
 import numpy as np
 from numpy.typing import NDArray

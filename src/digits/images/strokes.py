@@ -1,4 +1,4 @@
-"""Which strokes make a digit, and which are specks, borders or neighbours. No torch. Shapes: H W
+"""Which strokes make a digit, and which are specks, borders or neighbours. Shapes: H W
 pixels.
 """
 

@@ -1,4 +1,4 @@
-"""Predictions as a table, JSON, CSV and pictures. No torch."""
+"""Predictions as a table, JSON, CSV and pictures."""
 
 import csv
 import json

@@ -1,5 +1,7 @@
-"""How sure a prediction is: calibrated probabilities, and whether what was seen is a digit at all.
-No torch. Shapes: N images, H W pixels, K = 10 classes. benchmarks/sure.py chose the numbers.
+"""How sure a prediction is: probabilities that are as often right as they say, and a score for
+whether an image is of a digit at all. Shapes: N images, H W pixels, K = 10 classes.
+
+benchmarks/sure.py chose the numbers.
 """
 
 from dataclasses import dataclass

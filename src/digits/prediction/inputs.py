@@ -1,4 +1,4 @@
-"""The images a command line names, and reading them, many at a time. No torch."""
+"""The images a command line names, and reading them, many at a time."""
 
 import glob
 import multiprocessing

@@ -1,5 +1,5 @@
-"""Drawings to digits and probabilities: what predict and serve share. Imports no torch until a
-checkpoint is read. Shapes: N images, H W pixels, K = 10 classes.
+"""Drawings to digits and probabilities: what predict and serve share. Shapes: N images, H W
+pixels, K = 10 classes.
 """
 
 from collections.abc import Callable, Sequence

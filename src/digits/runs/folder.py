@@ -1,4 +1,4 @@
-"""The runs' folders: making one that is new, finding a checkpoint in them. Imports no torch."""
+"""The runs' folders: making one that is new, finding a checkpoint in them."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Going on with a run in its own folder, as it was set. No torch, for `--help`'s sake."""
+"""Going on with a run in its own folder, as it was set."""
 
 import fcntl
 import os

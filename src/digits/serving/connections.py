@@ -1,4 +1,4 @@
-"""uvicorn, with an end to what a client may keep open. No torch.
+"""uvicorn, with an end to what a client may keep open.
 
 uvicorn waits for a request's headers for ever, and counts connections only once they have asked. A
 few hundred that never do would take every file the process may open.

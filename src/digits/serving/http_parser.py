@@ -1,4 +1,4 @@
-"""h11, with an end to the work that a client's bytes cause. No torch.
+"""h11, with an end to the work that a client's bytes cause.
 
 It parses all that one read has brought before anybody else has a turn, and uvicorn reads 256 KiB:
 as chunks of one byte they take half a second.

@@ -1,4 +1,4 @@
-"""What the server lets its clients use. No torch."""
+"""What the server lets its clients use."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Around the application: who may ask, what every answer carries, what is counted. No torch.
+"""Around the application: who may ask, what every answer carries, what is counted.
 
 Nothing that a client sends reaches a log, a label of a metric, or a file.
 """

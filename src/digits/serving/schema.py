@@ -1,4 +1,4 @@
-"""What the API takes and gives, for OpenAPI and on the wire. No torch."""
+"""What the API takes and gives, for OpenAPI and on the wire."""
 
 import base64
 import struct

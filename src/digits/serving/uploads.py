@@ -1,5 +1,5 @@
 """The image in a request: its body, or the one file of a form, within the limits and in memory.
-Raises HTTPException with the reason. No torch.
+Raises HTTPException with the reason.
 """
 
 import asyncio

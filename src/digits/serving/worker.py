@@ -1,5 +1,5 @@
 """A process of the server's that reads images: one that hangs, crashes or bursts is replaced, and
-on Linux and macOS it can't write a file. No torch.
+on Linux and macOS it can't write a file.
 
 Over a socket: a byte when it is ready; then, each with its length before it, an image's bytes in
 (a byte says that they come) and JSON of a Drawing or an error out. A decoder that was taken over

@@ -1,4 +1,4 @@
-"""The processes that read images, seen from the server. No torch."""
+"""The processes that read images, seen from the server."""
 
 import asyncio
 import socket

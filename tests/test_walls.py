@@ -1,0 +1,164 @@
+"""Who may import whom, and where torch and Lightning may not be: read from the source, not run."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from support.commands import ROOT
+
+SRC = ROOT / "src"
+GROUND = {"errors", "files", "imports", "machine", "parent", "redact", "signals"}
+MAY_IMPORT = {
+    "data": set(),
+    "model": set(),
+    "images": set(),
+    "runs": {"model"},
+    "inspection": {"data", "model", "runs"},
+    "training": {"data", "inspection", "model", "runs"},
+    "prediction": {"images", "runs"},
+    "exporting": {"data", "model", "prediction", "runs"},
+    "serving": {"images", "prediction"},
+    "commands": {"data", "runs"},
+}
+SLOW = {"lightning", "torch", "torchmetrics", "torchvision"}
+WITHOUT_TORCH = [
+    *sorted(GROUND),
+    "commands",
+    "images",
+    "data.mnist",
+    "data.shares",
+    "prediction.answers",
+    "prediction.confidence",
+    "prediction.inputs",
+    "prediction.onnx_file",
+    "prediction.predictor",
+    "runs.folder",
+    "runs.recipe",
+    "runs.resume",
+    "serving.limits",
+    "serving.worker",
+    "serving.workers",
+]
+WITHOUT_LIGHTNING = ["model.network", "runs.checkpoint", "prediction", "exporting", "serving"]
+
+
+def modules() -> dict[str, Path]:
+    """All of digits, by what follows `digits.`."""
+    paths = (SRC / "digits").rglob("*.py")
+    names = {".".join(p.relative_to(SRC / "digits").with_suffix("").parts): p for p in paths}
+    return {name.removesuffix(".__init__"): path for name, path in names.items()}
+
+
+MODULES = modules()
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Full names, of modules or of what is in them."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "a relative import"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def at_import(node: ast.AST) -> Iterator[str]:
+    """What comes with importing a module: nothing in functions, nothing for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        is_run = not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if is_run and not for_type_checkers(child):
+            yield from imported(child)
+            yield from at_import(child)
+
+
+def own(name: str) -> str | None:
+    """The module of ours that `name` is, or is in."""
+    if not name.startswith("digits."):
+        return None
+    name = name.removeprefix("digits.")
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0] if "." in module else "ground"
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def brings(module: str) -> frozenset[str]:
+    """Packages that come with `module`, by way of others of ours too."""
+    found: set[str] = set()
+    for name in at_import(tree(module)):
+        mine = own(name)
+        found |= brings(mine) if mine else {name.partition(".")[0]}
+    return frozenset(found)
+
+
+def within(names: list[str]) -> list[str]:
+    """The modules that are, or are in, `names`; each of those is one or has some."""
+    chosen = [[m for m in MODULES if m == name or m.startswith(f"{name}.")] for name in names]
+    assert all(chosen)
+    return [module for part in chosen for module in part]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_rooms_are_entered_from_above(module: str) -> None:
+    if module == "__init__":
+        return
+    allowed = MAY_IMPORT.get(room(module), set()) | {room(module), "ground"}
+    names = [name for node in ast.walk(tree(module)) for name in imported(node)]
+    entered = {room(mine): name for name in names if (mine := own(name))}
+    assert {at: name for at, name in entered.items() if at not in allowed} == {}
+    assert not {"train", "eval", "predict", "serve", "export"} & set(names)
+
+
+@pytest.mark.parametrize("module", within(WITHOUT_TORCH))
+def test_torch_is_not_waited_for(module: str) -> None:
+    assert brings(module) & SLOW == set()
+
+
+@pytest.mark.parametrize("module", within(WITHOUT_LIGHTNING))
+def test_lightning_is_not_waited_for(module: str) -> None:
+    assert "lightning" not in brings(module)
+
+
+def test_no_module_needs_itself() -> None:
+    """Not even by an import in a function: two modules that do are one, or have a third between."""
+    names = {
+        module: {
+            mine
+            for node in ast.walk(tree(module))
+            if not for_type_checkers(node)
+            for name in imported(node)
+            if (mine := own(name)) and mine != module
+        }
+        for module in MODULES
+    }
+    while leaves := {module for module, needs in names.items() if not needs & names.keys()}:
+        names = {module: needs for module, needs in names.items() if module not in leaves}
+    assert names == {}
+
+
+def test_only_the_ground_is_flat_and_a_package_brings_nothing() -> None:
+    flat = {path.stem for path in (SRC / "digits").glob("*.py")}
+    assert flat == GROUND | {"__init__"}
+    assert {room(m) for m in MODULES if "." in m} == MAY_IMPORT.keys()
+    inits = [
+        path for path in (SRC / "digits").rglob("__init__.py") if path.parent != SRC / "digits"
+    ]
+    assert len(inits) == len(MAY_IMPORT)
+    assert [path for path in inits if path.read_text()] == []
+
+
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
+def test_tests_stand_where_what_they_test_does(folder: str) -> None:
+    assert list((ROOT / "tests" / folder).glob("test_*.py"))
