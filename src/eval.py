@@ -1,5 +1,7 @@
 """Test a checkpoint on MNIST's 10,000 test images: `python src/eval.py ckpt_path=latest`."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from digits.commands.hydra_app import entry
@@ -13,14 +15,16 @@ def main(cfg: DictConfig) -> None:
 
         from digits.commands import signatures
         from digits.runs import checkpoint
+        from digits.runs.start import Start
         from digits.training import results
         from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
-    model = checkpoint.model_from(cfg.ckpt_path)
+    begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
+    model = checkpoint.model_of(cfg.ckpt_path, begin.content)
     data = instantiate(cfg.data)
-    with make_trainer(cfg) as trainer:
-        trainer.test(model, data, ckpt_path=cfg.ckpt_path, weights_only=True, verbose=False)
+    with make_trainer(cfg, begin) as trainer:
+        trainer.test(model, data, ckpt_path=begin.path, weights_only=True, verbose=False)
         results.show(trainer, cfg.paths)
 
 

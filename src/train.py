@@ -16,7 +16,7 @@ def main(cfg: DictConfig) -> float | None:
         from digits import signals
         from digits.commands import signatures
         from digits.runs import start
-        from digits.training import results, saving
+        from digits.training import results, resumption, saving
         from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
@@ -24,15 +24,15 @@ def main(cfg: DictConfig) -> float | None:
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model)
     begin = start.find(cfg, model)
-    if begin and start.says_finished(cfg, begin):
+    if begin.is_over:
         return None
 
     with make_trainer(cfg, begin) as trainer:
-        tested = cfg.ckpt_path
+        tested = begin.path
         if cfg.train:
-            ckpt_path = begin.path if begin else None
+            resumption.take_over(cfg, begin, trainer)
             with signals.after_the_step():
-                trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+                trainer.fit(model, datamodule, ckpt_path=begin.path, weights_only=True)
             tested = saving.judged_by(trainer)  # None: the weights in memory
         objective = results.objective(trainer, cfg.optimized_metric)
         if cfg.test:

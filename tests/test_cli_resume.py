@@ -13,7 +13,9 @@ from trials.common import differences
 
 from digits import signals
 from digits.data import idx
-from digits.runs import recipe, resume
+from digits.runs.folder import RunFolder
+from digits.runs.overrides import quoted
+from digits.runs.recipe import Recipe
 from digits.training import loop
 from digits.training.loop import SparseLoop
 from support.commands import SHORT, Outcome, command
@@ -134,7 +136,7 @@ def test_a_run_begun_when_the_classes_had_other_names_goes_on(tmp_path: Path) ->
     assert content["global_step"] == 10
     cfg = OmegaConf.load(folders[1] / ".hydra" / "overrides.yaml")
     content["settings"] |= {
-        key: value for key, value in recipe.decisive(composed(*cfg)).items() if "target" in key
+        key: value for key, value in Recipe(composed(*cfg)).settings.items() if "target" in key
     }
     torch.save(content, last)
     for folder in folders:
@@ -200,7 +202,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(
     shutil.rmtree(folder / "checkpoints")
     gone = command("train", f"resume={folder}", outputs=tmp_path)
     assert gone.code == 2
-    assert "finished, but it has no checkpoints/last.ckpt; expected one" in gone.err
+    assert "finished, but it has no checkpoint; expected one" in gone.err
     (folder / "metrics.json").unlink()
     outcome = command("train", f"resume={folder}", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
@@ -255,7 +257,7 @@ def test_a_drawn_seed_is_kept(tmp_path: Path) -> None:
 
 
 def test_only_one_process_trains_in_a_folder(whole: Outcome) -> None:
-    with resume.alone_in(whole.folder):
+    with RunFolder(whole.folder).held():
         outcome = command("train", f"resume={whole.folder}", outputs=whole.outputs)
     assert outcome.code == 2
     assert outcome.err == f"error: {whole.folder}: another process is training there\n"
@@ -265,7 +267,7 @@ def test_a_folder_that_was_moved_goes_on(whole: Outcome, tmp_path: Path) -> None
     folder = tmp_path / "moved, to 'elsewhere'"
     shutil.copytree(whole.folder, folder)
     more = ["trainer.max_epochs=3", "model.scheduler.T_max=2", "callbacks.early_stopping=null"]
-    outcome = command("train", f"resume={resume.quoted(folder)}", *more, outputs=tmp_path)
+    outcome = command("train", f"resume={quoted(folder)}", *more, outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert (folder / LAST).stat().st_mtime > (whole.folder / LAST).stat().st_mtime
     assert not list(tmp_path.glob("train"))

@@ -236,7 +236,7 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
 def test_callbacks_none_leaves_no_checkpoint(tmp_path: Path) -> None:
     outcome = command("train", *FAST, "test=true", "callbacks=none", outputs=tmp_path)
     assert outcome.code == 0, outcome.err
-    assert {path.name for path in outcome.folder.iterdir()} == {".hydra", "train.log"}
+    assert {path.name for path in outcome.folder.iterdir()} == {".hydra", "status.json", "train.log"}
     assert "test accuracy" in outcome.out
 
 

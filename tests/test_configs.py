@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from digits.commands import hydra_app, settings
 from digits.data.datamodule import MNISTDataModule
 from digits.model.classifier import DigitClassifier
+from digits.runs.start import Start
 from digits.training.trainer import make_trainer
 from support.commands import ROOT
 
@@ -40,14 +41,14 @@ def test_a_group_file_composes_and_instantiates(path: Path, tmp_path: Path) -> N
     model = instantiate(cfg.model)
     assert isinstance(model, DigitClassifier)
     model.configure_optimizers()
-    with make_trainer(cfg) as trainer:
+    with make_trainer(cfg, Start()) as trainer:
         assert trainer.max_epochs == (cfg.trainer.max_epochs if not cfg.trainer.fast_dev_run else 1)
 
 
 def test_eval_composes_and_instantiates(tmp_path: Path) -> None:
     cfg = composed("eval", tmp_path, "ckpt_path=x.ckpt")
     settings.check(cfg)
-    with make_trainer(cfg) as trainer:
+    with make_trainer(cfg, Start()) as trainer:
         assert trainer.callbacks
     assert isinstance(instantiate(cfg.data), MNISTDataModule)
 

@@ -10,10 +10,10 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from digits.commands import flags, signatures
+from digits.commands import flags, resume, signatures
 from digits.commands import settings as digits_settings
 from digits.errors import exit_code, one_line
-from digits.runs import recipe, resume
+from digits.runs import recipe
 from support.commands import command
 from support.settings import WITH_ALL
 
@@ -129,7 +129,7 @@ def test_a_command_says_one_line(
 def test_a_command_line_is_taken_apart_or_refused(given_words: list[str]) -> None:
     with nothing_or_one_line():
         flags.of_hydra(given_words)
-        resume.arguments(given_words, "nowhere")
+        resume.arguments(given_words)
         OverridesParser.create().parse_overrides(given_words)
 
 

@@ -40,7 +40,7 @@ class Scaled(datamodule.MNISTDataModule):
 
 def inference(ckpt_path: str, data_dir: str) -> None:
     """Prints seconds from 10,000 uint8 images in memory to their digits and probabilities."""
-    model = checkpoint.model_from(ckpt_path).eval()
+    model = checkpoint.model_of(ckpt_path, checkpoint.read(ckpt_path)).eval()
     model.load_state_dict(checkpoint.read(ckpt_path)["state_dict"])
     images, labels = idx.read(Path(data_dir) / "MNIST" / "raw", mnist.TEST)
     times = []

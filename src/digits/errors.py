@@ -22,6 +22,10 @@ class InputError(ValueError):
     """
 
 
+class DivergedError(InputError):
+    """The loss is no longer a finite number."""
+
+
 @contextmanager
 def blaming(setting: str, *packages: str) -> Iterator[None]:
     """Raises InputError, for `setting`, where code of `packages` (any, if none is named) refuses a

@@ -1,6 +1,7 @@
 """Signals that end a run: at once, or in a fit after the step under way, when all is saved."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,9 +23,11 @@ _raised = 0  # the one that raised Stopped
 
 
 def listen() -> None:
-    """From here on the signals raise Stopped."""
+    """From here on the signals raise Stopped. Python hears them in its main thread alone."""
     global _raised
     _raised = 0
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in SIGNALS:
         signal.signal(number, _handle)
 

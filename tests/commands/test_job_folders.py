@@ -1,10 +1,13 @@
 """No job writes into the folder of another, whatever the words that send it there."""
 
+import datetime
 from pathlib import Path
 
 import pytest
 
-from digits.runs import resume
+from digits.commands import job_folders
+from digits.runs.folder import RunFolder
+from digits.runs.overrides import quoted
 from support.commands import Outcome, command
 
 ANOTHER = "a run is there already; expected a new folder"
@@ -78,7 +81,7 @@ def test_a_sweeps_jobs_have_folders_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_in_its_own_folder_alone(run: Path, tmp_path: Path) -> None:
-    given = [f"resume={resume.quoted(run)}", f"hydra.run.dir={tmp_path}/b"]
+    given = [f"resume={quoted(run)}", f"hydra.run.dir={tmp_path}/b"]
     outcome = command("train", *given, outputs=tmp_path / "outputs")
     refused(outcome, f"resume={run} hydra.run.dir={tmp_path}/b: expected one of them")
     assert [path.name for path in tmp_path.iterdir()] == [run.name]
@@ -87,7 +90,7 @@ def test_a_run_goes_on_in_its_own_folder_alone(run: Path, tmp_path: Path) -> Non
 def test_two_runs_that_begin_at_once_have_two_folders(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
-    with resume.alone_in(folder):
+    with RunFolder(folder).held():
         outcome = command("train", f"hydra.run.dir={folder}", outputs=tmp_path)
     refused(outcome, f"{folder}: another process is training there")
     assert list(folder.iterdir()) == []
@@ -133,3 +136,19 @@ def test_a_sweep_needs_folders_too(
     assert outcome.err.endswith(f" {key}=: expected a folder\n")
     assert outcome.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != "outputs"] == []
+
+
+def test_runs_of_the_same_instant_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(datetime.datetime):
+        ticks = iter([0, 0, 0, 1, 1, 2])  # three processes read the same clock, twice
+
+        @classmethod
+        def now(cls, tz: object = None) -> datetime.datetime:
+            return datetime.datetime(2026, 1, 2, 3, 4, 5, next(cls.ticks))
+
+    monkeypatch.setattr(job_folders, "datetime", Stuck)
+    folders = [job_folders.new_folder.__wrapped__(str(tmp_path)) for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert Path(folders[0]).name == "2026-01-02_03-04-05-000000"

@@ -97,7 +97,9 @@ def test_a_file_gives_the_checkpoint_s_answers(
 ) -> None:
     images_NHW, _ = idx.read(EMBEDDED, TEST)
     with torch.inference_mode():
-        expected_NK = checkpoint.network_from(ckpt)(images_NHW.float() / 255).softmax(1)
+        expected_NK = checkpoint.network_of(ckpt, checkpoint.read(ckpt))(
+            images_NHW.float() / 255
+        ).softmax(1)
     p_NK = torch.from_numpy(formats.READ[kind](exported[kind].read_bytes())(images_NHW.numpy()))
     assert (p_NK - expected_NK).abs().max() < 1e-5  # logits to 16: parity's limit would be 1.6e-5
     assert torch.equal(p_NK.argmax(1), expected_NK.argmax(1))

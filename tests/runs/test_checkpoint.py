@@ -19,7 +19,7 @@ def written(path: Path, **changes: Any) -> str:
 
 def test_a_model_comes_back(tmp_path: Path) -> None:
     path = written(tmp_path / "x.ckpt")
-    assert checkpoint.model_from(path).hparams == {"hidden_size": 8}
+    assert checkpoint.model_of(path, checkpoint.read(path)).hparams == {"hidden_size": 8}
     checkpoint.check_fits(path, DigitClassifier(8))
 
 
@@ -78,7 +78,7 @@ def test_content_of_another_kind_is_refused(tmp_path: Path, changes: dict[str, A
 def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str, Any]) -> None:
     path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
     with pytest.raises(InputError, match="unknown settings"):
-        checkpoint.model_from(path)
+        checkpoint.model_of(path, checkpoint.read(path))
 
 
 def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
@@ -89,4 +89,7 @@ def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
 
     path = written(tmp_path / "x.ckpt")
     monkeypatch.setattr(checkpoint, "network", newer)
-    assert checkpoint.network_from(path)(torch.zeros(1, 28, 28)).shape == (1, 10)
+    assert checkpoint.network_of(path, checkpoint.read(path))(torch.zeros(1, 28, 28)).shape == (
+        1,
+        10,
+    )

@@ -7,18 +7,17 @@ from typing import Any
 
 import pytest
 
-from digits.runs import recipe
-from digits.runs.recipe import is_same_class
+from digits.runs.recipe import Recipe, is_same_class
 from support.commands import ROOT
 from support.settings import GROUPS, composed
 
 CFG = composed(*GROUPS)
-BEFORE = recipe.decisive(CFG)
+BEFORE = Recipe(CFG).settings
 
 
 def test_what_decides_the_weights() -> None:
     """A run goes on only with the same of each."""
-    decisive = recipe.decisive(composed(*GROUPS))
+    decisive = Recipe(composed(*GROUPS)).settings
     assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
         "seed": 0,
         "data.batch_size": 128,
@@ -75,13 +74,13 @@ def test_what_decides_the_weights() -> None:
     ids=str,
 )
 def test_what_a_run_was_set_to(changes: dict[str, Any], told: list[str]) -> None:
-    assert recipe.differences(BEFORE | changes, BEFORE, CFG) == told
+    assert Recipe(CFG).differences(BEFORE | changes) == told
 
 
 def test_a_run_may_go_on_without_early_stopping() -> None:
     plain = composed("model/scheduler=cosine", "data.val_size=5000")
-    assert recipe.differences(BEFORE, recipe.decisive(plain), plain) == []
-    assert len(recipe.differences(recipe.decisive(plain), BEFORE, CFG)) >= 3
+    assert Recipe(plain).differences(BEFORE) == []
+    assert len(Recipe(CFG).differences(Recipe(plain).settings)) >= 3
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_a_setting_newer_than_the_run_was_at_its_default(
     key: str, value: object, told: list[str]
 ) -> None:
     before = {name: given for name, given in BEFORE.items() if name != key}
-    assert recipe.differences(before, before | {key: value}, CFG) == told
+    assert Recipe(composed(*GROUPS, f"++{key}={value}")).differences(before) == told
 
 
 def test_the_class_counts_not_the_module_it_is_in() -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lightning.pytorch.loggers import TensorBoardLogger
 from trials.common import curves
 
+from digits.errors import InputError
 from digits.training import logs
 
 
@@ -51,26 +51,31 @@ def test_a_table_goes_on(tmp_path: Path) -> None:
 
 
 def tensorboard(folder: Path, steps: range) -> None:
-    logger = TensorBoardLogger(folder, name="", version="tensorboard")
+    """A run that goes on at the first of `steps`, and is killed while it logs the last."""
+    logger = logs.TensorBoardLogger(folder, name="", version="tensorboard")
+    if steps.start:
+        logger.go_on_from(steps.start)
+    before = set((folder / "tensorboard").glob("events*"))
     for step in steps:
-        logger.log_metrics({"x": float(step)}, step=step)
+        logger.log_metrics({"x": float(steps.start + step)}, step=step)
     logger.experiment.close()
+    (newest,) = set((folder / "tensorboard").glob("events*")) - before
+    newest.write_bytes(newest.read_bytes()[:-3])
 
 
-def test_curves_are_cut_and_go_on_in_one_line(tmp_path: Path) -> None:
-    folder = tmp_path / "tensorboard"
-    logs.cut_events(folder, 5)  # there is none yet
-    tensorboard(tmp_path, range(8))
-    (file,) = folder.glob("events*")
-    file.write_bytes(file.read_bytes()[:-3])  # the kill cut the last record
-    logs.cut_events(folder, 5)
-    assert [path.name for path in folder.glob("events*")] == [logs.EARLIER]
-    assert curves(tmp_path) == {"x": [(step, step) for step in range(5)]}
+def test_curves_go_on_in_one_line_without_what_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(2_000_000_000, 0, -86_400))  # it jumps back a day each time
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    tensorboard(tmp_path, range(9))
+    assert curves(tmp_path) == {"x": [(step, step) for step in range(8)]}
     tensorboard(tmp_path, range(5, 9))
-    assert curves(tmp_path) == {"x": [(step, step) for step in range(9)]}
-    logs.cut_events(folder, 7)
-    tensorboard(tmp_path, range(7, 9))
-    assert curves(tmp_path) == {"x": [(step, step) for step in range(9)]}
+    first, second = range(5), range(5, 8)
+    points = [(step, step) for step in first] + [(step, 5 + step) for step in second]
+    assert curves(tmp_path) == {"x": points}
+    tensorboard(tmp_path, range(1, 3))
+    assert curves(tmp_path) == {"x": [(0, 0), (1, 2)]}
 
 
 @pytest.mark.parametrize(
@@ -90,13 +95,11 @@ def test_a_table_larger_than_any_of_ours_is_not_read_to_its_end(text: str, tmp_p
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "events.out.tfevents.1.x"])
-def test_logs_with_a_hole_of_80_gibibytes_are_not_read(name: str, tmp_path: Path) -> None:
-    with (tmp_path / name).open("wb") as file:
+def test_a_table_with_a_hole_of_80_gibibytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "metrics.csv").open("wb") as file:
         file.truncate(80 << 30)
-    cut = logs.cut_csv if name == "metrics.csv" else lambda path, step: logs.cut_events(tmp_path, 5)
-    with pytest.raises(ValueError, match="more than 67108864 bytes"):
-        cut(tmp_path / name, 5)
+    with pytest.raises(InputError, match="more than 67108864 bytes"):
+        csv_logger(tmp_path).go_on_from(5)
 
 
 def test_a_step_of_many_digits_is_none(tmp_path: Path) -> None:
@@ -104,23 +107,3 @@ def test_a_step_of_many_digits_is_none(tmp_path: Path) -> None:
     path.write_text("a,step\n1,2\n1," + "0" * 5000 + "\n")  # int() would raise
     logs.cut_csv(path, 50)
     assert path.read_text() == "a,step\n1,2\n"
-
-
-def killed_at_events(path: Path, missing_ok: bool = False) -> None:
-    """Not at what writing a file unlinks, which is gone by then."""
-    if path.exists():
-        raise KeyboardInterrupt
-
-
-def test_a_kill_while_curves_are_cut_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tensorboard(tmp_path, range(8))
-    monkeypatch.setattr(Path, "unlink", killed_at_events)
-    with pytest.raises(KeyboardInterrupt):  # the new file is there, and the old one still is
-        logs.cut_events(tmp_path / "tensorboard", 5)
-    monkeypatch.undo()
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
-    logs.cut_events(tmp_path / "tensorboard", 5)
-    tensorboard(tmp_path, range(5, 9))
-    assert curves(tmp_path) == {"x": [(step, step) for step in range(9)]}

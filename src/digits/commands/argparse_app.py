@@ -4,16 +4,14 @@ import argparse
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import NoReturn
 
-from digits import signals
-from digits.commands import flags
-from digits.errors import FULL_ERROR, INPUT_IS_WRONG, OUR_FAULT, exit_code, flat, one_line
+from digits.commands import flags, frame
+from digits.errors import INPUT_IS_WRONG, flat, one_line
 from digits.files import ROOT
-from digits.runs import folder
+from digits.runs.folder import find
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,29 +32,25 @@ def add_ckpt(parser: argparse._ActionsContainer) -> None:
 
 def checkpoint_path(ckpt: str) -> str:
     """Raises InputError where `--ckpt` names none."""
-    return str(folder.find(ckpt, str(ROOT / "outputs")))
+    return str(find(ckpt, str(ROOT / "outputs")))
 
 
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
-    """Exit with what `task` makes of the command line: its result (None is 0); 1 our fault; 2 wrong
-    input, said in one line on stderr; 130 Ctrl+C; 143 SIGTERM. HYDRA_FULL_ERROR=1 brings tracebacks
-    back.
+    """Exit with what `task` makes of the command line, as `frame.code_of` says. Errors are one line
+    on stderr; HYDRA_FULL_ERROR=1 brings tracebacks back.
     """
-    signals.listen()
     _say_anything()
-    try:
-        code = task(parser.parse_args()) or 0
-        sys.stdout.flush()
-    except signals.Stopped as stopped:
-        code = stopped.exit_code
-    except BrokenPipeError:  # `| head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:
-        code = exit_code(error)
-        if code == OUR_FAULT or os.environ.get(FULL_ERROR) == "1":
-            traceback.print_exc()
-        print(f"error: {_said(error)}", file=sys.stderr)
+
+    def command() -> int | None:
+        try:
+            code = task(parser.parse_args())
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # `| head`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+    code = frame.code_of(command, lambda error: frame.say(error, _said(error)))
     logging.shutdown()
     sys.exit(code)
 

@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import machine, redact, signals
+from digits import machine, redact
+from digits.commands import frame
 from digits.errors import OUR_FAULT, exit_code, peer_is_gone
 from digits.parent import end_with_parent
 from digits.redact import redacted
@@ -39,21 +40,20 @@ def tell(cfg: DictConfig) -> None:
         hydra_cfg.run.dir = hydra_cfg.runtime.output_dir
 
 
-def join(task: Callable[[DictConfig], Any]) -> None:
+def join(task: Callable[[DictConfig], Any]) -> NoReturn:
     """The part of one more process in a run (DDP); the first says what is wrong."""
     end_with_parent(int(os.environ[RUN_PROCESS]))
     logging.disable(logging.WARNING)
     redact.remember(os.environ[RUN_SECRETS].split())
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
     assert isinstance(cfg, DictConfig)
-    try:
-        task(cfg)
-    except signals.Stopped as stopped:
-        sys.exit(stopped.exit_code)
-    except Exception as error:
-        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
-            print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
-        sys.exit(exit_code(error))
+    sys.exit(frame.code_of(lambda: task(cfg) and None, _say))
+
+
+def _say(error: Exception) -> None:
+    """Only what the first process does not know."""
+    if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
+        print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from digits.errors import InputError
 from digits.exporting import provenance
 from digits.files import relative, write_atomically
 from digits.imports import importing
+from digits.runs.folder import RunFolder
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 NEEDS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "safetensors": ("safetensors",)}
@@ -43,8 +44,8 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
     """The suffix is insisted on: a slip must not replace a checkpoint, or another kind of file."""
     suffix = SUFFIXES[kind]
     if output is None:
-        run = provenance.run_of(ckpt)
-        folder = run / "export" if run else ckpt.parent
+        run = RunFolder.of(ckpt)
+        folder = run.path / "export" if run else ckpt.parent
         if run and folder.is_symlink():  # the run's folder may come from anyone
             raise InputError(f"{folder} is a link; expected a folder, or --output FILE")
         return folder / f"digits{suffix}"

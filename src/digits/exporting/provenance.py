@@ -1,20 +1,12 @@
 """What an exported file says of where it comes from: a fact that is not known is left out."""
 
 import hashlib
-import json
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from digits.files import read_at_most
-
-MAX_BYTES = 1 << 20  # of metrics.json; ours have 1 KB
-
-
-def run_of(ckpt: Path) -> Path | None:
-    """The folder of the run that left a checkpoint."""
-    return ckpt.parents[1] if ckpt.parent.name == "checkpoints" else None
+from digits.runs.folder import RunFolder
 
 
 def of_checkpoint(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
@@ -27,27 +19,27 @@ def of_checkpoint(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
         "steps": str(content.get("global_step"))[:20],
         "hidden_size": str(content["hyper_parameters"]["hidden_size"]),
     }
-    run = run_of(ckpt)
+    run = RunFolder.of(ckpt)
     if run is None:
         return about
     # a sweep's runs are 0, 1, 2, ... in a folder of its own
-    name = f"{run.parent.name}/{run.name}" if run.name.isdecimal() else run.name
+    path = run.path
+    name = f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
     return about | {"run": name} | tested(run, ckpt)
 
 
-def tested(run: Path, ckpt: Path) -> dict[str, str]:
-    """The accuracy in metrics.json, where it is this checkpoint's: that of an older last.ckpt, of
+def tested(run: RunFolder, ckpt: Path) -> dict[str, str]:
+    """The accuracy in metrics.json, if it is this checkpoint's: that of an older last.ckpt, of
     best.ckpt or of a damaged file is left out.
     """
-    path = run / "metrics.json"
+    metrics = run.measured()
     try:
-        metrics = json.loads(read_at_most(path, MAX_BYTES))
         judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have been moved since
         accuracy, images = metrics["test/acc"], metrics["test/images"]
-        is_newer = path.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
+        is_newer = run.metrics_json.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
         if is_newer and judged == ckpt.parts[-3:] and 0 <= accuracy <= 1:
             return {"test_accuracy": f"{accuracy:.6g}", "test_images": f"{images:.0f}"}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         pass
     return {}
 

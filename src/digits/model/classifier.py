@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from digits.errors import InputError, blaming
+from digits.errors import DivergedError, InputError, blaming
 from digits.model.network import SIDE, network
 from digits.model.score import Score
 
@@ -74,7 +74,7 @@ class DigitClassifier(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         scores = self._log_scores("train", self.train_score)
         if not scores["train/loss"].isfinite():
-            raise InputError(
+            raise DivergedError(
                 f"training diverged: train/loss is {scores['train/loss']:g} in epoch "
                 f"{self.current_epoch + 1}; a lower model.optimizer.lr may help"
             )

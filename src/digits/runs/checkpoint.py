@@ -66,27 +66,21 @@ def _check_weights(path: str, content: Checkpoint, model: nn.Module) -> None:
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
 
 
-def model_from(path: str) -> "DigitClassifier":
-    """A model with the checkpoint's settings, which its weights fit. Raises InputError where there
-    is none.
+def model_of(path: str, content: Checkpoint) -> "DigitClassifier":
+    """A model with the settings of the checkpoint at `path`, whose weights fit it. Raises
+    InputError for others.
     """
     from digits.model.classifier import DigitClassifier
 
-    content = read(path)
     model = DigitClassifier(**_settings(path, content))
     _check_weights(path, content, model)
     return model
 
 
-def network_from(path: str) -> nn.Sequential:
-    """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
-    InputError where there is none.
-    """
-    return network_of(path, read(path))
-
-
 def network_of(path: str, content: Checkpoint) -> nn.Sequential:
-    """As `network_from`, of what has been read."""
+    """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
+    InputError for a checkpoint without one.
+    """
     holder = nn.ModuleDict({"net": network(**_settings(path, content))})
     _check_weights(path, content, holder)
     holder.load_state_dict(content["state_dict"])

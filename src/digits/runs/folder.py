@@ -1,68 +1,155 @@
-"""The runs' folders: making one that is new, finding a checkpoint in them."""
+"""A run's folder: what its files are called, who may write in it, and what became of the run."""
 
+import fcntl
+import json
 import os
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from functools import cache
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from digits.commands import settings
-from digits.errors import InputError
-from digits.redact import redacted
+from digits.errors import DivergedError, InputError, one_line
+from digits.files import read_at_most, write_atomically
 
-_made: set[str] = set()
+MAX_BYTES = 1 << 20  # of a JSON file, which may come from anyone; a run's have 1 KB
+TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
+
+LAST = "last.ckpt"  # the newest state
+PREVIOUS = "previous.ckpt"  # the one before it
+BEST = "best.ckpt"  # by validation, if there is any
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
+_OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
 
 
-def name_folder(outputs_dir: str, name: str) -> str:
-    """`new_folder` for the settings paths.outputs_dir and task_name. Raises InputError for what
-    would be a folder elsewhere.
+@dataclass(frozen=True)
+class Status:
+    """What became of a run: LAST = "last.ckpt"  # the newest state
+    PREVIOUS = "previous.ckpt"  # the one before it
+    BEST = "best.ckpt"  # by validation, if there is any
+    RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
+        is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601.
     """
-    parent = f"{outputs_dir}/{name}"
-    if redacted(parent) != parent:
-        raise InputError(f"{redacted(parent)}: a folder's name; expected no secret in it")
-    settings.check_value("paths.outputs_dir", outputs_dir)
-    settings.check_value("task_name", name)
-    return new_folder(parent)
+
+    status: str
+    error: str | None = None
+    begun: str | None = None
+    ended: str | None = None
 
 
-@cache
-def new_folder(parent: str) -> str:
-    """A folder under `parent`, named after the time and made here: no other run can have it."""
-    while True:
-        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+class RunFolder:
+    """The folder at `path`, which need not exist."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.last, self.previous, self.best = (
+            self.checkpoints / name for name in (LAST, PREVIOUS, BEST)
+        )
+        self.metrics_json = self.path / "metrics.json"
+        self.metrics_csv = self.path / "metrics.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.figures = self.path / "figures"
+        self.status_json = self.path / "status.json"
+        self.hydra = self.path / ".hydra"
+        self.overrides = self.hydra / "overrides.yaml"
+        self.config = self.hydra / "config.yaml"
+
+    @classmethod
+    def of(cls, ckpt: Path) -> "RunFolder | None":
+        """Of the run that left a checkpoint."""
+        parent = Path(os.path.abspath(ckpt)).parent
+        return cls(parent.parent) if parent.name == cls(".").checkpoints.name else None
+
+    def has_checkpoint(self) -> bool:
+        return self.last.is_file() or self.previous.is_file()
+
+    def has_run(self) -> bool:
+        """Whether a run or a sweep has left something, whichever of it was switched off."""
+        left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
+        return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
+        handle = os.open(self.path, os.O_RDONLY)
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise
-        else:
-            _made.add(str(folder))
-            return str(folder)
+            if not _locked(handle, fcntl.LOCK_EX, TRIES):
+                raise InputError(f"{self.path}: another process is training there")
+            yield
+        finally:
+            os.close(handle)
+
+    def is_held(self) -> bool:
+        """Whether a process is in; False on a file system without locks."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            return not _locked(handle, fcntl.LOCK_SH, tries=1)
+        finally:
+            os.close(handle)
+
+    def begin(self) -> None:
+        """The run begins, or goes on."""
+        self._write(Status(RUNNING, begun=_now()))
+
+    def end(self, error: BaseException | None) -> None:
+        """The run that this process has begun, if any, is over, by `error`."""
+        told = self._told()
+        if told.get("process") != _OURS or told["status"] != RUNNING:
+            return
+        kind, line = FINISHED, None
+        if isinstance(error, Exception):
+            kind, line = DIVERGED if isinstance(error, DivergedError) else FAILED, one_line(error)
+        elif error is not None:
+            kind = STOPPED
+        self._write(Status(kind, line, told["begun"], _now()))
+
+    def status(self) -> Status | None:
+        """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
+        is_held = self.path.is_dir() and self.is_held()  # first: it may end meanwhile
+        told = {name: value for name, value in self._told().items() if name != "process"}
+        try:
+            status = Status(**told)
+        except TypeError:
+            return None
+        lost = status.status == RUNNING and not is_held
+        return Status(KILLED, status.error, status.begun) if lost else status
+
+    def measured(self) -> dict[str, Any]:
+        """What metrics.json has, if anything."""
+        return read_json(self.metrics_json)
+
+    def _told(self) -> dict[str, Any]:
+        told = read_json(self.status_json)
+        return told if all(isinstance(value, str | None) for value in told.values()) else {}
+
+    def _write(self, status: Status) -> None:
+        text = json.dumps(asdict(status) | {"process": _OURS}, indent=2)
+        write_atomically(self.status_json, f"{text}\n".encode())
 
 
-@contextmanager
-def taken_back_if_refused(folder: str) -> Iterator[None]:
-    """Removes `folder`, where `new_folder` made it, when an InputError passes."""
+def read_json(path: Path) -> dict[str, Any]:
+    """An object that anyone may have written; empty if there is none."""
     try:
-        yield
-    except InputError:
-        if folder in map(os.path.abspath, _made):
-            with suppress(OSError):  # a file that came into it meanwhile
-                os.rmdir(folder)
-        raise
+        content = json.loads(read_at_most(path, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def find(ckpt_path: str, outputs_dir: str) -> Path:
     """The checkpoint `ckpt_path` names. `latest` is the one the newest run was tested with: its
-    best.ckpt where it had validation, else its last.ckpt.
+    best.ckpt if it had validation, else its last.ckpt.
 
-    Raises InputError where there is no such file.
+    Raises InputError if there is no such file.
     """
     if ckpt_path == "latest":
-        last = latest(Path(outputs_dir), "ckpt_path=latest")
-        best = last.with_name("best.ckpt")
-        return best if best.is_file() else last
+        run = latest(Path(outputs_dir), "ckpt_path=latest")
+        return run.best if run.best.is_file() else run.last
     path = Path(ckpt_path)
     try:
         kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
@@ -73,13 +160,35 @@ def find(ckpt_path: str, outputs_dir: str) -> Path:
     return path
 
 
-def latest(outputs_dir: Path, asked: str) -> Path:
-    """The newest run's last.ckpt. Raises InputError, for what was `asked`, where there is none."""
-    checkpoints = outputs_dir.glob("**/checkpoints/last.ckpt")
-    newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
+def latest(outputs_dir: Path, asked: str) -> RunFolder:
+    """The run with the newest last.ckpt. Raises InputError, for what was `asked`, without one."""
+    name = RunFolder("").last
+    newest = max(outputs_dir.glob(f"**/{name}"), key=_modified, default=None)
     if newest is None:
         raise InputError(
             f"{asked}: no run under {outputs_dir} has a checkpoint yet; "
             "python src/train.py trains one"
         )
-    return newest
+    return RunFolder(newest.parents[1])
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _locked(handle: int, kind: int, tries: int) -> bool:
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(WAIT_S)
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except OSError:  # a file system without locks
+            pass
+        return True
+    return False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -36,8 +36,40 @@ DECISIVE = tuple(
 )
 
 
-def decisive(cfg: DictConfig) -> Settings:
-    """Those of `cfg` that decide the weights."""
+class Recipe:
+    """Those of `cfg` that decide the weights, in `settings`."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.cfg, self.settings = cfg, _decisive(cfg)
+
+    def differences(self, before: Settings) -> list[str]:
+        """What a run that was set to `before` can't go on with: a line each.
+
+        A class that has moved is the same. A setting that did not exist then was at its default.
+        """
+        told = []
+        for key in sorted(before.keys() | self.settings.keys()):
+            was = before[key] if key in before else self._default(key)
+            now = self.settings.get(key, ABSENT)
+            if was == now or (key.startswith(EARLY_STOPPING) and key not in self.settings):
+                continue
+            if not (key.endswith(TARGET) and is_same_class(str(was), str(now))):
+                told.append(f"{key[:80]} was {_shown(was)}, is {_shown(now)}")
+        return told
+
+    def _default(self, key: str) -> Any:
+        """What a setting is if nobody sets it, as the class it goes to declares it."""
+        group, _, name = key.rpartition(".")
+        target = OmegaConf.select(self.cfg, f"{group}.{TARGET}", default=None)
+        if name == TARGET or target is None:
+            return ABSENT
+        declared = inspect.signature(_locate(target)).parameters.get(name)
+        if declared is None or declared.default is declared.empty:
+            return ABSENT
+        return declared.default
+
+
+def _decisive(cfg: DictConfig) -> Settings:
     inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
     names = ["seed", *(key for key in inside if key not in ELSEWHERE), *DECISIVE]
     if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
@@ -48,22 +80,6 @@ def decisive(cfg: DictConfig) -> Settings:
         for key, value in values.items()
         if not OmegaConf.is_dict(value)
     }
-
-
-def differences(before: Settings, now: Settings, cfg: DictConfig) -> list[str]:
-    """What a run that was set to `before` can't go on with `now`, which is of `cfg`: a line each.
-
-    A class that has moved is the same. A setting that did not exist then was at its default.
-    """
-    told = []
-    for key in sorted(before.keys() | now.keys()):
-        was = before[key] if key in before else _default(key, cfg)
-        is_now = now.get(key, ABSENT)
-        if was == is_now or (key.startswith(EARLY_STOPPING) and key not in now):
-            continue
-        if not (key.endswith(TARGET) and is_same_class(str(was), str(is_now))):
-            told.append(f"{key[:80]} was {_shown(was)}, is {_shown(is_now)}")
-    return told
 
 
 def is_same_class(before: str, now: str) -> bool:
@@ -86,18 +102,6 @@ def _exists(module: str) -> bool:
     if parent in sys.modules:
         return PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", [])) is not None
     return bool(parent) and _exists(parent)
-
-
-def _default(key: str, cfg: DictConfig) -> Any:
-    """What a setting is where nobody sets it, as the class it goes to declares it."""
-    group, _, name = key.rpartition(".")
-    target = OmegaConf.select(cfg, f"{group}.{TARGET}", default=None)
-    if name == TARGET or target is None:
-        return ABSENT
-    declared = inspect.signature(_locate(target)).parameters.get(name)
-    if declared is None or declared.default is declared.empty:
-        return ABSENT
-    return declared.default
 
 
 def keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
@@ -10,20 +10,29 @@ from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.summary.writer.record_writer import RecordWriter
 
+from digits.errors import InputError, flat
 from digits.files import write_atomically
 
-MAX_BYTES = 1 << 26  # of a table, or all of TensorBoard's files: 10,000 epochs have 20 MB
+MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20
 MAX_LINE = 1 << 14
-EARLIER = "events.out.tfevents.0000000000.earlier"  # sorts first, wherever the clock jumps
 
 
 class CSVLogger(loggers.CSVLogger):
     """Lightning's, but for a metrics.csv that is there: it goes on."""
+
+    def go_on_from(self, step: int) -> None:
+        """Take out what was logged at `step` (optimizer steps) and after. Raises InputError for a
+        table that can't be read.
+        """
+        try:
+            cut_csv(Path(self.log_dir) / "metrics.csv", step)
+        except (ValueError, csv.Error) as error:
+            raise InputError(
+                f"{self.log_dir}: its logs can't be read ({flat(repr(error))[:80]}); "
+                "expected a run's, or none"
+            ) from error
 
     @property
     @rank_zero_experiment
@@ -31,6 +40,17 @@ class CSVLogger(loggers.CSVLogger):
         if self._experiment is None:
             self._experiment = _Table(self.log_dir)
         return self._experiment
+
+
+class TensorBoardLogger(loggers.TensorBoardLogger):
+    """Lightning's, but for a run that goes on."""
+
+    def go_on_from(self, step: int) -> None:
+        """Have TensorBoard hide what was logged at `step` (optimizer steps) and after."""
+        self._kwargs["purge_step"] = step
+        earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
+        for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
+            path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
 
 
 class _Table(ExperimentWriter):
@@ -67,25 +87,6 @@ def cut_csv(path: Path, step: int) -> None:
 
 def _is_before(step: int, text: str) -> bool:
     return text.isdecimal() and len(text) < 20 and int(text) < step
-
-
-def cut_events(folder: Path, step: int) -> None:
-    """Leave what TensorBoard's files have before `step` (optimizer steps), in one file."""
-    paths = sorted(folder.glob("events.out.tfevents.*"))
-    if sum(path.stat().st_size for path in paths) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES} bytes")
-    content = BytesIO()
-    writer = RecordWriter(content)
-    records = (record for path in paths for record in RawEventFileLoader(str(path)).Load())
-    for record in dict.fromkeys(records):  # once: a kill may have left the files of an earlier cut
-        event = Event.FromString(record)
-        if event.HasField("file_version") or (event.HasField("summary") and event.step < step):
-            writer.write(record)
-    if paths:
-        write_atomically(folder / EARLIER, content.getvalue())
-    for path in paths:
-        if path.name != EARLIER:
-            path.unlink()
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

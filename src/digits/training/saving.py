@@ -14,11 +14,19 @@ from lightning.pytorch.trainer.states import TrainerFn
 from digits.files import keep_as, remove_unfinished, write_atomically
 from digits.model.classifier import DigitClassifier
 from digits.runs import checkpoint
-from digits.runs.resume import LAST, PREVIOUS
+from digits.runs.folder import BEST, LAST, PREVIOUS
+from digits.runs.start import Start
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes into /tmp and, from there to another disk, over the old file."""
+    """Lightning's own writes into /tmp and, from there to another disk, over the old file.
+
+    What has been read for `begin` is not read again.
+    """
+
+    def __init__(self, begin: Start | None = None) -> None:
+        super().__init__()
+        self.at_hand = {str(begin.path): begin.content} if begin else {}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -33,7 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Without what ModelCheckpoints remember: Lightning would remove files they name. And
         without the places of other loops than fit's: a test would go on from there.
         """
-        content = checkpoint.read(str(path))
+        content = self.at_hand.pop(str(path), None) or checkpoint.read(str(path))
         callbacks = content.get("callbacks", {})
         kept = {key: state for key, state in callbacks.items() if not _is_model_checkpoints(state)}
         loops: dict[str, Any] = {f"{name}_loop": {} for name in ("validate", "test", "predict")}
@@ -53,7 +61,7 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self, dirpath: str, train_time_interval: float = 30.0) -> None:
-        self.path = Path(dirpath) / LAST.name
+        self.path = Path(dirpath) / LAST
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
         self.step = -1
@@ -85,7 +93,7 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
-            keep_as(self.path, self.path.with_name(PREVIOUS.name))
+            keep_as(self.path, self.path.with_name(PREVIOUS))
         trainer.save_checkpoint(self.path)
         self.saved_at, self.step = time.monotonic(), trainer.global_step
 
@@ -122,4 +130,4 @@ def judged_by(trainer: L.Trainer) -> Path | None:
         if isinstance(callback, Checkpoint)
         and (path := Path(getattr(callback, "best_model_path", ""))).is_file()
     }
-    return written.get("best.ckpt", written.get("last.ckpt"))
+    return written.get(BEST, written.get(LAST))

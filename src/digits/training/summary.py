@@ -5,7 +5,6 @@ import platform
 import statistics
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -18,6 +17,7 @@ from torch.utils.tensorboard.summary import hparams
 from digits.files import write_atomically
 from digits.model.classifier import DigitClassifier
 from digits.redact import redacted
+from digits.runs.folder import RunFolder
 from digits.training import saving
 
 HPARAMS_COLUMNS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
@@ -34,7 +34,7 @@ class RunSummary(Callback):
     def __init__(
         self, output_dir: str, seed: int | None = None, hparams: dict[str, Any] | None = None
     ) -> None:
-        self.path = Path(output_dir) / "metrics.json"
+        self.path = RunFolder(output_dir).metrics_json
         self.hparams = {
             name: value if isinstance(value, int | float | None) else redacted(str(value))
             for name, value in (hparams or {}).items()

@@ -6,21 +6,17 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch.distributed as dist
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import InputError, blaming, flat
-from digits.files import write_atomically
-from digits.runs import recipe, resume
 from digits.runs.start import Start
-from digits.training import logs, loop, rendezvous
+from digits.training import loop, rendezvous
 from digits.training.exact_state import ExactState
 from digits.training.saving import AtomicCheckpointIO
 
@@ -39,7 +35,7 @@ NOISE = (
 
 
 @contextmanager
-def make_trainer(cfg: DictConfig, begin: Start | None = None) -> Iterator[L.Trainer]:
+def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     """The Trainer of a run. Its process group ends with it: a sweep's next job may need its own."""
     try:
         yield _made(cfg, begin)
@@ -48,19 +44,16 @@ def make_trainer(cfg: DictConfig, begin: Start | None = None) -> Iterator[L.Trai
             dist.destroy_process_group()
 
 
-def _made(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
-    """The Trainer of `cfg.trainer` with the callbacks and loggers of `cfg`, which go on where
-    `begin` is, in a run's own folder.
-    """
+def _made(cfg: DictConfig, begin: Start) -> L.Trainer:
     quieten_lightning()
-    callbacks, loggers = _instantiated(cfg, "callbacks"), _instantiated(cfg, "logger")
+    callbacks = _instantiated("callbacks", cfg.get("callbacks"))
     if cfg.get("train"):
-        callbacks.append(ExactState(recipe.decisive(cfg)))
+        callbacks.append(ExactState(begin.settings))
     trainer: L.Trainer = instantiate(
         _for_lightning(cfg.trainer),
         callbacks=callbacks,
-        logger=loggers,
-        plugins=AtomicCheckpointIO(),
+        logger=_instantiated("logger", cfg.get("logger")),
+        plugins=AtomicCheckpointIO(begin),
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
@@ -68,17 +61,6 @@ def _made(cfg: DictConfig, begin: Start | None = None) -> L.Trainer:
     set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
     trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
     rendezvous.install(trainer)
-    if begin and len(begin.content["processes"]) != trainer.world_size:
-        raise InputError(
-            f"trainer.devices: the run had {len(begin.content['processes'])} processes, this one "
-            f"has {trainer.world_size}; expected as many"
-        )
-    if cfg.get("resume") and trainer.is_global_zero:
-        resume.record(cfg)
-        _cut(loggers, begin.step if begin else 0)
-        if begin and begin.path.name == resume.PREVIOUS.name:  # last.ckpt is damaged
-            last = begin.path.with_name(resume.LAST.name)
-            write_atomically(last, begin.path.read_bytes())
     _refuse_damaged(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
@@ -106,9 +88,8 @@ def _refuse_damaged(trainer: L.Trainer) -> None:
             except Exception as error:
                 if type(error).__name__ == "MisconfigurationException":  # of the settings
                     raise
-                raise InputError(
-                    f"ckpt_path={trainer.ckpt_path}: damaged: {flat(repr(error))[:200]}"
-                ) from error
+                where = f"ckpt_path={trainer.ckpt_path!s}"
+                raise InputError(f"{where}: damaged: {flat(repr(error))[:200]}") from error
 
         return refuses
 
@@ -116,33 +97,18 @@ def _refuse_damaged(trainer: L.Trainer) -> None:
         setattr(connector, name, refusing(getattr(connector, name)))
 
 
-def _cut(loggers: list[Any], step: int) -> None:
-    """Take out what a run has logged after `step`: it will do so again."""
-    for logger in loggers:
-        try:
-            if isinstance(logger, TensorBoardLogger):
-                logs.cut_events(Path(logger.log_dir), step)
-            elif isinstance(logger, logs.CSVLogger):
-                logs.cut_csv(Path(logger.log_dir) / "metrics.csv", step)
-        except OSError:
-            raise
-        except Exception as error:  # csv, TensorBoard and protobuf have a dozen kinds
-            raise InputError(
-                f"{logger.log_dir}: its logs can't be read ({flat(repr(error))[:80]}); "
-                "expected a run's, or none"
-            ) from error
-
-
 def _nothing() -> None:
     """A function that processes started later can be handed, as a lambda can't."""
 
 
-def _instantiated(cfg: DictConfig, group: str) -> list[Any]:
+def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
     """The objects of a group; null switches one off."""
     made = []
-    for name, node in (cfg.get(group) or {}).items():
+    for name, node in (nodes or {}).items():
         if node is not None and (not OmegaConf.is_dict(node) or "_target_" not in node):
-            raise InputError(f"{group}.{name}: expected settings with a _target_, or null for none")
+            raise InputError(
+                f"{group}.{name!s}: expected settings with a _target_, or null for none"
+            )
         if node is not None:
             made.append(instantiate(node))
     return made

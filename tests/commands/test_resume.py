@@ -7,10 +7,11 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from digits.commands import hydra_app
+from digits.commands import hydra_app, resume
 from digits.errors import InputError
 from digits.files import keep_as
-from digits.runs import resume
+from digits.runs.folder import RunFolder
+from digits.runs.overrides import quoted
 
 RUN_COULD_SAY = [
     "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
@@ -42,7 +43,7 @@ def folder_of(tmp_path: Path, text: str) -> Path:
 def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
     text = "".join(f"- {word!r}\n" for word in before) or "[]\n"
     folder = folder_of(tmp_path, text)
-    return resume.arguments([f"resume={folder}", *given], "outputs")
+    return resume.arguments([f"resume={folder}", *given])
 
 
 def to(folder: Path) -> list[str]:
@@ -78,7 +79,7 @@ def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
     escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
     folder_of(folder, f"- paths.data_dir={escaped}/data\n")
     with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
-        resume.arguments([f"resume={folder}"], "outputs")
+        resume.arguments([f"resume={folder}"])
 
 
 def stopped(folder: Path, *given: str) -> str:
@@ -134,11 +135,12 @@ def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
     assert words(tmp_path, *given, before=before) == [*to(tmp_path), "seed=1", *given]
 
 
-def test_a_checkpoint_is_gone_on_from_where_there_is_one(tmp_path: Path) -> None:
+def test_a_run_goes_on_where_it_is_and_not_where_it_began(tmp_path: Path) -> None:
+    before = ["ckpt_path=/somewhere/else.ckpt"]
+    assert words(tmp_path, before=before) == [*to(tmp_path), *before]  # nothing was saved yet
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "previous.ckpt").touch()  # last.ckpt was removed
-    where = f"ckpt_path='{tmp_path}/checkpoints/last.ckpt'"
-    assert where in words(tmp_path, before=["ckpt_path=/somewhere/else.ckpt"])
+    assert words(tmp_path, before=before) == to(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_checkpoint_is_gone_on_from_where_there_is_one(tmp_path: Path) -> None
 )
 def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
-        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path
     [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
 )
 def test_other_command_lines_stay(given: list[str]) -> None:
-    assert resume.arguments(given, "outputs") == given
+    assert resume.arguments(given) == given
 
 
 @pytest.mark.parametrize(
@@ -164,24 +166,27 @@ def test_other_command_lines_stay(given: list[str]) -> None:
         (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
         (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
         (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
-        (["resume=latest"], "resume=latest: no run under nowhere has a checkpoint yet"),
+        (
+            ["resume=latest", "paths.outputs_dir=nowhere"],
+            "resume=latest: no run under nowhere has a checkpoint yet",
+        ),
         (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
     ],
 )
 def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
     with pytest.raises(InputError) as caught:
-        resume.arguments(given, "nowhere")
+        resume.arguments(given)
     assert str(caught.value).startswith(line)
 
 
 def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
     with (
-        resume.alone_in(tmp_path),
+        RunFolder(tmp_path).held(),
         pytest.raises(InputError, match="another process is training"),
-        resume.alone_in(tmp_path),
+        RunFolder(tmp_path).held(),
     ):
         raise AssertionError
-    with resume.alone_in(tmp_path):
+    with RunFolder(tmp_path).held():
         pass
 
 
@@ -223,18 +228,18 @@ def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
 def test_aliases_do_not_grow(tmp_path: Path) -> None:
     text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
     with pytest.raises(InputError, match="missing or damaged"):
-        resume.arguments([f"resume={folder_of(tmp_path, text)}"], "outputs")
+        resume.arguments([f"resume={folder_of(tmp_path, text)}"])
 
 
 @pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
 def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    text = resume.quoted(folder)
+    text = quoted(folder)
     override = OverridesParser.create().parse_override(f"resume={text}")
     assert str(override.value()) == str(folder)
     folder_of(folder, "[]\n")
-    assert resume.arguments([f"resume={text}"], "outputs")[0] == f"resume={text}"
+    assert resume.arguments([f"resume={text}"])[0] == f"resume={text}"
 
 
 def test_the_outputs_folder_may_be_named_by_the_environment(
@@ -245,4 +250,4 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").touch()
     given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
-    assert f"resume='{folder}'" in resume.arguments(given, "outputs")
+    assert f"resume='{folder}'" in resume.arguments(given)

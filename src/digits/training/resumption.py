@@ -1,0 +1,32 @@
+"""Going on in the folder of a run."""
+
+from lightning import Trainer
+from omegaconf import DictConfig
+
+from digits.errors import InputError
+from digits.files import write_atomically
+from digits.runs import overrides
+from digits.runs.folder import RunFolder
+from digits.runs.start import Start
+
+
+def take_over(cfg: DictConfig, begin: Start, trainer: Trainer) -> None:
+    """Make the folder of the run that `cfg` goes on with one whose run is at `begin`: it logs again
+    what it logged after that. Raises InputError, and leaves it, if the run had other processes.
+    """
+    before = len(begin.content["processes"]) if begin.content else trainer.world_size
+    if before != trainer.world_size:
+        raise InputError(
+            f"trainer.devices: the run had {before} processes, this one has {trainer.world_size}; "
+            "expected as many"
+        )
+    if not cfg.resume or not trainer.is_global_zero:
+        return
+    for logger in trainer.loggers:
+        if go_on_from := getattr(logger, "go_on_from", None):
+            go_on_from(begin.step)
+    run = RunFolder(cfg.resume)
+    run.begin()
+    overrides.record(cfg)
+    if begin.path == run.previous:  # last.ckpt is damaged
+        write_atomically(run.last, run.previous.read_bytes())
