@@ -70,6 +70,7 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     stopped = command("train", *RUN, outputs=tmp_path)
     assert stopped.code == 143
     assert stopped.err == f"stopped; go on with resume={stopped.folder}\n"
+    assert RunFolder(stopped.folder).status().status == "stopped"
     stop_at(0)
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
@@ -78,6 +79,7 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     assert rest.out.startswith(where)
     assert where in (stopped.folder / "train.log").read_text()
     assert differences(rest.folder, whole.folder) == []
+    assert RunFolder(rest.folder).status().status == "finished"
     kept = ("train/loss", "val/acc_best", "test/loss", "test/acc", "epochs", "seed")
     assert [rest.metrics[name] for name in kept] == [whole.metrics[name] for name in kept]
 
@@ -163,12 +165,13 @@ def test_a_run_begun_when_the_classes_had_other_names_goes_on(tmp_path: Path) ->
     ids=str,
 )
 def test_other_settings_are_refused(changes: list[str], line: str, whole: Outcome) -> None:
-    before = (whole.folder / ".hydra" / "overrides.yaml").read_bytes()
+    kept = [whole.folder / name for name in (".hydra/overrides.yaml", "status.json")]
+    before = [path.read_bytes() for path in kept]
     outcome = command("train", f"resume={whole.folder}", *changes, outputs=whole.outputs)
     assert outcome.code == 2
     assert line in outcome.err
     assert outcome.err.count("\n") == 1
-    assert (whole.folder / ".hydra" / "overrides.yaml").read_bytes() == before
+    assert [path.read_bytes() for path in kept] == before
 
 
 def test_a_damaged_checkpoint_leaves_the_one_before(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from digits.runs.folder import RunFolder
 from support.commands import SHORT, Outcome, command
 
 FAST = ("trainer.max_epochs=1", "trainer.limit_train_batches=10", "test=false", "logger=none")
@@ -236,7 +237,11 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
 def test_callbacks_none_leaves_no_checkpoint(tmp_path: Path) -> None:
     outcome = command("train", *FAST, "test=true", "callbacks=none", outputs=tmp_path)
     assert outcome.code == 0, outcome.err
-    assert {path.name for path in outcome.folder.iterdir()} == {".hydra", "status.json", "train.log"}
+    assert {path.name for path in outcome.folder.iterdir()} == {
+        ".hydra",
+        "status.json",
+        "train.log",
+    }
     assert "test accuracy" in outcome.out
 
 
@@ -284,6 +289,9 @@ def test_diverging_training_is_stopped_and_named(tmp_path: Path) -> None:
     assert outcome.code == 2
     assert outcome.err.startswith("error: training diverged: train/loss is ")
     assert "model.optimizer.lr" in outcome.err
+    status = RunFolder(outcome.folder).status()
+    assert status.status == "diverged"
+    assert f"error: {status.error}\n" == outcome.err
 
 
 @pytest.mark.parametrize("debug", ["fast", "limit", "overfit", "profiler"])

@@ -38,6 +38,7 @@ WITHOUT_TORCH = [
     "runs.folder",
     "runs.overrides",
     "runs.recipe",
+    "runs.run",
     "serving.limits",
     "serving.worker",
     "serving.workers",

@@ -149,6 +149,6 @@ def test_runs_of_the_same_instant_have_folders_of_their_own(
             return datetime.datetime(2026, 1, 2, 3, 4, 5, next(cls.ticks))
 
     monkeypatch.setattr(job_folders, "datetime", Stuck)
-    folders = [job_folders.new_folder.__wrapped__(str(tmp_path)) for _ in range(3)]
+    folders = [job_folders.new_folder(str(tmp_path)) for _ in range(3)]
     assert len(set(folders)) == 3
     assert Path(folders[0]).name == "2026-01-02_03-04-05-000000"

@@ -1,10 +1,13 @@
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from digits.errors import InputError
+from digits.errors import DivergedError, InputError
 from digits.runs import folder
+from digits.runs.folder import RunFolder, Status
+from support.commands import Outcome, finish
 
 
 def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
@@ -29,3 +32,78 @@ def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
     with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
         folder.find(str(tmp_path / name), "outputs")
+
+
+def test_what_became_of_a_run_is_known(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.status() is None
+    with run.held():
+        run.begin()
+        assert run.status() == Status("running", begun=run.status().begun)
+    assert run.status().status == "killed"
+    for error, expected in {
+        None: ("finished", None),
+        KeyboardInterrupt(): ("stopped", None),
+        InputError("data.val_size=-1: no"): ("failed", "data.val_size=-1: no"),
+        OSError(28, "No space left", "x"): (
+            "failed",
+            "cannot write x: No space left; paths.outputs_dir=FOLDER writes elsewhere",
+        ),
+        DivergedError("train/loss is nan"): ("diverged", "train/loss is nan"),
+    }.items():
+        run.begin()
+        run.end(error)
+        status = run.status()
+        assert (status.status, status.error) == expected
+        assert status.begun <= status.ended
+        run.end(InputError("what came later"))
+        assert run.status() == status
+
+
+def test_the_end_of_another_process_is_no_end_of_the_run(tmp_path: Path) -> None:
+    """A refused resume leaves a killed run what it was."""
+    run = RunFolder(tmp_path)
+    begins = "import sys; from digits.runs.folder import *; RunFolder(sys.argv[1]).begin()"
+    assert finish("-c", begins, str(tmp_path))[0] == 0
+    run.end(InputError("refused"))
+    assert (run.status().status, run.status().error) == ("killed", None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"status": 1}', '{"status": "x", "more": "y"}', "[" * 9999]
+)
+def test_a_status_that_no_run_wrote_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(text)
+    assert RunFolder(tmp_path).status() is None
+
+
+def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path)
+    reader = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(reader, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(reader, fcntl.LOCK_UN))
+    with run.held():
+        assert run.is_held()
+        with pytest.raises(InputError, match="another process is training there"), run.held():
+            raise AssertionError
+    assert not run.is_held()
+    os.close(reader)
+
+
+def test_the_folder_of_a_checkpoint_is_found() -> None:
+    assert RunFolder.of(Path("a/checkpoints/best.ckpt")).path == Path.cwd() / "a"
+    assert RunFolder.of(Path("a/b/best.ckpt")) is None
+
+
+def test_a_finished_run_has_what_its_folder_names(finished: Outcome) -> None:
+    run = RunFolder(finished.folder)
+    names = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
+    assert names >= {
+        "checkpoints/last.ckpt", "checkpoints/previous.ckpt", "checkpoints/best.ckpt",
+        "metrics.json", "metrics.csv", "status.json", "tensorboard", "figures",
+        ".hydra/overrides.yaml", ".hydra/config.yaml",
+    }  # fmt: skip
+    for path in (run.last, run.previous, run.best, run.metrics_json, run.metrics_csv, run.overrides,
+                 run.config, run.status_json, run.tensorboard, run.figures):  # fmt: skip
+        assert path.exists()
+    assert run.status().status == "finished"

@@ -38,10 +38,13 @@ CONFIGS = str(ROOT / "configs")
 Task = Callable[[DictConfig], Any]
 
 _codes: list[int] = []  # of the jobs of a sweep that failed
+_is_command = False  # in this process; a launcher runs jobs in others
 
 environment.watch()
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
-OmegaConf.register_new_resolver("new_folder", job_folders.name_folder, replace=True)
+OmegaConf.register_new_resolver(  # with a cache, that of a config: so a job elsewhere has it, too
+    "new_folder", job_folders.name_folder, replace=True, use_cache=True
+)
 
 
 def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -57,6 +60,8 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             if peers.is_one():
                 peers.join(task)
+            global _is_command
+            _is_command = True
             job = _Job(task, config_name, os.environ.get(FULL_ERROR) == "1")
             code = frame.code_of(partial(_run, job), job.say)
             if code:
@@ -70,7 +75,6 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
 def _run(job: "_Job") -> None:
     """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
     _codes.clear()
-    job_folders.new_folder.cache_clear()
     HydraConfig.instance().cfg = None  # of a command before, in one process
     given = sys.argv
     try:
@@ -124,6 +128,8 @@ class _Job:
                     print(resume.how_to_go_on(cfg), file=sys.stderr)
                 elif isinstance(cause, Exception):
                     log.debug(self.say(cause))  # into the run's log file only
+                if isinstance(cause, signals.Stopped) and not _is_command:
+                    sys.exit(cause.exit_code)  # nobody else here would
                 raise cause from None
 
     def _result(self, cfg: DictConfig, run: RunFolder) -> Any:

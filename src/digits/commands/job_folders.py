@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ def name_folder(outputs_dir: str, name: str) -> str:
     return new_folder(parent)
 
 
-@cache
 def new_folder(parent: str) -> str:
     """A folder under `parent`, named after the time and made here: no other run can have it."""
     while True:

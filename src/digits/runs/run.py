@@ -1,0 +1,90 @@
+"""A run read as data, finished or not: nothing in its folder is run, and nothing is written."""
+
+import csv
+import math
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from digits.errors import InputError
+from digits.files import read_at_most
+from digits.runs import overrides
+from digits.runs.folder import RunFolder, Status
+
+MAX_BYTES = 1 << 26  # of metrics.csv: 10,000 epochs have 2 MB
+MAX_CONFIG_BYTES = 1 << 16  # ours have 3 KB
+
+OF_AN_EPOCH = ("train/", "val/")  # a test comes after them
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left. `metrics` is metrics.json's last and best values; `epochs` has those of each
+    epoch, from 0, by name (losses, fractions); `seconds` is how long it has trained, if known.
+    """
+
+    path: Path
+    status: Status | None
+    overrides: list[str]
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    epochs: dict[int, Metrics]
+
+    @property
+    def seconds(self) -> float | None:
+        seconds = self.metrics.get("fit_seconds")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+
+def read(path: Path | str) -> Run:
+    """Raises InputError if there is no run, or it can't be read."""
+    run = RunFolder(path)
+    return Run(
+        run.path,
+        run.status(),
+        overrides.read(run),
+        _config(run.config),
+        run.measured(),
+        _by_epoch(run.metrics_csv),
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(read_at_most(path, MAX_CONFIG_BYTES))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: no run's settings, or damaged") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _by_epoch(path: Path) -> dict[int, Metrics]:
+    """The rows of a table that have an epoch, together. A row that a kill cut is left out."""
+    try:
+        text = read_at_most(path, MAX_BYTES).decode()
+        rows = list(csv.DictReader(StringIO(text, newline=""), restval=None))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: no run's metrics, or damaged") from error
+    epochs: dict[int, Metrics] = {}
+    for row in rows:
+        values = {name: _number(text) for name, text in row.items() if name and text}
+        epoch = values.pop("epoch", math.nan)
+        scores = {name: value for name, value in values.items() if name.startswith(OF_AN_EPOCH)}
+        if epoch.is_integer() and scores and None not in row.values():
+            epochs.setdefault(int(epoch), {}).update(scores)
+    return epochs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

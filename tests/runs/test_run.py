@@ -1,0 +1,83 @@
+"""A run's folder read as data, whatever is in it."""
+
+from pathlib import Path
+
+import pytest
+
+from digits.errors import InputError
+from digits.runs import run
+from support.commands import Outcome
+
+TABLE = """epoch,step,test/acc,train/acc,train/loss,train/loss_step,val/acc
+,49,,,,2.08,
+0,58,,0.5,1.25,,
+0,59,,,,,0.75
+,99,,,,1.97,
+1,117,,0.625,nan,,
+2,118,0.9,,,,
+2,17"""
+
+
+def half(folder: Path) -> Path:
+    """What a run has left that was killed while it logged."""
+    (folder / ".hydra").mkdir()
+    (folder / ".hydra" / "overrides.yaml").write_text("- seed=3\n- hydra.run.dir=x\n")
+    (folder / "metrics.csv").write_text(TABLE)
+    return folder
+
+
+def test_a_finished_run(finished: Outcome) -> None:
+    read = run.read(finished.folder)
+    assert read.overrides == [
+        "trainer.max_epochs=2", "trainer.limit_train_batches=30", "data.val_size=5000"
+    ]  # fmt: skip
+    assert read.config["data"]["val_size"] == 5000
+    assert read.status.status == "finished"
+    assert read.metrics == finished.metrics
+    assert read.seconds == finished.metrics["fit_seconds"]
+    assert list(read.epochs) == [0, 1]
+    assert read.epochs[1]["train/acc"] == pytest.approx(finished.metrics["train/acc"])
+    assert read.epochs[1]["val/acc"] == pytest.approx(finished.metrics["val/acc"])
+    assert read.epochs[0]["train/acc"] < read.epochs[1]["train/acc"]
+    assert not [name for epoch in read.epochs.values() for name in epoch if "test" in name]
+
+
+def test_half_a_run(tmp_path: Path) -> None:
+    read = run.read(half(tmp_path))
+    assert (read.overrides, read.config, read.metrics) == (["seed=3"], {}, {})
+    assert (read.status, read.seconds) == (None, None)
+    assert str(read.epochs) == (
+        "{0: {'train/acc': 0.5, 'train/loss': 1.25, 'val/acc': 0.75},"
+        " 1: {'train/acc': 0.625, 'train/loss': nan}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".hydra/overrides.yaml", b"{"),
+        (".hydra/config.yaml", b"a: ["),
+        (".hydra/config.yaml", b"\xff"),
+        (".hydra/config.yaml", b"a: " + b"x" * 70_000),
+        ("metrics.csv", b"\xff"),
+        ("metrics.csv", b"epoch\n" + b"1" * 200_000),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_read_is_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (half(tmp_path) / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        run.read(tmp_path)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    (half(tmp_path) / "metrics.csv").unlink()
+    (tmp_path / "metrics.csv").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"metrics\.csv: no run's metrics, or damaged"):
+        run.read(tmp_path)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run's folder"):
+        run.read(tmp_path)
