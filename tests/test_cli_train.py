@@ -108,7 +108,7 @@ def test_last_is_the_newest_and_best_the_best(tmp_path: Path) -> None:
         for name in ("last", "best")
     )
     assert (last["global_step"], best["global_step"]) == (60, 30)
-    assert last["hyper_parameters"] == {"hidden_size": 512}
+    assert last["hyper_parameters"] == {"hidden_size": 512, "side": 28, "classes": 10}
     assert f"{outcome.metrics['val/acc_best']:.4f}" == epochs[0]
     assert outcome.metrics["ckpt_path"] == str(outcome.folder / "checkpoints" / "best.ckpt")
     again = command("eval", "ckpt_path=latest", outputs=tmp_path)

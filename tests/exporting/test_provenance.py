@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from digits.exporting import provenance
+from digits.runs.folder import RunFolder
 
 
 def metrics(**changes: Any) -> str:
@@ -40,10 +41,10 @@ def test_the_accuracy_is_this_checkpoint_s_or_none(
     path.parent.mkdir(parents=True)
     path.touch()
     (tmp_path / "a" / "metrics.json").write_text(text, encoding="latin-1")
-    assert provenance.tested(tmp_path / "a", path) == expected
+    assert provenance.tested(RunFolder(tmp_path / "a"), path) == expected
     os.utime(path)  # trained on since
     os.utime(tmp_path / "a" / "metrics.json", (0, 0))
-    assert provenance.tested(tmp_path / "a", path) == {}
+    assert provenance.tested(RunFolder(tmp_path / "a"), path) == {}
 
 
 def test_a_sweep_s_run_is_named_with_its_sweep(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def written(path: Path, **changes: Any) -> str:
 
 def test_a_model_comes_back(tmp_path: Path) -> None:
     path = written(tmp_path / "x.ckpt")
-    assert checkpoint.model_of(path, checkpoint.read(path)).hparams == {"hidden_size": 8}
+    model = checkpoint.model_of(path, checkpoint.read(path))
+    assert model.hparams == {"hidden_size": 8, "side": 28, "classes": 10}
     checkpoint.check_fits(path, DigitClassifier(8))
 
 

@@ -141,6 +141,7 @@ def places(node: Any, *place: Any) -> Iterator[tuple[Any, ...]]:
 
 
 GONE = object()
+OLDER_LACK = (("hyper_parameters", "side"), ("hyper_parameters", "classes"))
 CHECKED_ELSEWHERE = ("state_dict", "settings")  # as it is compared with what it should be
 NEVER_LOADED = (("loops", "validate_loop"), ("loops", "test_loop"), ("loops", "predict_loop"))
 
@@ -198,6 +199,8 @@ def damaged(content: Content) -> Iterator[tuple[tuple[Any, ...], Content]]:
             for key in place:
                 value = value[key]
             for other in others(value):
+                if other is GONE and place in OLDER_LACK:
+                    continue
                 yield place, changed(content, place, other)
 
 

@@ -59,7 +59,9 @@ def _going_on(run: RunFolder, asked: str, given: Sequence[str]) -> list[str]:
             "expected it to be given again"
         )
     where = [f"resume={quoted(run.path)}", f"hydra.run.dir={quoted(run.path)}"]
-    return [*where, "hydra.output_subdir=null", *before, *now]  # `now` may end in flags
+    then = [*where, "hydra.output_subdir=null", *before]
+    begins_with_flags = now[:1] and now[0].startswith("-")  # argparse wants words side by side
+    return [*now, *then] if begins_with_flags else [*then, *now]
 
 
 def how_to_go_on(cfg: DictConfig) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-TRAIN_IMAGES = 60_000
+from digits.data.mnist import TRAIN_IMAGES
+
 VALIDATION_METRICS = ("val/acc", "val/loss")
 METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # the test set selects nothing
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
@@ -83,9 +84,9 @@ RULES: dict[str, Rule] = {
     "train": _FLAG,
     "test": _FLAG,
     "optimized_metric": _or(None, "null", _one_of(*METRICS)),
-    "data.batch_size": _whole(1, TRAIN_IMAGES),
-    "data.eval_batch_size": _whole(1, TRAIN_IMAGES),
-    "data.val_size": _whole(0, TRAIN_IMAGES - 1),
+    "data.batch_size": _whole(1),
+    "data.eval_batch_size": _whole(1),
+    "data.val_size": _whole(0),
     "data.seed": _whole(0, 2**32 - 1),
     "data.mirrors": _or(None, "null", (_are_urls, "a list of URLs")),
     "model.hidden_size": _whole(1, 1 << 16),
@@ -118,4 +119,13 @@ RULES: dict[str, Rule] = {
     "trainer.precision": _one_of("32-true", "16-mixed", "bf16-mixed"),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps"),
     "model.scheduler.T_max": _whole(1),  # trainer.max_epochs, and named after it
+}
+
+# By the data set's class, where its facts are known without torch; others look when they are read
+DATA_RULES: dict[str, dict[str, Rule]] = {
+    "digits.data.datamodule.MNISTDataModule": {
+        "data.batch_size": _whole(1, TRAIN_IMAGES),
+        "data.eval_batch_size": _whole(1, TRAIN_IMAGES),
+        "data.val_size": _whole(0, TRAIN_IMAGES - 1),
+    }
 }

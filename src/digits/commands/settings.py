@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits.commands.rules import METRICS, RULES, VALIDATION_METRICS
+from digits.commands.rules import DATA_RULES, METRICS, RULES, VALIDATION_METRICS, Rule
 from digits.errors import InputError, shown
 from digits.runs import recipe
 
@@ -21,11 +21,12 @@ def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting that is wrong: its name, what was given, what is
     accepted.
     """
-    for key in RULES:
+    data = OmegaConf.select(cfg, "data._target_", default=None)
+    for key, rule in (RULES | DATA_RULES.get(str(data), {})).items():
         missing = object()
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
-            check_value(key, value)
+            check_value(key, value, rule)
     _check_validation(cfg)
     _check_monitors(cfg)
     if OmegaConf.is_missing(cfg, "ckpt_path"):
@@ -38,8 +39,8 @@ def check(cfg: DictConfig) -> None:
         )
 
 
-def check_value(key: str, value: object) -> None:
-    accepts, text = RULES[key]
+def check_value(key: str, value: object, rule: Rule | None = None) -> None:
+    accepts, text = rule or RULES[key]
     if not accepts(value):
         raise InputError(f"{key}={shown(value)}: expected {text}")
 

@@ -1,5 +1,6 @@
-"""Batches of MNIST from tensors in memory. Shapes: N images, B batch, H W pixels."""
+"""Data sets in memory. Shapes: N images, B batch, H W pixels."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,46 +10,41 @@ import torch
 
 from digits.data import download, idx, mnist, shares
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
+from digits.errors import InputError
 
 
-class MNISTDataModule(L.LightningDataModule):
-    """MNIST in memory: batches (x_BHW float32 in [0, 1], y_B int64), H = W = 28.
+class ImageDataModule(L.LightningDataModule):
+    """A data set that `read` gives: batches (x_BHW float32 in [0, 1], y_B int64).
 
     `batch_size` counts the images of one optimizer step over all processes. `val_size` of the
-    60,000 training images are held out for validation; with 0 there is none, and training sees all
-    of them.
+    training images are held out for validation; with 0 there is none, and training sees all.
     """
 
     def __init__(
-        self,
-        data_dir: str = "data",
-        batch_size: int = 128,
-        eval_batch_size: int = 1000,
-        val_size: int = 0,
-        seed: int = 0,
-        mirrors: Sequence[str] | None = None,
+        self, batch_size: int = 128, eval_batch_size: int = 1000, val_size: int = 0, seed: int = 0
     ) -> None:
         super().__init__()
-        self.raw_dir = Path(data_dir) / "MNIST" / "raw"
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.val_size, self.seed, self.mirrors = val_size, seed, mirrors
+        self.val_size, self.seed = val_size, seed
         self.train: Batch | None = None
         self.val: Batch | None = None
         self.test: Batch | None = None
 
-    def prepare_data(self) -> None:
-        download.ensure(self.raw_dir, self.mirrors)
+    @abstractmethod
+    def read(self, stage: str) -> Batch:
+        """All images (N, H, W) uint8, 0 black, and labels (N,) int64, of stage `fit` or `test`."""
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
-            images_NHW, labels_N = self._read(mnist.TRAIN)
+            images_NHW, labels_N = self._on_device("fit")
+            self._check_sizes(len(labels_N))
             held_out, kept = split(len(labels_N), self.val_size)
             self.val = images_NHW[held_out], labels_N[held_out]
             self.train = (
                 (images_NHW[kept], labels_N[kept]) if self.val_size else (images_NHW, labels_N)
             )
         elif stage == "test" and self.test is None:
-            self.test = self._read(mnist.TEST)
+            self.test = self._on_device("test")
 
     def train_dataloader(self) -> Batches:
         assert self.train is not None
@@ -72,8 +68,16 @@ class MNISTDataModule(L.LightningDataModule):
         assert self.test is not None
         return self._in_order(self.test)
 
-    def _read(self, names: tuple[str, str]) -> Batch:
-        images_NHW, labels_N = idx.read(self.raw_dir, names)
+    def _check_sizes(self, count: int) -> None:
+        for name, low, high in (("batch_size", 1, count), ("val_size", 0, count - 1)):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(
+                    f"data.{name}={getattr(self, name)}: expected a whole number from {low} to "
+                    f"{high}: the data set has {count} training images"
+                )
+
+    def _on_device(self, stage: str) -> Batch:
+        images_NHW, labels_N = self.read(stage)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return images_NHW.to(device), labels_N.to(device)
 
@@ -83,3 +87,27 @@ class MNISTDataModule(L.LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """(rank, world_size); outside of a Trainer there is one process."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class MNISTDataModule(ImageDataModule):
+    """MNIST, H = W = 28, in `data_dir`/MNIST/raw or downloaded there, from `mirrors` (URLs, in that
+    order) if given.
+    """
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        val_size: int = 0,
+        seed: int = 0,
+        mirrors: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, val_size, seed)
+        self.raw_dir, self.mirrors = Path(data_dir) / "MNIST" / "raw", mirrors
+
+    def prepare_data(self) -> None:
+        download.ensure(self.raw_dir, self.mirrors)
+
+    def read(self, stage: str) -> Batch:
+        return idx.read(self.raw_dir, mnist.TEST if stage == "test" else mnist.TRAIN)

@@ -1,10 +1,13 @@
-"""MNIST's four files: their names and sums, and whether a copy is good."""
+"""MNIST's facts: its images, its four files and their sums, and whether a copy is good."""
 
 import hashlib
 from pathlib import Path
 
 from digits.errors import InputError
 
+TRAIN_IMAGES = 60_000
+SIDE = 28  # pixels
+CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 MD5 = {

@@ -29,7 +29,7 @@ def export(kind: str, ckpt_path: str, output: Path | None) -> int:
         from digits.runs import checkpoint
 
     content = checkpoint.read(ckpt_path)  # once: a run that goes on replaces its checkpoints
-    net = checkpoint.network_of(ckpt_path, content)
+    net = checkpoint.digits_network_of(ckpt_path, content)
     about = provenance.of_checkpoint(ckpt, content) | provenance.of_packages()
     data = formats.WRITE[kind](net, about)
     if not parity.shown(net, formats.READ[kind](data)):

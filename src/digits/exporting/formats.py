@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from digits.model.network import CLASSES, SIDE, network
+from digits.data.mnist import CLASSES, SIDE
+from digits.model.network import network
 from digits.prediction import onnx_file
 from digits.prediction.predictor import Network
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from digits.data import idx
-from digits.data.mnist import TEST
+from digits.data.mnist import SIDE, TEST
 from digits.errors import InputError
 from digits.files import ROOT
-from digits.model.network import SIDE
 from digits.prediction.predictor import Network
 
 RAW = ROOT / "data" / "MNIST" / "raw"

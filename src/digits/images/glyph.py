@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from digits.data.mnist import SIDE
 from digits.images.ink import Ink
 
-SIDE = 28
 FIT = 20
 CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.5, sd 0.3
 THIN, THICK = 2.1, 3.5  # FIT's pixels: the median of training digits; 1 of 20 is thicker

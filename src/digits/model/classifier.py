@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from digits.data.mnist import CLASSES, SIDE
 from digits.errors import DivergedError, InputError, blaming
-from digits.model.network import SIDE, network
+from digits.model.network import network
 from digits.model.score import Score
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -20,12 +21,12 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
 class DigitClassifier(L.LightningModule):
-    """Flatten, Linear(784, hidden_size), ReLU, Linear(hidden_size, 10), trained with cross-entropy
-    on the logits.
+    """Flatten, Linear(side * side, hidden_size), ReLU, Linear(hidden_size, classes), trained with
+    cross-entropy on the logits.
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
     can be tested and predict, not trained. `scheduler` steps once an epoch. A checkpoint holds
-    `hidden_size` and the best scores as plain values.
+    the sizes and the best scores as plain values.
     """
 
     def __init__(
@@ -33,17 +34,19 @@ class DigitClassifier(L.LightningModule):
         hidden_size: int = 512,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
+        side: int = SIDE,
+        classes: int = CLASSES,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters("hidden_size", logger=False)
-        self.net = network(hidden_size)
+        self.save_hyperparameters("hidden_size", "side", "classes", logger=False)
+        self.net = network(hidden_size, side, classes)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
         self.best: dict[str, float] = {}
 
     def forward(self, x_BHW: Tensor) -> Tensor:
-        """Logits (B, 10) of images (B, 28, 28), float32 in [0, 1], 0 black: what `check_input`
-        accepts.
+        """Logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black: what
+        `check_input` accepts.
         """
         logits_BK: Tensor = self.net(x_BHW)
         return logits_BK
@@ -65,7 +68,7 @@ class DigitClassifier(L.LightningModule):
     def _step(self, batch: tuple[Tensor, Tensor], batch_idx: int, score: Score) -> Tensor:
         x_BHW, y_B = batch
         if batch_idx == 0:  # every batch comes from the same place: one look an epoch will do
-            check_input(x_BHW)
+            check_input(x_BHW, self.hparams.side)  # type: ignore[attr-defined]
         logits_BK = self(x_BHW)
         loss = F.cross_entropy(logits_BK, y_B)
         score.update(loss, logits_BK, y_B)
@@ -132,13 +135,13 @@ class DigitClassifier(L.LightningModule):
                 scheduler.step()
 
 
-def check_input(x_BHW: Tensor) -> None:
-    """Raises ValueError unless x is (B, 28, 28), float32, in [0, 1]: what `DigitClassifier.forward`
-    takes.
+def check_input(x_BHW: Tensor, side: int = SIDE) -> None:
+    """Raises ValueError unless x is (B, `side`, `side`), float32, in [0, 1]: what
+    `DigitClassifier.forward` takes.
     """
     low, high = (bound.item() for bound in x_BHW.aminmax()) if x_BHW.numel() else (0.0, 0.0)
-    if x_BHW.shape[1:] != (SIDE, SIDE) or x_BHW.dtype != torch.float32 or not 0 <= low <= high <= 1:
+    if x_BHW.shape[1:] != (side, side) or x_BHW.dtype != torch.float32 or not 0 <= low <= high <= 1:
         raise ValueError(
-            f"images must be (B, 28, 28) float32 in [0, 1]; "
+            f"images must be (B, {side}, {side}) float32 in [0, 1]; "
             f"got {tuple(x_BHW.shape)} {x_BHW.dtype} in [{low:g}, {high:g}]"
         )

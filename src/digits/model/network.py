@@ -2,18 +2,16 @@
 
 from torch import nn
 
+from digits.data.mnist import CLASSES, SIDE
 from digits.model.linear import Linear
 
-CLASSES = 10
-SIDE = 28
 
-
-def network(hidden_size: int) -> nn.Sequential:
-    """Images (B, 28, 28), float32 in [0, 1], to logits (B, 10). Weights start Glorot-uniform and
-    biases at zero, as in Keras.
+def network(hidden_size: int, side: int = SIDE, classes: int = CLASSES) -> nn.Sequential:
+    """Images (B, `side`, `side`), float32 in [0, 1], to logits (B, `classes`). Weights start
+    Glorot-uniform and biases at zero, as in Keras.
     """
     layers = nn.Sequential(
-        nn.Flatten(), Linear(SIDE * SIDE, hidden_size), nn.ReLU(), Linear(hidden_size, CLASSES)
+        nn.Flatten(), Linear(side * side, hidden_size), nn.ReLU(), Linear(hidden_size, classes)
     )
     for layer in layers:
         if isinstance(layer, nn.Linear):

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from digits.data.mnist import CLASSES
 from digits.errors import InputError, flat
 from digits.images.drawing import Drawing
 from digits.images.glyph import Pixels
@@ -113,11 +114,13 @@ def as_json(answers: Sequence[Answer], top: int) -> str:
 def as_csv(answers: Sequence[Answer]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "digit", "probability", *(f"p{digit}" for digit in range(10)), "note"])
+    writer.writerow(
+        ["path", "digit", "probability", *(f"p{digit}" for digit in range(CLASSES)), "note"]
+    )
     for answer in answers:
         p = answer.prediction
         writer.writerow(
-            [answer.path, p.digit, p.probability, *(p.probabilities or [None] * 10), p.note]
+            [answer.path, p.digit, p.probability, *(p.probabilities or [None] * CLASSES), p.note]
         )
     return text.getvalue().rstrip("\n")
 

@@ -15,7 +15,7 @@ def from_checkpoint(path: str) -> Predictor:
 
     from digits.runs import checkpoint
 
-    net = checkpoint.network_of(path, checkpoint.read(path))
+    net = checkpoint.digits_network_of(path, checkpoint.read(path))
 
     def network(images_NHW: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():

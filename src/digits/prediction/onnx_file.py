@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError, flat
 from digits.prediction.predictor import Network
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 28  # hidden_size=65536 has 208 MB
 MAX_DIMENSION = 1 << 16
 OPERATORS = ["Reshape", "Cast", "Div", "Gemm", "Relu", "Gemm", "Softmax"]
-SIDE, CLASSES = 28, 10  # network.py's, which imports torch
 DAMAGED = "not an ONNX file, or damaged"
 
 

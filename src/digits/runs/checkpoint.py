@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError
 from digits.model.network import network
 from digits.runs import safe_load
@@ -72,28 +73,38 @@ def model_of(path: str, content: Checkpoint) -> "DigitClassifier":
     """
     from digits.model.classifier import DigitClassifier
 
-    model = DigitClassifier(**_settings(path, content))
-    _check_weights(path, content, model)
-    return model
+    network_of(path, content)
+    return DigitClassifier(**content["hyper_parameters"])
 
 
 def network_of(path: str, content: Checkpoint) -> nn.Sequential:
-    """The trained network alone: float32 images (B, 28, 28) in [0, 1] to logits (B, 10). Raises
+    """The trained network alone: float32 images (B, H, W) in [0, 1] to logits (B, K). Raises
     InputError for a checkpoint without one.
     """
-    holder = nn.ModuleDict({"net": network(**_settings(path, content))})
+    with torch.device("meta"):  # without memory, whatever sizes the file asks for
+        holder = nn.ModuleDict({"net": network(**_settings(path, content))})
     _check_weights(path, content, holder)
-    holder.load_state_dict(content["state_dict"])
+    holder.load_state_dict(content["state_dict"], assign=True)
     return cast(nn.Sequential, holder["net"].eval())
+
+
+def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
+    """As `network_of`. Raises InputError for a network that is not for MNIST's digits."""
+    sizes = {"side": SIDE, "classes": CLASSES} | _settings(path, content)
+    if (sizes["side"], sizes["classes"]) != (SIDE, CLASSES):
+        raise InputError(
+            f"ckpt_path={path}: its network tells {sizes['classes']} classes of images of "
+            f"{sizes['side']} pixels a side; expected {CLASSES} digits of {SIDE}"
+        )
+    return network_of(path, content)
 
 
 def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
     """The network's: those it had when the checkpoint was written, which may lack newer ones."""
     settings: dict[str, Any] = content["hyper_parameters"]
     known = inspect.signature(network).parameters
-    hidden_size = settings.get("hidden_size")
-    is_size = type(hidden_size) is int and 0 < hidden_size <= 1 << 16
-    if not (is_size and settings.keys() <= known.keys()):
+    are_sizes = all(type(size) is int and 0 < size <= 1 << 16 for size in settings.values())
+    if not (are_sizes and "hidden_size" in settings and settings.keys() <= known.keys()):
         shown = str(settings)[:80]
         raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
     return settings

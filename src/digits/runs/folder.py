@@ -28,11 +28,8 @@ _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given agai
 
 @dataclass(frozen=True)
 class Status:
-    """What became of a run: LAST = "last.ckpt"  # the newest state
-    PREVIOUS = "previous.ckpt"  # the one before it
-    BEST = "best.ckpt"  # by validation, if there is any
-    RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
-        is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601.
+    """What became of a run: RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
+    is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601.
     """
 
     status: str

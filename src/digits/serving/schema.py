@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from digits.data.mnist import CLASSES
 from digits.prediction.predictor import Prediction
 from digits.serving.uploads import FIELD
 
@@ -23,7 +24,9 @@ class Digit(BaseModel):
 
     digit: Annotated[int, Field(ge=0, le=9)] | None
     probability: Probability | None
-    probabilities: Annotated[list[Probability], Field(min_length=10, max_length=10)] | None
+    probabilities: (
+        Annotated[list[Probability], Field(min_length=CLASSES, max_length=CLASSES)] | None
+    )
     note: Annotated[str, Field(examples=["", "blank", "not sure", "2 digits"])]
     box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
     seen: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})] | None

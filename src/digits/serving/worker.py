@@ -126,7 +126,8 @@ def heard(packed: bytes) -> "Drawing":
 def _glyph(told: dict[str, Any]) -> "Glyph":
     import numpy as np
 
-    from digits.images.glyph import SIDE, Glyph
+    from digits.data.mnist import SIDE
+    from digits.images.glyph import Glyph
 
     values = np.frombuffer(base64.b64decode(told["pixels"], validate=True), np.uint8)
     left, upper, right, lower = box = told["box"]

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
-from digits.data.datamodule import MNISTDataModule
+from digits.data.datamodule import ImageDataModule
 from digits.files import write_atomically
 from digits.inspection import figures
 from digits.model.classifier import DigitClassifier
@@ -106,7 +106,7 @@ class SampleFigure(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if trainer.is_global_zero and isinstance(datamodule, MNISTDataModule) and datamodule.train:
+        if trainer.is_global_zero and isinstance(datamodule, ImageDataModule) and datamodule.train:
             images_NHW, labels_N = (tensor[: self.count] for tensor in datamodule.train)
             png = BytesIO()
             figures.samples(images_NHW, labels_N).savefig(png, dpi=120)

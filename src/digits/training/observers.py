@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from digits.data.batches import Batches
-from digits.data.datamodule import MNISTDataModule
+from digits.data.datamodule import ImageDataModule
 from digits.model.linear import bits_ignore_threads
 from digits.training.bar import EpochBar
 
@@ -55,7 +55,7 @@ def allow_other_threads(trainer: Trainer) -> bool:
     data, loader = trainer.datamodule, trainer.train_dataloader  # type: ignore[attr-defined]
     if trainer.strategy.root_device.type != "cpu":
         return False
-    if not isinstance(data, MNISTDataModule) or not isinstance(loader, Batches):
+    if not isinstance(data, ImageDataModule) or not isinstance(loader, Batches):
         return False
     if trainer.gradient_clip_val:  # a norm is summed up thread by thread
         return False

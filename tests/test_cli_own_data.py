@@ -1,0 +1,82 @@
+"""A data set of one's own: a class, and a file in configs/data."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.commands import Outcome, command, tool
+
+SHAPES = '''
+import torch
+from digits.data.datamodule import ImageDataModule
+
+
+class Shapes(ImageDataModule):
+    """Three classes: a bar that is thin, wide or wider, on 10 x 10 pixels."""
+
+    def read(self, stage):
+        labels_N = torch.arange(90 if stage == "fit" else 30) % 3
+        images_NHW = torch.zeros(len(labels_N), 10, 10, dtype=torch.uint8)
+        for image_HW, label in zip(images_NHW, labels_N.tolist()):
+            image_HW[:, : 2 + 3 * label] = 255
+        return images_NHW, labels_N
+'''
+CONFIG = """
+# @package _global_
+data:
+  _target_: shapes.Shapes
+  batch_size: 30
+  val_size: 0
+model:
+  side: 10
+  classes: 3
+  hidden_size: 16
+"""
+
+
+@pytest.fixture(autouse=True)
+def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shapes.py").write_text(SHAPES)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shapes.yaml").write_text(CONFIG)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shapes", raising=False)
+
+
+def train(tmp_path: Path, *words: str) -> Outcome:
+    own = (f"--config-dir={tmp_path}", "data=shapes")
+    return command("train", *own, *words, outputs=tmp_path / "outputs")
+
+
+def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
+    outcome = train(tmp_path, "trainer.max_epochs=9", "data.val_size=30", "logger=csv")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.metrics["test/acc"] == 1
+    assert outcome.metrics["test/images"] == 30
+    assert (outcome.folder / "figures" / "samples.png").is_file()
+    again = train(tmp_path, "resume=latest", "trainer.max_epochs=10")
+    assert (again.code, again.err, again.metrics["epochs"]) == (0, "", 10)
+    last = outcome.folder / "checkpoints" / "last.ckpt"
+    code, _, err = tool("predict", "x.png", "--ckpt", str(last))
+    assert code == 2
+    assert err == (
+        f"error: --ckpt {last}: its network tells 3 classes of images of 10 pixels a side; "
+        "expected 10 digits of 28\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["data.val_size=90"], "data.val_size=90: expected a whole number from 0 to 89: "),
+        (["data.batch_size=91"], "data.batch_size=91: expected a whole number from 1 to 90: "),
+        (["data.val_size=-1"], "data.val_size=-1: expected a whole number from 0\n"),
+    ],
+    ids=str,
+)
+def test_limits_are_its_own(words: list[str], line: str, tmp_path: Path) -> None:
+    outcome = train(tmp_path, *words)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {line}")
+    assert outcome.err.count("\n") == 1
