@@ -1,4 +1,4 @@
-"""The bar chart of the README, the growth curves of docs/speed.md, and the ratios of medians."""
+"""The bar chart and the growth curves of docs/speed.md, and the ratios of medians."""
 
 import statistics
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every command in the README runs, shortened where it would take long."""
+"""Every command in README.md and docs/runs.md runs, shortened where it would take long."""
 
 import re
 import shlex
@@ -9,29 +9,40 @@ import pytest
 from support.commands import ROOT, Outcome, command, tool
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.partition("#")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-]
+RUNS_MD = (ROOT / "docs" / "runs.md").read_text()
+
+
+def commands(page: str) -> list[str]:
+    return [
+        line.partition("#")[0].strip()
+        for block in re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL)
+        for line in block.splitlines()
+    ]
+
+
+COMMANDS = commands(README) + commands(RUNS_MD)
 RUNS = [line.rpartition("&& ")[2] for line in COMMANDS if "python src/" in line]
 RUNS.remove("python src/train.py trainer=ddp_sim")  # runs in test_cli_processes.py
-RUNS.remove("python src/serve.py")  # runs in test_serve_page.py
+RUNS.remove("python src/serve.py")  # runs in serving/
 TOOLS = [line for line in RUNS if re.search(r"src/(predict|export)\.py", line)]
 RUNS = [line for line in RUNS if line not in TOOLS]
-ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", README, flags=re.MULTILINE)
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", RUNS_MD, flags=re.MULTILINE)
 
 
 def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
-    assert COMMANDS[0] == "pip install -e . && python src/train.py trainer.max_epochs=5"
-    assert COMMANDS[1] == "pip install -e '.[dev]' && pytest"  # what runs this test
+    assert COMMANDS[:2] == [
+        "pip install -e . && python src/train.py trainer.max_epochs=5",
+        "python src/predict.py docs/drawings",
+    ]
     others = [line for line in COMMANDS if "python src/" not in line]
     assert others == [
-        "pip install -e '.[dev]' && pytest",
         "pip install -e '.[serve,export]'",
         "tensorboard --logdir outputs",  # is started in test_cli_processes.py
     ]
-    assert len(README.splitlines()) < 200
+    assert "`pip install -e '.[dev]' && pytest`" in README  # what runs this test
+    assert len(README.splitlines()) <= 130
+    assert len(ERRORS) == 2
 
 
 @pytest.mark.parametrize("line", RUNS)
@@ -66,6 +77,11 @@ def test_an_error_reads_as_shown(line: str, said: str, tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (2, said + "\n")
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_is_there(page: str) -> None:
+    path = ROOT / page
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (path.parent / target).exists(), target
+    for name in re.findall(r"\b(?:src|tests|configs|benchmarks)/[\w/.]*\w", text):
+        assert (ROOT / name).exists(), name
