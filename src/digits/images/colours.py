@@ -10,7 +10,7 @@ STRETCHED = 2.0  # at most: more would show noise
 
 def as_grey(image: Image.Image) -> Image.Image | None:
     """The picture along the direction in which its colours differ most (their first principal
-    component); None where they hardly do.
+    component); None if they hardly do.
     """
     if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;"):
         return None

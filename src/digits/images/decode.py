@@ -23,20 +23,20 @@ def upright(
     safe = tuple(Image.OPEN.keys() - UNSAFE)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of sizes: the limit is ours
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes: max_pixels decides
             image = Image.open(BytesIO(data), formats=formats or safe)
             if image.width * image.height > max_pixels:
                 raise InputError(
                     f"{image.width}x{image.height} pixels; expected at most {max_pixels} in all"
                 )
             size = image.size
-            image.draft(None, (side, side))  # colours stay: ink may be one
+            image.draft(None, (side, side))  # in colour: ink may differ from paper in that alone
             image.load()
             upright = ImageOps.exif_transpose(image)
             return upright, size if upright.size == image.size else size[::-1]
     except InputError:
         raise
-    except Exception as error:  # Pillow raises whatever its decoders come across
+    except Exception as error:  # Pillow's decoders raise errors of all kinds
         raise InputError("not an image that Pillow reads, or damaged") from error
 
 
@@ -56,7 +56,9 @@ def _spread(values_HW: Grey) -> Image.Image:
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:
-    """On what is most of the picture; a drawing of one colour is where its alpha is."""
+    """A drawing in one colour is where its alpha is; any other is laid on its median grey or, if
+    most of it is transparent, on white or black, whichever contrasts.
+    """
     alpha_HW, grey_HW = np.asarray(image.getchannel("A")), np.asarray(image.convert("L"))
     shown = grey_HW[alpha_HW > 127]
     if not shown.size:

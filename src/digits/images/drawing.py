@@ -10,15 +10,15 @@ from digits.images.glyph import Box, Glyph
 from digits.images.paper import is_sheet
 
 WORKED_AT = 160  # pixels of the longer side
-FINE_PRINT = 640  # pixels of the longer side, where WORKED_AT shows nothing
+FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
 EDGE = 0.06  # of a sheet of paper, where its border may be
-LEGIBLE = 40  # pixels of the longer side of the ink; smaller, and a part of the image is taken
+LEGIBLE = 40  # pixels of the ink's longer side; smaller ink is cut out and read again
 
 
 @dataclass(frozen=True)
 class Drawing:
     """What is drawn in an image. `whole` is None when it is blank; `parts`, from left to right, are
-    what it may consist of when it looks like several digits.
+    what it may consist of if it looks like several digits.
     """
 
     whole: Glyph | None
@@ -28,7 +28,7 @@ class Drawing:
 def read(
     data: bytes, max_pixels: int = decode.MAX_PIXELS, formats: tuple[str, ...] | None = None
 ) -> Drawing:
-    """The drawing in an image file's content. Raises InputError, without the file's name, where
+    """The drawing in an image file's content. Raises InputError, without the file's name, if
     Pillow can't read it (as one of `formats`, if given) or it has more than `max_pixels`.
     """
     image, size = decode.upright(data, max_pixels, formats, 4 * WORKED_AT)
@@ -43,7 +43,7 @@ def read(
 
 
 def normalise(image: Image.Image) -> Drawing:
-    """The drawing in an image that is upright."""
+    """The drawing in an upright image."""
     grey = decode.grey(image)
     for longest in (WORKED_AT, FINE_PRINT):
         drawing = _normalise(grey, (0, 0), closer=True, longest=longest)
@@ -87,7 +87,7 @@ def _is_small(box: Box, scale: tuple[float, float], longest: int) -> bool:
 
 
 def _inside(box: Box) -> Box:
-    """Away from its edges."""
+    """`box` without its edges."""
     edge = round(EDGE * max(box[2] - box[0], box[3] - box[1]))
     return box[0] + edge, box[1] + edge, box[2] - edge, box[3] - edge
 
@@ -109,7 +109,7 @@ def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int] = (0, 
 
 
 def _reduced(grey: Image.Image, longest: int) -> Image.Image:
-    """At most `longest` pixels a side, each the mean of what it was."""
+    """At most `longest` pixels a side, each the mean of those it replaces."""
     scale = longest / max(grey.size)
     if scale >= 1:
         return grey

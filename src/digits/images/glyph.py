@@ -1,5 +1,4 @@
-"""A digit's ink to 28x28 the way MNIST was made.
-Shapes: H W pixels.
+"""A digit's ink to 28x28 the way MNIST was made. Shapes: H W pixels.
 
 MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect
 ratio", with "grey levels as a result of the anti-aliasing", and "centered in a 28x28 image by
@@ -21,7 +20,7 @@ CENTRE = 14.5  # of mass, from the left and upper edge: training digits have 14.
 THIN, THICK = 2.1, 3.5  # FIT's pixels: the median of training digits; 1 of 20 is thicker
 UNIT = 3  # pixels to one of FIT's where strokes are measured
 MARKED, FAINT = 0.65, 0.4  # the ink of a pixel inside a stroke, and inside a thin one
-STEEPER = 1.35  # a power of ink: soft edges, as of a picture enlarged, are not part of a stroke
+STEEPER = 1.35  # a power of ink: the soft edges of an enlarged picture are no part of a stroke
 
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
@@ -38,7 +37,7 @@ class Glyph:
 
 
 def fitted(ink_HW: Ink) -> Pixels:
-    """MNIST's 28x28 of one digit's ink, which must have some."""
+    """One digit's ink, which must not be empty, as MNIST's 28x28."""
     left, upper, right, lower = extent(ink_HW)
     ink_HW = _like_a_pen(_drawn_large(ink_HW[upper:lower, left:right]))
     across, down = _ends(ink_HW.max(0)), _ends(ink_HW.max(1))
@@ -52,7 +51,7 @@ def fitted(ink_HW: Ink) -> Pixels:
 
 
 def extent(ink_HW: Ink, least: float = 0.25) -> Box:
-    """The box around what has at least so much ink."""
+    """The box around all pixels with more ink than `least`."""
     inked_HW = ink_HW > least
     rows, columns = np.flatnonzero(inked_HW.any(1)), np.flatnonzero(inked_HW.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -68,13 +67,11 @@ def _drawn_large(ink_HW: Ink) -> Ink:
 
 
 def _like_a_pen(ink_HW: Ink) -> Ink:
-    """Strokes thinner than THIN or thicker than THICK brought to that; the others' soft edges made
-    steeper.
-    """
+    """Strokes thinner than THIN or thicker than THICK get that width; others get steeper edges."""
     edt = ndimage.distance_transform_edt
     depth_HW, kept_HW = edt(ink_HW > MARKED), ink_HW**STEEPER
     if _width(depth_HW) < THIN:
-        faint = min(FAINT, float(ink_HW.max()) / 2)  # enlarged, a line of one pixel is no more
+        faint = min(FAINT, float(ink_HW.max()) / 2)  # a thin line has no more when enlarged
         depth_HW, kept_HW = edt(ink_HW > faint), ink_HW
     width = _width(depth_HW)
     grow = (min(max(width, THIN), THICK) - width) / 2 * UNIT
@@ -87,8 +84,8 @@ def _like_a_pen(ink_HW: Ink) -> Ink:
 
 
 def _width(depth_HW: NDArray[np.float64]) -> float:
-    """A stroke's, in FIT's pixels, as it is of a bar, from its pixels' distances to its edge; 0 of
-    no stroke.
+    """A stroke's width in FIT's pixels, from its pixels' distances to its edge, as if it were a
+    bar; 0 without a stroke.
     """
     inside = depth_HW[depth_HW > 0]
     return (4 * float(inside.mean()) - 2) / UNIT if len(inside) else 0.0
@@ -109,6 +106,6 @@ def _ends(profile: Ink) -> tuple[float, float]:
 
 
 def _begin(mass: Ink, ends: tuple[float, float], window: float) -> float:
-    """Where a window begins that has the mass at its centre, or as near as keeps all ink in it."""
+    """Where a window begins that is centred on the mass, or as nearly as keeps all ink inside."""
     centre = float((mass * (np.arange(len(mass)) + 0.5)).sum() / mass.sum())
     return min(max(centre - CENTRE / SIDE * window, ends[1] - window), ends[0])

@@ -22,12 +22,12 @@ NOISES = 3.0  # standard deviations of the noise by which ink stands out
 NOISY = 0.02
 LONG_EDGE = 0.7  # of a side: a shadow reaches along it, a stroke does not
 SHADOW_EDGE = 0.6  # of full ink: what the edge of a shadow leaves at most
-LIGHT_INK = -1.0  # the score below which ink is lighter than paper that has no one level
+LIGHT_INK = -1.0  # the score below which ink is lighter than paper without a single level
 DARKEST = 0.15  # of the range: a shadow in which ink still takes away light
 
 
 def find(grey_HW: Grey) -> Ink | None:
-    """How much ink each pixel has; None where there is none."""
+    """How much ink each pixel has; None for a blank picture."""
     noise = _noise(grey_HW)
     if noise > NOISY:
         grey_HW = ndimage.gaussian_filter(grey_HW, 0.7)
@@ -69,7 +69,7 @@ def _peak(raised_HW: Ink) -> float:
 
 def _above_paper(grey_HW: Grey, noise: float) -> tuple[Ink, float, bool]:
     """How far each pixel differs from the paper around it, towards the ink's side, in units of the
-    light there; how much that is; and whether there is a shadow.
+    light there; the median of that light; and whether there is a shadow.
     """
     coarse_hw = _resized(grey_HW, COARSE)
     paper_hw, dark, shadowed = _paper(coarse_hw, noise)
@@ -113,7 +113,7 @@ def _paper(grey_hw: Grey, noise: float) -> tuple[Grey, bool, bool]:
 
 
 def _plain(grey_hw: Grey, noise: float) -> Grey | None:
-    """1 where a picture has the level of its border, 0 elsewhere; None where that has no level."""
+    """1 where a picture has the level of its border, 0 elsewhere; None if that has no level."""
     border = np.concatenate([grey_hw[0], grey_hw[-1], grey_hw[:, 0], grey_hw[:, -1]])
     near = max(0.06, 3 * noise)
     counts, levels = np.histogram(border, np.arange(-0.03, 1.06, 0.06))
@@ -126,7 +126,7 @@ def _plain(grey_hw: Grey, noise: float) -> Grey | None:
 
 
 def _is_lit_unevenly(rest_hw: Grey) -> bool:
-    """Whether there is something else than paper and ink: a band of light, a shadow's plateau."""
+    """Whether there is more than paper and ink: a band of light, a shadow's plateau."""
     most = float(rest_hw.max())
     if np.percentile(rest_hw, 0.1) < -0.25 * most:
         return True
@@ -186,7 +186,7 @@ def _is_dark(rest_hw: Grey) -> bool:
 
 
 def _opened(rest_hw: Grey, narrow: float) -> Grey:
-    """Without what stands out and is narrower than that (of the longer side)."""
+    """Without what stands out and is narrower than `narrow` (a fraction of the longer side)."""
     size = (int(narrow * max(rest_hw.shape)) | 1,) * 2
     smooth_hw = ndimage.uniform_filter(rest_hw, 3, mode="nearest")
     opened_hw = ndimage.grey_opening(smooth_hw, size, mode="nearest")

@@ -8,8 +8,8 @@ Mask = NDArray[np.bool_]
 
 
 def is_sheet(mask_HW: Mask) -> bool:
-    """Whether it is one large filled rectangle, but for what is written on it, away from the
-    picture's edge.
+    """Whether the mask is one large rectangle away from the picture's edge, filled but for what is
+    written on it.
     """
     rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
     if not len(rows) or min(rows[0], columns[0]) == 0:

@@ -10,8 +10,8 @@ TILT = 9  # pixels from edge to edge, of at most 160: 3 degrees
 
 
 def lines(raised_HW: Ink, peak: float, noise: float) -> Ink | None:
-    """How far printed lines stand out at each pixel; None where there are none. `peak` is how far
-    ink does, `noise` a standard deviation.
+    """How far printed lines stand out at each pixel; None without any. `peak` is how far ink
+    stands out, `noise` a standard deviation.
     """
     if min(raised_HW.shape) < 20:
         return None
@@ -23,7 +23,7 @@ def lines(raised_HW: Ink, peak: float, noise: float) -> Ink | None:
 
 
 def _lines_along(raised_HW: Ink, peak: float) -> Ink:
-    """The part of each row, at the tilt where rows differ most, that most of the row has."""
+    """What most of a row has in common, in rows at the tilt at which they differ most."""
     height, width = raised_HW.shape
     capped_HW = np.minimum(raised_HW, peak / 2)
     fewer = slice(None, None, 3)

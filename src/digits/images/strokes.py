@@ -1,5 +1,5 @@
-"""Which strokes make a digit, and which are specks, borders or neighbours. Shapes: H W
-pixels.
+"""Which strokes make a digit, and which are specks, borders or neighbours.
+Shapes: H W pixels.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Group:
 
 
 def separate(ink_HW: Ink) -> list[Ink]:
-    """The ink of each digit, in reading order; empty where there is none."""
+    """The ink of each digit, in reading order."""
     labels_HW, count = ndimage.label(ink_HW > INKED, np.ones((3, 3)))
     if count == 0:
         return []
@@ -74,8 +74,8 @@ def _strokes(ink_HW: Ink, labels_HW: NDArray[np.signedinteger]) -> list[Group]:
 
 
 def _without_frame(strokes: list[Group], ink_HW: Ink) -> list[Group]:
-    """Without what reaches the picture's edge (a table, a shadow), if that leaves enough and it is
-    greyish, or away from the rest.
+    """Without what reaches the picture's edge (a table, a shadow) and is greyish or away from the
+    rest, if that leaves enough.
     """
     height, width = ink_HW.shape
     inside = [
@@ -95,7 +95,7 @@ def _without_frame(strokes: list[Group], ink_HW: Ink) -> list[Group]:
 
 
 def _without_print(strokes: list[Group], labels_HW: NDArray[np.signedinteger]) -> list[Group]:
-    """Without a form's box around the rest, and a line under it."""
+    """Without a form's box around the rest, or a line under it."""
     kept = strokes
     for each in strokes:
         rest = [other for other in kept if other is not each]
@@ -119,7 +119,7 @@ def _is_around(one: Group, other: Group) -> bool:
 
 
 def _has_corners(group: Group, labels_HW: NDArray[np.signedinteger]) -> bool:
-    """As a rectangle has and a 0 hasn't."""
+    """Whether it reaches all corners of its box: a rectangle does, a 0 does not."""
     box_HW = labels_HW[group.upper : group.lower, group.left : group.right] == group.labels[0]
     y, x = max(1, group.height // 10), max(1, group.width // 10)
     corners = box_HW[:y, :x], box_HW[:y, -x:], box_HW[-y:, :x], box_HW[-y:, -x:]
