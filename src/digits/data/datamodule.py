@@ -85,7 +85,7 @@ class ImageDataModule(L.LightningDataModule):
         return Batches(*data, self.eval_batch_size, InOrder(len(data[1]), *self._place()))
 
     def _place(self) -> tuple[int, int]:
-        """(rank, world_size); outside of a Trainer there is one process."""
+        """(rank, world_size); without a Trainer there is one process."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Getting MNIST's four files where they are not, or are damaged."""
+"""Downloading those of MNIST's four files that are missing or damaged."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ MIN_BYTES_PER_S = 20_000
 
 
 def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
-    """Leave the four files in `raw_dir`, downloading those that are absent or damaged.
+    """Leave the four files in `raw_dir`, downloading those that are missing or damaged.
 
     `mirrors` are URL prefixes, tried in order; None means torchvision's list. Raises InputError,
     naming files and folder, when no mirror gives a good copy or the folder cannot be written.
@@ -33,9 +33,9 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
         if path.is_file():
             if is_intact(name, read_packed(path)):
                 continue
-            log.warning("%s is damaged (its MD5 sum is wrong): getting it again", path)
+            log.warning("%s is damaged (its MD5 sum is wrong): downloading it again", path)
         else:
-            log.info("%s is not there: getting it", path)
+            log.info("%s is missing: downloading it", path)
         try:
             raw_dir.mkdir(parents=True, exist_ok=True)
             write_atomically(path, _download(name, raw_dir, mirrors))
@@ -94,5 +94,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, URLError) and isinstance(error.reason, Exception):
         return _reason(error.reason)
     if isinstance(error, URLError | InvalidURL | ValueError):
-        return "no URL that can be asked"
+        return "not a URL that can be fetched"
     return flat(getattr(error, "strerror", None) or str(error)) or type(error).__name__

@@ -23,8 +23,7 @@ def read(raw_dir: Path, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
 
 
 def parse(data: bytes, source: str) -> Tensor:
-    """The uint8 tensor in IDX bytes; raises InputError, naming `source`, where they are not well
-    formed.
+    """The uint8 tensor in IDX bytes. Raises InputError, naming `source`, if they are malformed.
 
     IDX: two zero bytes, a type (8 is uint8), the number of dimensions, each size as a big-endian
     uint32, the values.
@@ -40,6 +39,6 @@ def parse(data: bytes, source: str) -> Tensor:
 
 def _read_verified(path: Path) -> Tensor:
     packed = read_packed(path)
-    if not is_intact(path.name, packed):  # since `ensure` looked
+    if not is_intact(path.name, packed):  # it was intact when `ensure` looked
         raise InputError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
     return parse(gzip.decompress(packed), str(path))

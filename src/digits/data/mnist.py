@@ -20,7 +20,7 @@ MAX_BYTES = 2 * 9_912_422  # twice the largest file
 
 
 def read_packed(path: Path) -> bytes:
-    """A whole file, or enough of one that is too large to be MNIST's. Raises InputError where it
+    """A whole file, or enough of one that is too large to be MNIST's. Raises InputError if it
     cannot be read.
     """
     try:
