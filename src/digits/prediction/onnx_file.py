@@ -1,8 +1,8 @@
-"""Predicting from an ONNX file of export.py's with ONNX Runtime alone, without torch.
+"""Predicting with ONNX Runtime from an ONNX file that export.py wrote.
 
 The file may come from anyone. Only the seven operators that export.py writes are run, in a row, on
 constants inside the file: nothing in it can read another file, loop, or grow without bounds (the
-worst that was thought of took 460 MB, and was then refused).
+worst file of our tests took 460 MB, and was then refused).
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ class Port(NamedTuple):
 
 
 def network_from(path: str) -> Network:
-    """Raises InputError, naming `--onnx`, where there is no file of export.py's."""
+    """Raises InputError, naming `--onnx`, if `path` is not a file written by export.py."""
     try:
         return network(_content(Path(path)))
     except InputError as error:
@@ -47,7 +47,7 @@ def network_from(path: str) -> Network:
 def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise InputError("a folder; expected a file of export.py's")
+            raise InputError("a folder; expected a file written by export.py")
         if not path.is_file():
             raise InputError("no such file; python src/export.py --format onnx writes one")
         with path.open("rb") as file:
@@ -86,7 +86,7 @@ def network(data: bytes) -> Network:
 
 
 def _session(model: "ModelProto") -> tuple["InferenceSession", Port, Port]:
-    """Of what was checked, not of what was given: two readers may understand a file differently."""
+    """From the checked model, not the file: two readers may understand a file differently."""
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()
@@ -143,7 +143,7 @@ def _is_plain(model: "ModelProto") -> bool:
 
 
 def _is_inside(tensor: "TensorProto") -> bool:
-    """Whether a constant's values are in the file, and no more than a weight of ours has."""
+    """Whether a constant's values are in the file, and no more than a weight can have."""
     return (
         tensor.data_location != tensor.EXTERNAL
         and not tensor.external_data
