@@ -28,7 +28,7 @@ HEADER = ("file", "digit", "probability", "runner-up", "note")
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction of one file, or of one of its digits, which then have numbers from 1."""
+    """A prediction of one file, or of one of its digits, which are then numbered from 1."""
 
     file: str
     prediction: Prediction
@@ -68,7 +68,7 @@ def of(
     found: list[Answer] = []
     failed = 0
     with tqdm(drawings, total=total, unit="image", leave=False, disable=None) as bar:
-        reads = iter(bar)  # once: it closes the bar where it ends
+        reads = iter(bar)  # one iterator: it closes the bar at its end
         while some := list(islice(reads, AT_ONCE)):
             good = [(path, read) for path, read in some if isinstance(read, Drawing)]
             predictions = model.predict([drawing for _, drawing in good])
@@ -82,7 +82,7 @@ def of(
 
 
 def _each(path: str, prediction: Prediction, multi: bool) -> list[Answer]:
-    """With `multi` one for each of several digits, left to right."""
+    """With `multi`, one for each of several digits, from left to right."""
     parts = prediction.parts if multi else ()
     if not parts:
         return [Answer(path, prediction)]
@@ -97,7 +97,7 @@ def table(answers: Sequence[Answer], top: int) -> str:
 
 
 def _summary(answers: Sequence[Answer]) -> list[str]:
-    """Of many: how many were read how."""
+    """For ten answers or more: how many have which note."""
     if len(answers) < 10:
         return []
     notes = Counter(answer.prediction.note or "digits read" for answer in answers)
@@ -141,7 +141,7 @@ def _picture(seen: Pixels) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError where `save` could not write, or would write over something."""
+    """Raises InputError if `save` could not write, or would write over something."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
@@ -161,7 +161,7 @@ def save(answers: Sequence[Answer], folder: Path) -> None:
 
 
 def _free(folder: Path, answer: Answer) -> Path:
-    """A name that no file has: several folders may have an x.png."""
+    """A path that is still free: several folders may have an x.png."""
     stem = "stdin" if answer.file == STDIN else Path(answer.file).stem
     names = (f"{stem}-{number}" for number in count(answer.number or 2))
     first = [] if answer.number else [stem]

@@ -22,14 +22,14 @@ from digits.images.drawing import Drawing
 from digits.machine import cores
 
 STDIN = "-"
-FEW = 150  # so many are read here: starting other processes takes half a second
+FEW = 150  # fewer are read in this process: starting others takes half a second
 MAX_BYTES = 1 << 29
 
 Read = tuple[str, Drawing | InputError]
 
 
 def named(arguments: Sequence[str]) -> list[str]:
-    """The files of a command line's files, folders, patterns and `-`, each once, in its order.
+    """The files that files, folders, patterns and `-` on a command line name, each once, in order.
     Raises InputError for a folder or a pattern without an image.
     """
     paths: dict[str, None] = {}
@@ -44,7 +44,7 @@ def named(arguments: Sequence[str]) -> list[str]:
 def _one(argument: str) -> list[str]:
     if argument == STDIN or not os.path.isdir(argument):
         if argument == STDIN or os.path.lexists(argument) or not glob.has_magic(argument):
-            return [argument]  # where it is missing, reading it says so
+            return [argument]  # if it is missing, reading it says so
         return sorted(filter(os.path.isfile, glob.glob(argument, recursive=True)))
     return sorted(
         os.path.join(folder, name)
@@ -62,7 +62,7 @@ def _endings() -> frozenset[str]:
 
 @contextmanager
 def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
-    """Each path with its drawing, or why there is none, in order; by all cores where many."""
+    """Each path with its drawing, or why it has none, in order; many are read on all cores."""
     if len(paths) < FEW:
         yield map(_read, paths)
         return
@@ -80,14 +80,14 @@ def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes started here never get Ctrl+C, which a terminal sends to all: the first one ends
-    the others. Here it comes a little later.
+    """Processes started inside never get Ctrl+C, which a terminal sends to all: this one ends them.
+    It gets Ctrl+C itself at the end of the block.
     """
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # which would let them through
-    came: list[int] = []  # other threads, OpenBLAS's, may still get one
+    resource_tracker.ensure_running()  # now: its start would let signals through
+    came: list[int] = []  # other threads, such as OpenBLAS's, may still get one
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

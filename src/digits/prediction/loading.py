@@ -1,6 +1,4 @@
-"""A Predictor from a checkpoint, with torch, or from an ONNX file, without. What each needs is
-imported when it is asked for.
-"""
+"""A Predictor from a checkpoint or, without torch, from an ONNX file."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +8,7 @@ from digits.prediction.predictor import Predictor
 
 
 def from_checkpoint(path: str) -> Predictor:
-    """Raises InputError where there is no checkpoint of ours."""
+    """Raises InputError if `path` is not a checkpoint written by train.py."""
     import torch
 
     from digits.runs import checkpoint
@@ -27,7 +25,7 @@ def from_checkpoint(path: str) -> Predictor:
 
 
 def from_onnx(path: str) -> Predictor:
-    """Without torch. Raises InputError where there is no file of export.py's."""
+    """Raises InputError if `path` is not a file written by export.py."""
     from digits.prediction import onnx_file
 
     return Predictor(onnx_file.network_from(path))

@@ -51,7 +51,7 @@ class Predictor:
         self.network = network
 
     def predict(self, drawings: Sequence[Drawing]) -> list[Prediction]:
-        """A prediction for each, all through the network together."""
+        """A prediction for each; all go through the network together."""
         glyphs = [
             glyph
             for drawing in drawings
@@ -87,8 +87,8 @@ def _prediction(glyph: Glyph, p_K: NDArray[np.float32], is_sure: np.bool) -> Pre
 
 
 def _decided(whole: Prediction, parts: tuple[Prediction, ...]) -> Prediction:
-    """One digit in pieces, or several: several where most of them are surely digits, unless the
-    whole is one and a piece isn't.
+    """One digit in pieces, or several digits: several if most pieces are surely digits, unless the
+    whole surely is one and a piece isn't.
     """
     sure_parts = sum(part.is_sure for part in parts)
     if 2 * sure_parts <= len(parts) or (whole.is_sure and sure_parts < len(parts)):
