@@ -1,4 +1,4 @@
-"""A checkpoint as a file for other programs, and none that computes something else."""
+"""A checkpoint as a file for other programs, which is written only if it computes the same."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ NEEDS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "safetensors": ("safeten
 
 
 def export(kind: str, ckpt_path: str, output: Path | None) -> int:
-    """Write one of SUFFIXES, unless what would be written computes something else: the exit code.
+    """Write one of SUFFIXES if it computes what the checkpoint does. Gives the exit code.
 
-    Raises InputError where there is no checkpoint, `output` will not do, or a package is missing.
+    Raises InputError if there is no checkpoint, `output` is unsuitable or a package is missing.
     """
-    ckpt = Path(os.path.abspath(ckpt_path))  # not `resolve`: a link's own name is what was meant
+    ckpt = Path(os.path.abspath(ckpt_path))  # not `resolve`: a link's own name is meant
     target = _target(kind, ckpt, output)
     if not all(map(find_spec, NEEDS.get(kind, ()))):
         raise InputError(f"--format {kind}: needs pip install -e '.[export]'")
@@ -41,7 +41,7 @@ def export(kind: str, ckpt_path: str, output: Path | None) -> int:
 
 
 def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
-    """The suffix is insisted on: a slip must not replace a checkpoint, or another kind of file."""
+    """The suffix must fit: a slip must not replace a checkpoint, or a file of another kind."""
     suffix = SUFFIXES[kind]
     if output is None:
         run = RunFolder.of(ckpt)

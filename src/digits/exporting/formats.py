@@ -1,8 +1,8 @@
 """The network in three formats, written to bytes and read from them. Shapes: N images (B inside a
 network), H W pixels or D of them in a row, K = 10 classes.
 
-What callers get wrong (dividing by 255, the softmax) is inside `onnx` and `torch`; `safetensors` is
-the weights.
+What callers get wrong (dividing by 255, the softmax) is inside `onnx` and `torch`; `safetensors`
+has the weights alone.
 """
 
 import io
@@ -34,7 +34,7 @@ WEIGHTS = {
 class Whole(nn.Module):
     """uint8 images (N, 28, 28) to probabilities (N, 10).
 
-    In nn.Linear: our own asks for the batch size, which would then be frozen in the file.
+    With nn.Linear: model.linear.Linear asks for the batch size, which would freeze in the file.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
@@ -44,7 +44,7 @@ class Whole(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        # here, or the Flatten in `net` becomes three operators on the batch size with torch 2.8
+        # with torch 2.8 the Flatten in `net` would become three operators on the batch size
         x_BD = images.reshape(-1, SIDE * SIDE).float() / 255
         probabilities: Tensor = self.net(x_BD).softmax(1)
         return probabilities
@@ -57,11 +57,11 @@ def _plain(layer: nn.Module) -> nn.Module:
 
 
 def _program(net: nn.Sequential) -> torch.export.ExportedProgram:
-    images = torch.zeros(2, SIDE, SIDE, dtype=torch.uint8)  # of 1, torch would make a constant
+    images = torch.zeros(2, SIDE, SIDE, dtype=torch.uint8)  # with 1, torch would make N a constant
     shapes = {"images": {0: torch.export.Dim("N")}}
     program = torch.export.export(Whole(net).eval(), (images,), dynamic_shapes=shapes)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # names this machine's folders
+        node.meta.pop("stack_trace", None)  # it names this machine's folders
     return program
 
 

@@ -35,7 +35,7 @@ def shown(net: nn.Sequential, exported: Network) -> bool:
     for size in BATCHES:
         differences = [_difference(net, exported, images[:size]) for images in samples.values()]
         print(_row(size, map("{:.1e}".format, differences)))
-        agree &= all(map(float.__le__, differences, limits))  # NaN is not
+        agree &= all(map(float.__le__, differences, limits))  # false for NaN
     print(_row("limit", map("{:.1e}".format, limits)))
     return agree
 
@@ -49,7 +49,7 @@ def _samples() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     size = (max(BATCHES), SIDE, SIDE)
     samples = {"noise": torch.randint(256, size, dtype=torch.uint8, generator=generator)}
-    with suppress(InputError):  # they are kept elsewhere
+    with suppress(InputError):  # they need not be here
         samples["test images"], _ = idx.read(RAW, TEST)
     return samples
 

@@ -1,4 +1,4 @@
-"""What an exported file says of where it comes from: a fact that is not known is left out."""
+"""Where an exported file comes from, as it says itself: unknown facts are left out."""
 
 import hashlib
 from contextlib import suppress
