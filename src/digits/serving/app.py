@@ -25,7 +25,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PAGES = {"index.html": "/", "docs.html": "/docs"}  # all else under its own name
+PAGES = {"index.html": "/", "docs.html": "/docs"}  # the others under their own names
 
 
 def application(
@@ -35,7 +35,7 @@ def application(
     only_local: bool = True,
     limits: Limits = LIMITS,
 ) -> Guard:
-    """`model` is what /healthz calls it; `only_local` refuses other names of this machine."""
+    """`model` is its name in /healthz; `only_local` refuses hosts other than loopback addresses."""
     metrics = Metrics()
     bodies = Bodies(limits)
     batcher = Batcher(predictor, readers, limits, metrics.batches.observe)

@@ -1,7 +1,7 @@
-"""Images' bytes to predictions: read by a few processes, through the network in batches.
+"""Images' bytes to predictions: a few processes read them, the network gets them in batches.
 
-Nothing waits for a batch to fill: it is whatever was read while the one before was computed. (With
-threads instead of the processes, two cores read half as many images: they wait for each other.)
+Nothing waits for a batch to fill: it is whatever was read while the one before was computed.
+(Threads instead of processes wait for each other: two cores read half as many images.)
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Outcome = Prediction | Exception
 
 
 class OverloadedError(Exception):
-    """More images wait, or for longer, than the limits allow."""
+    """More images wait, or wait longer, than the limits allow."""
 
 
 class Batcher:
@@ -40,7 +40,7 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1)
 
     async def predict(self, data: bytes) -> Prediction:
-        """Raises InputError where `data` is no image, OverloadedError where it can't be soon."""
+        """Raises InputError if `data` is no image, OverloadedError if there is no answer soon."""
         if self.under_way >= self.limits.under_way:
             raise OverloadedError
         self.under_way += 1
@@ -76,7 +76,7 @@ class Batcher:
         self.running = None
 
     def _predict(self, drawings: Sequence[Drawing]) -> Sequence[Outcome]:
-        """One that fails leaves the others of its batch alone."""
+        """One that fails does not keep the others of its batch from their predictions."""
         try:
             return self.predictor.predict(drawings)
         except Exception as error:

@@ -20,13 +20,13 @@ from digits.serving.limits import LIMITS, Limits
 from digits.serving.middleware import HEADERS
 from digits.serving.worker import brief
 
-ACCEPTED_AT_ONCE = 8  # before any of them has a turn: more would be ended by each other
+ACCEPTED_AT_ONCE = 8  # before any of them has a turn: more would end each other
 WAITING_TO_BE = 512
 
 
 class Connection(H11Protocol, asyncio.BufferedProtocol):
-    """One more than allowed ends one that was refused, or else the one that has kept us waiting the
-    longest.
+    """One above the limit ends one that was refused, or else the one that has kept the server
+    waiting the longest.
     """
 
     limits: ClassVar[Limits]
@@ -59,7 +59,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def on_response_complete(self) -> None:
         if self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
-            self._refuse()  # it asks on without reading: thousands of times, if it may
+            self._refuse()  # it sends on without reading, thousands of times if it may
         else:
             self._wait_for_client()
             super().on_response_complete()
@@ -75,7 +75,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.longest_first[self] = None
 
     def _refuse(self) -> None:
-        """Closed at once it would lose its answer to what it is still sending, and soon be back."""
+        """Closed now, a client that still sends would lose its answer, and soon be back."""
         self._forget()
         self.refused[self] = None
         self.transport.pause_reading()
@@ -107,7 +107,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self.end()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's own has no headers of ours, and fails where an answer has begun."""
+        """uvicorn's own lacks HEADERS, and fails if an answer has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status, detail = self.conn.refusal
             body = json.dumps({"detail": detail}).encode()

@@ -1,4 +1,4 @@
-"""h11, with an end to the work that a client's bytes cause.
+"""h11, with a limit to the work that a client's bytes cause.
 
 It parses all that one read has brought before anybody else has a turn, and uvicorn reads 256 KiB:
 as chunks of one byte they take half a second.
@@ -17,7 +17,7 @@ MEAN_CHUNK = 256  # bytes; each chunk takes 10 µs
 
 
 class Parser(h11.Connection):
-    """`refusal` is how to answer where `next_event` raises RemoteProtocolError."""
+    """`refusal` is the answer to give if `next_event` raises RemoteProtocolError."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, HEAD_BYTES)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-# Pillow reads many more, and the readers try no other: these are what browsers show, and their
-# decoders run no other program, write no file and print nothing, whatever they are given
+# Pillow reads many more, but the readers try only these: browsers show them, and their decoders
+# run no other program, write no file and print nothing, whatever they are given
 SIGNATURES = {
     "PNG": b"\x89PNG\r\n\x1a\n",
     "JPEG": b"\xff\xd8\xff",
@@ -23,7 +23,7 @@ class Limits:
     under_way: int = 128  # images received and not yet answered
     batch: int = 64
     body_s: float = 15  # from the headers' end to the body's
-    take_s: float = 2  # until a reader says that it has work: one in order does at once
+    take_s: float = 2  # until a reader says that it has work: a sound one does so at once
     read_s: float = 5  # by a reader
     answer_s: float = 8  # from the body's end to the prediction
     connections: int = 200  # some systems let a process open 256 files

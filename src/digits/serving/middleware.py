@@ -52,8 +52,8 @@ class Metrics:
 
 
 class Guard:
-    """Any other web page the user has open may send requests here, and, with a name of its own that
-    leads to 127.0.0.1, read the answers: neither gets through.
+    """Refuses other sites' pages. Any page that the user has open may send requests here and, under
+    a name of its own that leads to 127.0.0.1, could read the answers.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: set[str], only_local: bool) -> None:
@@ -98,7 +98,7 @@ class Guard:
         if self.only_local and not LOCAL.fullmatch(host):
             return 400, "Host: expected localhost or a loopback address"
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_own(headers, host):
-            return 403, "asked by another site's page"
+            return 403, "sent by another site's page"
         return None
 
 

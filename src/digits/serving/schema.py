@@ -46,11 +46,11 @@ class Problem(BaseModel):
 
 
 REASONS = {
-    400: "Not from a loopback address's page, or no HTTP request, or in small chunks",
-    403: "Asked by another site's page",
+    400: "Another host than a loopback address, no HTTP request, or too small chunks",
+    403: "Sent by another site's page",
     408: "The body came too slowly",
     413: "The body is too large",
-    415: "Not a type, or not an image, that is read here",
+    415: "Neither an image nor a form, or an image of another kind",
     422: "An image that can't be read, or a form without one",
     431: "Too many headers, or too long",
     500: "Our fault",

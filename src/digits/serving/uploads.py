@@ -23,7 +23,7 @@ PARAMETER = re.compile(r';\s*([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 
 @dataclass(eq=False)
 class Body:
-    """What of one request's body is in memory."""
+    """The part of a request's body that is in memory."""
 
     since: float
     patience: asyncio.Timeout
@@ -42,8 +42,8 @@ class Body:
 
 
 class Bodies:
-    """Reads bodies. Where all together are too large, the one that has held the most memory for the
-    longest while its client sends on goes; those that are answered right now never do.
+    """Reads bodies. If all together are too large, one is given up: of those still being sent, the
+    one that has held the most memory for the longest.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -88,7 +88,7 @@ class Bodies:
         body.is_whole = True
 
     def _hold(self, body: Body, chunk: bytes) -> None:
-        if body.is_given_up:  # and not told so yet
+        if body.is_given_up:  # but not told so yet
             raise _too_many()
         if len(body.data) + len(chunk) > self.limits.body_bytes:
             raise self._too_large()
@@ -110,8 +110,8 @@ def _too_many() -> HTTPException:
 
 
 def parameter(header: str, name: str) -> str | None:
-    """Of `kind; name=value; name="value"`. (The standard library's parser also takes RFC 2231's
-    continuations and character sets, and raises what comes to it where they are odd.)
+    """From `kind; name=value; name="value"`. (The standard library's parser also takes RFC 2231's
+    continuations and character sets, and raises errors of many kinds if they are odd.)
     """
     for key, quoted, plain in PARAMETER.findall(header):
         if key.lower() == name:
@@ -120,7 +120,7 @@ def parameter(header: str, name: str) -> str | None:
 
 
 def one_file(body: bytes, boundary: str | None) -> bytes:
-    """What a form has in its field `image`. The usual parsers write files to the disk, and take
+    """The content of a form's field `image`. The usual parsers write files to the disk, and take
     seconds for a body that is all boundaries.
     """
     mark = f"\r\n--{boundary}".encode("latin-1")
@@ -137,7 +137,7 @@ def one_file(body: bytes, boundary: str | None) -> bytes:
 
 
 def check_is_image(data: bytes) -> None:
-    """Refuses what takes a reader minutes for nothing, too."""
+    """Raises HTTPException for other files, and for images that are slow for no benefit."""
     if not data:
         raise HTTPException(422, "empty; expected an image")
     kinds = [kind for kind, start in SIGNATURES.items() if data.startswith(start)]

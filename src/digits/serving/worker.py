@@ -1,9 +1,9 @@
-"""A process of the server's that reads images: one that hangs, crashes or bursts is replaced, and
-on Linux and macOS it can't write a file.
+"""A process that reads images for the server. One that hangs, crashes or takes too much memory is
+replaced, and on Linux and macOS it can't write a file.
 
-Over a socket: a byte when it is ready; then, each with its length before it, an image's bytes in
-(a byte says that they come) and JSON of a Drawing or an error out. A decoder that was taken over
-must not reach the server.
+It sends a byte when it is ready. Then, for each image, it gets length and bytes, sends a byte when
+they come, and sends length and JSON of a Drawing or an error. A decoder that was taken over must
+not reach the server.
 """
 
 import base64
@@ -25,7 +25,7 @@ from digits.serving.limits import SIGNATURES
 
 if TYPE_CHECKING:
     from digits.images.drawing import Drawing
-    from digits.images.glyph import Glyph  # these take 0.3 s: a process is started before that
+    from digits.images.glyph import Glyph  # importing them takes 0.3 s: a process is started before
 
 LENGTH_BYTES = 4
 LONGEST_ANSWER = 1 << 20  # bytes; a digit takes 1,100
@@ -39,11 +39,11 @@ CODE = "from digits.serving import worker; worker.main({})"
 
 
 class FaultError(Exception):
-    """An error of ours. What it says has nothing of the image in it."""
+    """The server is at fault. The message quotes nothing of the image."""
 
 
 class NonsenseError(FaultError):
-    """A process does not answer as `main` does: it can't be relied on any more."""
+    """A process answers in another way than `main`: it can't be relied on any more."""
 
 
 def brief(error: BaseException) -> str:
@@ -56,7 +56,7 @@ def brief(error: BaseException) -> str:
 
 
 def start(max_pixels: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The process, and our end of the socket: 2 ms; it is ready in 0.5 s."""
+    """The process and the server's end of the socket, in 2 ms; the process is ready in 0.5 s."""
     ours, theirs = socket.socketpair()
     search = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     env = os.environ | {
@@ -75,7 +75,7 @@ def start(max_pixels: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 def main(max_pixels: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; EOF ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; EOF ends `main`
     from digits.images import drawing
 
     with suppress(InputError):
@@ -107,8 +107,8 @@ def _told(drawing: "Drawing") -> list[dict[str, Any]]:
 
 
 def heard(packed: bytes) -> "Drawing":
-    """What an answer says. Raises the InputError or FaultError that it tells of, and NonsenseError
-    where it is no answer.
+    """The drawing in an answer. Raises the InputError or FaultError that it reports, and
+    NonsenseError if it is no answer.
     """
     from digits.images.drawing import Drawing
 

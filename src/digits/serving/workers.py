@@ -20,13 +20,13 @@ from digits.serving.worker import (
 )
 
 if TYPE_CHECKING:
-    from digits.images.drawing import Drawing  # 0.3 s: a process is started before that
+    from digits.images.drawing import Drawing  # takes 0.3 s: a process is started before
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Reader:
-    """One process, started when it is needed, and again when it had to be ended."""
+    """One process, started when it is needed, and again after it had to be ended."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -38,7 +38,7 @@ class Reader:
             self.started = worker.start(self.limits.pixels)
 
     async def read(self, data: bytes) -> "Drawing":
-        """Raises InputError where that is no image, FaultError where we failed."""
+        """Raises InputError if `data` is no image, FaultError if the server is at fault."""
         try:
             source = await self._handed_over(data)
             async with asyncio.timeout(self.limits.read_s):
@@ -49,7 +49,7 @@ class Reader:
         except (OSError, EOFError) as error:
             self.stop()
             raise InputError("more than its decoder copes with") from error
-        except BaseException:  # nobody waits any more: what it says next answers another question
+        except BaseException:  # nobody waits any more, and its next answer is this image's
             self.stop()
             raise
         try:
@@ -59,8 +59,8 @@ class Reader:
             raise
 
     async def _handed_over(self, data: bytes) -> asyncio.StreamReader:
-        """Where the answer comes. A process that died or was stopped while it was idle is replaced:
-        the image is not to blame.
+        """The stream with the answer. A process that died or was stopped while it was idle is
+        replaced: the image is not to blame.
         """
         for _ in range(2):
             with suppress(TimeoutError, OSError):
@@ -101,7 +101,7 @@ async def _answer(source: asyncio.StreamReader) -> bytes:
 
 
 class Readers:
-    """One for each core: the first is up before it is needed, if `start_one` is called early."""
+    """One for each core, four at most. Called early, `start_one` saves the first image a wait."""
 
     def __init__(self, limits: Limits) -> None:
         self.all = [Reader(limits) for _ in range(min(4, cores()))]
