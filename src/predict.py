@@ -30,7 +30,7 @@ def task(arguments: argparse.Namespace) -> int:
     if arguments.save is not None:
         answers.check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
-        with importing():  # while others read
+        with importing():  # while other processes read
             model = loading.from_checkpoint(ckpt) if ckpt else loading.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
     _tell(found, arguments)
@@ -70,7 +70,7 @@ def main() -> NoReturn:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
     model = parser.add_mutually_exclusive_group()
     argparse_app.add_ckpt(model)
-    model.add_argument("--onnx", metavar="FILE", help="of export.py's, instead of a checkpoint")
+    model.add_argument("--onnx", metavar="FILE", help="written by export.py, not a checkpoint")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
     form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")

@@ -26,21 +26,21 @@ def port(text: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises InputError where this machine or another program says no."""
+    """Raises InputError if the address is unknown, in use or not allowed."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address, family=family, backlog=512)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0  # below 0: of names
+        number = getattr(error, "errno", None) or 0  # below 0 for a name that can't be looked up
         reason = os.strerror(number) if number > 0 else "no such name"
         raise InputError(f"--host {host} --port {port}: {reason.lower()}") from error
-    # connections inherit it; else an answer's body waits 40 ms for the headers to be acknowledged
+    # connections inherit it; without it a body waits 40 ms until the headers are acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def _name(path: Path) -> str:
-    """For clients, too: of a run here from the root, of a file elsewhere its name alone."""
+    """What clients see: a path from the repository's root, of a file elsewhere its name alone."""
     inside = path.resolve().is_relative_to(ROOT)
     return str(path.resolve().relative_to(ROOT)) if inside else path.name
 
