@@ -96,9 +96,8 @@ class DigitClassifier(L.LightningModule):
     def _log_scores(self, stage: str, score: Score, *more: str) -> dict[str, Tensor]:
         computed = score.compute()
         scores = {f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)}
-        self.log_dict(
-            scores
-        )  # reduced already: sync_dist would wait for processes again, at any time
+        # reduced already: with sync_dist processes would wait for each other again, at any time
+        self.log_dict(scores)
         score.reset()
         return scores
 
@@ -121,7 +120,7 @@ class DigitClassifier(L.LightningModule):
         return self.make_optimizer(weights)
 
     def _rehearse(self) -> None:
-        """Raises InputError for what torch says of settings at a step or when an epoch ends."""
+        """Raises InputError for settings that torch refuses only at a step or an epoch's end."""
         weight = nn.Parameter(torch.zeros(1))
         weight.grad = torch.zeros(1)
         with blaming("model.optimizer"):

@@ -1,4 +1,4 @@
-"""nn.Linear, twice as fast on CPUs that MKL does not know. Shapes: B batch, D features in, E
+"""nn.Linear, twice as fast on CPUs for which MKL was not made. Shapes: B batch, D features in, E
 features out.
 """
 

@@ -1,4 +1,4 @@
-"""The reference's network, as a checkpoint holds it. Torch alone, without Lightning."""
+"""The reference's network, as a checkpoint holds it."""
 
 from torch import nn
 

@@ -8,8 +8,7 @@ class Score(Metric):
     """Mean loss and accuracy (fraction in [0, 1]) over the images seen since `reset`, over all
     processes.
 
-    One update and integer counts, so that the accuracy is exact and each image counts once however
-    they are batched.
+    Integer counts keep the accuracy exact, and each image counts once, however they are batched.
     """
 
     full_state_update = False
