@@ -17,7 +17,7 @@ from digits.runs.folder import RunFolder
 from digits.runs.overrides import quoted
 from digits.runs.recipe import Recipe
 from digits.training import loop
-from digits.training.loop import SparseLoop
+from digits.training.pauses import PausingLoop
 from support.commands import SHORT, Outcome, command
 from support.settings import composed
 
@@ -49,23 +49,33 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """SIGTERM comes after so many steps; none any more with 0."""
-    save_or_stop, at = SparseLoop._save_or_stop, [0]
+    save_or_stop, at = PausingLoop._save_or_stop, [0]
 
-    def stopping(self: SparseLoop) -> None:
+    def stopping(self: PausingLoop) -> None:
         if at[0] and self.global_step == at[0]:
             signals._handle(signal.SIGTERM, None)
         save_or_stop(self)
 
-    monkeypatch.setattr(SparseLoop, "_save_or_stop", stopping)
+    monkeypatch.setattr(PausingLoop, "_save_or_stop", stopping)
     monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
     yield lambda step: at.__setitem__(0, step)
     signal.alarm(0)
 
 
-@pytest.mark.parametrize("step", [1, 29, 30, 31, 59])
+@pytest.mark.parametrize(
+    ("step", "tested"),
+    [(1, "2.6."), (29, "2.6."), (30, "2.6."), (31, "2.6."), (59, "2.6."), (31, "2.99.")],
+)
 def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
-    step: int, stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
+    step: int,
+    tested: str,
+    stop_at: Callable[[int], None],
+    whole: Outcome,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """With a Lightning that the quick loop was not tested with, too."""
+    monkeypatch.setattr(loop, "TESTED", tested)
     stop_at(step)
     stopped = command("train", *RUN, outputs=tmp_path)
     assert stopped.code == 143

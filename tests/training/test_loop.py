@@ -11,11 +11,12 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
 from torch.optim.lr_scheduler import StepLR
 
 from digits.data.datamodule import MNISTDataModule
+from digits.errors import InputError
 from digits.model.classifier import DigitClassifier
 from digits.model.linear import bits_ignore_threads
 from digits.model.rmsprop import RMSprop
@@ -332,3 +333,110 @@ def test_threads_are_given_back_after_an_error(
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_the_learning_rate_is_monitored_as_in_lightnings_loop(
+    interval: str, tmp_path: Path, quick: list[int]
+) -> None:
+    settings = {"interval": interval, "max_epochs": 4}
+    fit(tmp_path / "stock", False, callbacks=(LearningRateMonitor("step"),), **settings)
+    assert not quick
+    fit(tmp_path / "sparse", True, callbacks=(LearningRateMonitor("step"),), **settings)
+    assert len(quick) >= 60
+    logs = [(tmp_path / kind / "metrics.csv").read_text() for kind in ("stock", "sparse")]
+    assert logs[0] == logs[1]
+    assert "lr-RMSprop" in logs[0]
+
+
+class Declaring(L.Callback):
+    def __init__(self, sees_steps: str | None = None) -> None:
+        self.steps: list[int] = []
+        if sees_steps:
+            self.sees_steps = sees_steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self.steps.append(trainer.global_step)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (None, [*range(1, 21)]),
+        ("all", [*range(1, 21)]),
+        ("logged", [1, 7, 14, 20]),  # the first and the last are Lightning's anyway
+        ("some", [1, 20]),
+    ],
+)
+def test_a_callback_says_which_steps_it_sees(
+    declared: str | None,
+    expected: list[int],
+    tmp_path: Path,
+    quick: list[int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "digits")
+    watching = Declaring(declared)
+    fit(tmp_path, sparse=True, callbacks=(watching,), max_epochs=1)
+    assert watching.steps == expected
+    assert len(quick) == 20 - len(expected)
+    line = "Lightning's own loop runs each step, for callback Declaring"
+    assert caplog.messages == [line] * (len(expected) == 20)
+
+
+def test_a_callback_can_not_say_anything_else(tmp_path: Path) -> None:
+    line = r"callbacks: Declaring\.sees_steps=none: expected one of all, logged, some"
+    with pytest.raises(InputError, match=line):
+        fit(tmp_path, sparse=True, callbacks=(Declaring("none"),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"accumulate_grad_batches": 2}, "accumulated gradients"),
+        ({"profiler": "simple"}, "the profiler"),
+        ({"precision": "bf16-mixed"}, "the precision"),
+        (
+            {"callbacks": (Declaring(), ModelCheckpoint(every_n_train_steps=99))},
+            "callback Declaring, callback ModelCheckpoint",
+        ),
+    ],
+    ids=["accumulation", "profiler", "precision", "two"],
+)
+def test_who_wants_each_step_is_told_once(
+    settings: dict[str, Any],
+    reason: str,
+    tmp_path: Path,
+    quick: list[int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "digits")
+    fit(tmp_path, sparse=True, **settings)
+    lines = [line for line in caplog.messages if "Report" not in line]  # the profiler's
+    assert lines == [f"Lightning's own loop runs each step, for {reason}"]
+    assert not quick
+
+
+def test_self_log_in_a_step_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "digits")
+    monkeypatch.setattr(sys.modules[__name__], "Model", Logging)
+    fit(tmp_path, sparse=True)
+    assert caplog.messages == ["Lightning's own loop runs each step, for self.log in training_step"]
+
+
+def test_another_lightning_runs_its_own_steps(
+    tmp_path: Path,
+    quick: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "digits")
+    _, expected, _ = fit(tmp_path / "this", sparse=True)
+    quick.clear()
+    monkeypatch.setattr(L, "__version__", "2.7.0")
+    _, model, _ = fit(tmp_path / "other", sparse=True)
+    assert not quick
+    assert caplog.messages == ["Lightning 2.7.0 runs each step itself: not tested with it"]
+    assert all(map(torch.equal, model.parameters(), expected.parameters()))

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 class EpochBar(ProgressBar):
     """A bar per epoch on a terminal; in a log file or a pipe one plain line per epoch."""
 
+    sees_steps = "some"
+
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm[Any] | None = None

@@ -5,65 +5,47 @@ this small. Where nothing asks to see a step, `SparseLoop` does what Lightning's
 weights and counters, and nothing else; every other step is Lightning's own.
 """
 
+import logging
 import time
-from typing import Any
 
-import torch
-import torch.distributed as dist
-from lightning.pytorch import Trainer
+import lightning as L
 from lightning.pytorch.loops.fetchers import _DataFetcher
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from torch import Tensor
 
-from digits import signals
-from digits.training import observers
-from digits.training.saving import LastCheckpoint
+from digits.training import observers, pauses
+from digits.training.pauses import PausingLoop
 from digits.training.threads import Threads
 
+log = logging.getLogger(__name__)
+
+TESTED = "2.6."  # versions of Lightning whose bookkeeping `_step` knows
 LOOK_EVERY = 0.2  # seconds: for the bar, a timer, a save, a signal
-GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
 
 
-class SparseLoop(_TrainingEpochLoop):
+class SparseLoop(PausingLoop):
     """An epoch whose weights, counters, logs and checkpoints are those of Lightning's loop, bit for
     bit on a CPU.
 
     Lightning runs the last step of an epoch, those with validation after them, the last allowed,
-    and one every `LOOK_EVERY` seconds. It runs all of them where a callback, a profiler,
-    mixed precision, accumulation, several processes, batches other than `Batches` or `self.log` in
-    `training_step` have a part in each. What stops a fit or saves by the clock does so within
-    `LOOK_EVERY`. `training_step` returns the loss, a tensor.
+    those that an observer logs at, and one every `LOOK_EVERY` seconds; and all of them if
+    `observers.of_each_step` names somebody or `training_step` uses `self.log`. What stops a fit or
+    saves by the clock does so within `LOOK_EVERY`. `training_step` returns the loss, a tensor.
     """
 
     threads: Threads | None = None  # from a fit's first epoch to its end
-    sees_every_step = True
+    observer: str | None = ""  # who sees each step, if anybody does
     logs_steps = False
+    sees_logged = False
     has_looked = False  # Lightning runs the first step of all, which shows whether it uses self.log
-    between_steps = False  # whether the state saved, or loaded, has nothing half done
-
-    def on_save_checkpoint(self) -> dict[str, Any]:
-        between_steps = {"between_steps": True} if self.between_steps else {}
-        return super().on_save_checkpoint() | between_steps
-
-    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        super().on_load_checkpoint(state_dict)
-        self.between_steps = state_dict.get("between_steps", False)
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
-        signals.steps_begin()
-        epochs = self.trainer.fit_loop.epoch_progress
-        if epochs.current.ready == epochs.current.processed:
-            # saved by a ModelCheckpoint after an epoch's last step: Lightning has completed that
-            # one, takes this one for begun, and its data for used up
-            epochs.increment_ready()
-            epochs.increment_started()
-            iter(data_fetcher)
-        if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
-            self.restarting = self.between_steps = False
-        self.sees_every_step = self.logs_steps or observers.see_every_step(self.trainer)
-        if self.sees_every_step:
+        before, self.observer = self.observer, observers.of_each_step(self.trainer)
+        if self.observer and self.observer != before:
+            log.debug("Lightning's own loop runs each step, for %s", self.observer)
+        if self.observer or self.logs_steps:
             return
+        self.sees_logged = observers.of_logged_steps(self.trainer)
         groups = self.trainer.optimizers[0].param_groups
         self.weights = [weight for group in groups for weight in group["params"]]
         self.threads = self.threads or Threads(observers.allow_other_threads(self.trainer))
@@ -82,27 +64,11 @@ class SparseLoop(_TrainingEpochLoop):
             self._step(data_fetcher)
         if self.threads:
             self.threads.look()
-        super().advance(data_fetcher)
+        super(PausingLoop, self).advance(data_fetcher)
         self.has_looked = True
-        if any(key.startswith("training_step.") for key in self._results):  # it has used self.log
-            self.sees_every_step = self.logs_steps = True
-
-    def _save_or_stop(self) -> None:
-        trainer = self.trainer
-        if self.batch_progress.current.ready % trainer.accumulate_grad_batches:
-            return  # gradients are no part of a checkpoint
-        last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
-        wish = signals.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
-        wish = _of_all_processes(wish, trainer.strategy.root_device)
-        if last and wish != GO_ON:
-            self.between_steps = True
-            last.save(trainer)
-            self.between_steps = False
-        if wish > SAVE:
-            raise signals.Stopped(wish)
-
-    def _broadcast_sigterm_tensor(self) -> None:
-        """Lightning's own question at each step; `_save_or_stop` has asked it."""
+        if not self.logs_steps and any(key.startswith("training_step.") for key in self._results):
+            self.logs_steps = True
+            log.debug("Lightning's own loop runs each step, for self.log in training_step")
 
     def teardown(self) -> None:
         super().teardown()
@@ -117,7 +83,8 @@ class SparseLoop(_TrainingEpochLoop):
         trainer, batches = self.trainer, self.batch_progress
         validate_every = trainer.val_check_batch or 1
         return (
-            self.sees_every_step
+            bool(self.observer)
+            or self.logs_steps
             or self.restarting
             or not self.has_looked
             or trainer.should_stop
@@ -125,6 +92,7 @@ class SparseLoop(_TrainingEpochLoop):
             or (batches.current.ready + 1) % validate_every == 0
             or (batches.total.ready + 1) % validate_every == 0
             or self.global_step + 1 == self.max_steps
+            or (self.sees_logged and trainer._logger_connector.should_update_logs)
         )
 
     def _step(self, data_fetcher: _DataFetcher) -> None:
@@ -157,16 +125,10 @@ class SparseLoop(_TrainingEpochLoop):
         self._batches_that_stepped += 1
 
 
-def install(trainer: Trainer) -> None:
-    """Let `trainer` fit with a SparseLoop."""
-    given = trainer.fit_loop.epoch_loop
-    trainer.fit_loop.epoch_loop = SparseLoop(trainer, given.min_steps, given.max_steps)
-
-
-def _of_all_processes(wish: int, device: torch.device) -> int:
-    """The strongest wish of any."""
-    if not dist.is_initialized():
-        return wish
-    strongest = torch.tensor(wish, device=device)
-    dist.all_reduce(strongest, dist.ReduceOp.MAX)
-    return int(strongest)
+def install(trainer: L.Trainer) -> None:
+    """Let `trainer` fit with a SparseLoop, if it was tested with this Lightning."""
+    if L.__version__.startswith(TESTED):
+        pauses.install(trainer, SparseLoop)
+    else:
+        log.info("Lightning %s runs each step itself: not tested with it", L.__version__)
+        pauses.install(trainer)

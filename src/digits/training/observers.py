@@ -3,7 +3,12 @@
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import (
+    DeviceStatsMonitor,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    Timer,
+)
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -11,8 +16,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from digits.data.batches import Batches
 from digits.data.datamodule import ImageDataModule
+from digits.errors import InputError
 from digits.model.linear import bits_ignore_threads
-from digits.training.bar import EpochBar
 
 STEP_HOOKS = (
     "on_train_batch_start",
@@ -31,23 +36,38 @@ MODULE_STEPS = (
     "backward",
     "configure_gradient_clipping",
 )
-NOW_AND_THEN = (EpochBar, ModelCheckpoint, Timer)  # callbacks that need not see each step
+SEES = ("all", "logged", "some")  # steps: each; each that is logged, and some; some, and the last
+OF_LIGHTNING: dict[type[Callback], str] = {  # which can't declare it
+    ModelCheckpoint: "some",
+    Timer: "some",
+    LearningRateMonitor: "logged",
+    DeviceStatsMonitor: "logged",
+}
 
 
-def see_every_step(trainer: Trainer) -> bool:
+def of_each_step(trainer: Trainer) -> str | None:
+    """Who sees each step, and so has Lightning's own loop run it; None if nobody does."""
     module, loader = trainer.lightning_module, trainer.train_dataloader
-    return (
-        not module.automatic_optimization
-        or type(trainer.strategy) is not SingleDeviceStrategy
-        or type(trainer.precision_plugin) is not Precision
-        or not isinstance(trainer.profiler, PassThroughProfiler)  # type: ignore[attr-defined]
-        or trainer.accumulate_grad_batches > 1
-        or not isinstance(loader, Batches)
-        or loader.labels_N.device != trainer.strategy.root_device
-        or _overrides(trainer.datamodule, LightningDataModule, TRANSFER)  # type: ignore[attr-defined]
-        or _overrides(module, LightningModule, MODULE_STEPS)
-        or any(_callback_sees(callback) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    )
+    data, callbacks = trainer.datamodule, trainer.callbacks  # type: ignore[attr-defined]
+    reasons = {
+        "manual optimization": not module.automatic_optimization,
+        "the strategy": type(trainer.strategy) is not SingleDeviceStrategy,
+        "the precision": type(trainer.precision_plugin) is not Precision,
+        "the profiler": not isinstance(trainer.profiler, PassThroughProfiler),  # type: ignore[attr-defined]
+        "accumulated gradients": trainer.accumulate_grad_batches > 1,
+        "the data loader": not isinstance(loader, Batches)
+        or loader.labels_N.device != trainer.strategy.root_device,
+        "the data module's transfer": bool(_overridden(data, LightningDataModule, TRANSFER)),
+    }
+    named = [reason for reason, holds in reasons.items() if holds]
+    hooks = [f"the model's {hook}" for hook in _overridden(module, LightningModule, MODULE_STEPS)]
+    watching = [f"callback {type(each).__name__}" for each in callbacks if _sees(each) == "all"]
+    return ", ".join([*named, *hooks, *watching]) or None
+
+
+def of_logged_steps(trainer: Trainer) -> bool:
+    """Whether a callback wants each step after which metrics are logged."""
+    return any(_sees(callback) == "logged" for callback in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def allow_other_threads(trainer: Trainer) -> bool:
@@ -65,12 +85,18 @@ def allow_other_threads(trainer: Trainer) -> bool:
     return bits_ignore_threads(trainer.lightning_module, sizes - {0})
 
 
-def _callback_sees(callback: Callback) -> bool:
+def _sees(callback: Callback) -> str | None:
+    """Which steps, of SEES: what it declares in `sees_steps`, or what its hooks show."""
+    if (declared := getattr(callback, "sees_steps", None)) is not None:
+        if declared not in SEES:
+            name = f"{type(callback).__name__}.sees_steps={declared}"
+            raise InputError(f"callbacks: {name}: expected one of {', '.join(SEES)}")
+        return str(declared)
     if isinstance(callback, ModelCheckpoint) and callback._every_n_train_steps > 0:
-        return True
-    base = next((known for known in NOW_AND_THEN if isinstance(callback, known)), Callback)
-    return _overrides(callback, base, STEP_HOOKS)
+        return "all"
+    base = next((known for known in OF_LIGHTNING if isinstance(callback, known)), Callback)
+    return "all" if _overridden(callback, base, STEP_HOOKS) else OF_LIGHTNING.get(base)
 
 
-def _overrides(thing: Any, base: type[Any], hooks: tuple[str, ...]) -> bool:
-    return any(is_overridden(hook, thing, base) for hook in hooks)
+def _overridden(thing: Any, base: type[Any], hooks: tuple[str, ...]) -> list[str]:
+    return [hook for hook in hooks if is_overridden(hook, thing, base)]
