@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PEERS = ROOT / "benchmarks" / "peers"
+PEERS = ROOT / "benchmarks" / "speed" / "peers"
 PACKAGES = ("torch", "lightning", "torchvision", "tensorflow", "keras", "jax", "numpy")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("benchmarks", "configs", "docs", "src", "tests", "pyproject.toml", "README.md")
+COPIED = ("benchmarks", "configs", "docs", "src", "studies", "tests", "pyproject.toml", "README.md")
 
 
 class Bug(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from faults.common import differences
 from omegaconf import OmegaConf
-from trials.common import differences
 
 from digits import signals
 from digits.data import idx

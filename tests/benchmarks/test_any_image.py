@@ -1,4 +1,4 @@
-"""What benchmarks/any_image.py draws is what it says; what it measures is in benchmarks/results."""
+"""What any_image.py draws is what it says; what it measures is in benchmarks/results."""
 
 import io
 

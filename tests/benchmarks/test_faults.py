@@ -1,12 +1,12 @@
-"""The short form of benchmarks/faults.py: real processes, really killed."""
+"""The short form of benchmarks/faults: real processes, really killed."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trials import disks, kills, sources
-from trials.common import Row
+from faults import disks, kills, sources
+from faults.common import Row
 
 pytestmark = pytest.mark.slow
 SHORT = ("trainer.limit_train_batches=60", "trainer.max_epochs=3", "model.hidden_size=32")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trials.common import curves
+from faults.common import curves
 
 from digits.errors import InputError
 from digits.training import logs

@@ -1,7 +1,7 @@
 """How sure a prediction is: probabilities that are as often right as they say, and a score for
 whether an image shows a digit at all. Shapes: N images, H W pixels, K = 10 classes.
 
-benchmarks/sure.py chose the numbers.
+studies/not_sure/learn.py chose the numbers.
 """
 
 from dataclasses import dataclass

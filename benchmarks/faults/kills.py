@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from trials.common import (
+from faults.common import (
     TRAIN,
     Row,
     call,
@@ -121,7 +121,7 @@ def moments(folder: Path, times: Sequence[tuple[str, int]], shorter: Sequence[st
     row = Row("SIGKILL at moments picked")
     for name, count in times:
         outputs = folder / f"{name} {count}".replace(" ", "-")
-        command = ("benchmarks/trials/killed_at.py", name, str(count), *TRAIN)
+        command = ("benchmarks/faults/killed_at.py", name, str(count), *TRAIN)
         code, _, err = call(*overrides, f"paths.outputs_dir={outputs}", command=command)
         if code == 0:  # it does not come to it so often
             continue

@@ -1,12 +1,13 @@
 """Hurt real runs in every way we could think of, let them go on, and see what is lost.
 
-`python benchmarks/faults.py` takes two hours on two cores, `--quick` a quarter of one. A full disk
+`python benchmarks/faults` takes two hours on two cores, `--quick` a quarter of one. A full disk
 and a read-only one need root (they are mounted), the clock libfaketime; without them those lines
 say so.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from trials import disks, kills, sources
-from trials.common import ROOT, Row
-from trials.killed_at import MOMENTS
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults import disks, kills, sources
+from faults.common import ROOT, Row
+from faults.killed_at import MOMENTS
 
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
 Trial = Callable[[Path], Row | list[Row]]

@@ -1,5 +1,6 @@
 """How many images a second `src/serve.py` answers, how long each takes, and how soon it is ready:
-`python benchmarks/load.py`, with a trained run. Two minutes on two cores, the client included.
+`python benchmarks/serving/load.py`, with a trained run. Two minutes on two cores, the client
+included.
 """
 
 import argparse
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from load_client import Load, drawings, drive, requests
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from measure import ROOT, machine
 
 RESULTS = ROOT / "benchmarks" / "results" / "serve.json"

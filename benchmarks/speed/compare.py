@@ -1,8 +1,8 @@
 """Our whole run beside what one would write otherwise, taking turns in one session.
 
     pip install -e '.[bench]'
-    python benchmarks/compare.py                      # everything: half an hour on 2 cores
-    python benchmarks/compare.py processes --rounds 3
+    python benchmarks/speed/compare.py                      # everything: half an hour on 2 cores
+    python benchmarks/speed/compare.py processes --rounds 3
 
 Results go to benchmarks/results/<machine>.json and docs/speed.png. The test set is only the
 yardstick: nothing is chosen by it.
@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import asdict
@@ -22,6 +23,9 @@ from typing import Any
 
 import chart
 from chart import OURS
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from measure import ROOT, busy_neighbour, machine, run
 
 PEERS = {
@@ -39,7 +43,7 @@ Results = dict[str, Any]
 
 def peer(name: str, folder: Path, *more: str) -> list[str]:
     script, *arguments = PEERS[name]
-    return [f"benchmarks/peers/{script}", str(folder), *arguments, *more]
+    return [f"benchmarks/speed/peers/{script}", str(folder), *arguments, *more]
 
 
 def ours(folder: Path, *overrides: str) -> list[str]:
@@ -51,7 +55,7 @@ def processes(rounds: int, folder: Path) -> Results:
     contenders = {
         OURS: ours(folder, "trainer.max_epochs=5"),
         **{name: peer(name, folder) for name in PEERS},
-        "matrix products alone": ["benchmarks/peers/products.py"],
+        "matrix products alone": ["benchmarks/speed/peers/products.py"],
     }
     runs: Results = {name: [] for name in contenders}
     for turn in range(1, rounds + 1):
@@ -78,7 +82,7 @@ def inference(rounds: int, folder: Path) -> Results:
     """Seconds for the 10,000 test images, loaded, to digits and probabilities."""
     run(ours(folder, "trainer.max_epochs=1"), folder)
     newest = max(folder.glob("ours/*/*/checkpoints/last.ckpt"))
-    command = ["benchmarks/peers/probe.py", str(newest), str(folder)]
+    command = ["benchmarks/speed/peers/probe.py", str(newest), str(folder)]
     reports = [run(command, folder).report for _ in range(rounds)]
     return {
         "first": [report["first"] for report in reports],

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trials.common import ROOT, Row, call, finish, has_traceback, only_folder, start
-from trials.disks import OVERRIDES
-from trials.kills import uninterrupted
+from faults.common import ROOT, Row, call, finish, has_traceback, only_folder, start
+from faults.disks import OVERRIDES
+from faults.kills import uninterrupted
 
 RAW = ROOT / "data" / "MNIST" / "raw"
 SHORT = ["trainer.max_epochs=1", "trainer.limit_train_batches=5", "callbacks=none", "logger=none"]

@@ -1,9 +1,9 @@
-"""What benchmarks/sure.py chooses with."""
+"""What studies/not_sure/learn.py chooses with."""
 
 import doodles
+import learn as choosing
 import numpy as np
 import pytest
-import sure as choosing
 import torch
 
 from digits.images import drawing

@@ -3,15 +3,20 @@
 import asyncio
 import io
 import re
+import sys
 import time
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
-from measure import ROOT
 from PIL import Image, ImageOps
 
 from digits.data import idx
 from digits.data.mnist import TEST
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import ROOT
 
 SIDE = 280
 

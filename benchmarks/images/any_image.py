@@ -1,6 +1,7 @@
 """How well any image is read: digits on canvases, digits of other sets, and what is no digit.
 
-`python benchmarks/any_image.py --ckpt PATH|latest` takes ten minutes on two cores, `--quick` two.
+`python benchmarks/images/any_image.py --ckpt PATH|latest` takes ten minutes on two cores,
+`--quick` two.
 Nothing here has been used to choose how images are read, but for the first half of scikit-learn's.
 """
 
@@ -27,7 +28,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tally import Row
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
 from digits.commands import argparse_app  # noqa: E402

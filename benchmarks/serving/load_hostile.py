@@ -1,7 +1,7 @@
 """How soon `src/serve.py` answers a newcomer while four clients flood it with chunks of one byte,
 and two hundred pipeline requests and read no answer, and how soon SIGTERM ends it then:
-`python benchmarks/load_hostile.py`, with a trained run. Half a minute on two cores, the clients
-included.
+`python benchmarks/serving/load_hostile.py`, with a trained run. Half a minute on two cores, the
+clients included.
 """
 
 import argparse

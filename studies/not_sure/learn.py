@@ -1,6 +1,6 @@
-"""`python benchmarks/sure.py --ckpt FILE`: makes confidence.npz of digits/prediction, by which
-predictions are "not sure". FILE is of a run with data.val_size=5000: those digits choose the
-numbers.
+"""`python studies/not_sure/learn.py --ckpt FILE`: makes confidence.npz, by which predictions are
+"not sure". FILE is of a run with data.val_size=5000: those digits choose the numbers. See
+README.md.
 
 A small network learns digits against letters, scribbles and textures; then the temperature of the
 probabilities and the threshold are chosen. Shapes: N images, H W pixels, D = 784 of them.
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks" / "images")]
 
 import doodles  # noqa: E402
 import nondigits  # noqa: E402

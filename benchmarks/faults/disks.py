@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trials.common import (
+from faults.common import (
     Row,
     call,
     finish,
@@ -15,7 +15,7 @@ from trials.common import (
     start,
     to_go_on,
 )
-from trials.kills import SETTINGS, uninterrupted
+from faults.kills import SETTINGS, uninterrupted
 
 OVERRIDES = [word for word in SETTINGS["everything"] if not word.startswith("model._target_")]
 
