@@ -29,7 +29,7 @@ LINES = {
     "callbacks=early_stopping": "callbacks.early_stopping: expected data.val_size above 0 too",
     "ckpt_path=latest": "ckpt_path=latest: no run under ",
     "ckpt_path=nope.ckpt": "ckpt_path=nope.ckpt: no such file; expected a .ckpt file, or latest",
-    "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint of train.py's, or damaged",
+    "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint written by train.py, or damaged",
     "resume=latest": "resume=latest: no run under ",
     "resume=nope": "resume=nope: no run's folder: ",
     "resume='a\nb'": "resume=a b: no run's folder: ",
@@ -86,7 +86,7 @@ def test_a_truncated_checkpoint(script: str, finished: Outcome, tmp_path: Path) 
     path = tmp_path / "cut.ckpt"
     path.write_bytes(whole[:-1000])
     outcome = command(script, f"ckpt_path={path}", outputs=tmp_path)
-    says(outcome, f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
+    says(outcome, f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
 
 
 def test_a_checkpoint_of_another_architecture(finished: Outcome, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
     torch.save({"state_dict": Runs(victim)}, path)
     for script, more in (("train", []), ("train", ["train=false"]), ("eval", [])):
         outcome = command(script, f"ckpt_path={path}", *more, outputs=tmp_path / "out")
-        says(outcome, f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
+        says(outcome, f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
     assert not victim.exists()
 
 

@@ -198,13 +198,15 @@ def test_a_damaged_checkpoint_leaves_the_one_before(
     stop_at(0)
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
-    assert f"{last}: not a checkpoint of train.py's, or damaged; going on from prev" in rest.out
+    assert (
+        f"{last}: not a checkpoint written by train.py, or damaged; going on from prev" in rest.out
+    )
     assert differences(rest.folder, whole.folder) == []
     for path in last.parent.glob("*.ckpt"):
         path.write_bytes(b"")
     neither = command("train", "resume=latest", outputs=tmp_path)
     assert (neither.code, neither.err.count("\n")) == (2, 1)
-    assert f"ckpt_path={last}: not a checkpoint of train.py's, or damaged" in neither.err
+    assert f"ckpt_path={last}: not a checkpoint written by train.py, or damaged" in neither.err
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(

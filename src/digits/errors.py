@@ -1,7 +1,6 @@
 """What counts as wrong input, and how it is said in one line.
 
-Exceptions of others go by their names: to import Lightning takes 4 s, Hydra 0.3, and whoever raises
-one has.
+Other packages' exceptions are recognised by name: importing Lightning takes 4 s, Hydra 0.3 s.
 """
 
 import traceback

@@ -154,7 +154,7 @@ def impatient(content: Content) -> None:
 
 
 EVENTS = ("ready", "started", "processed", "completed")
-IS_NONE_OF_OURS = "not a checkpoint of train.py's, or damaged"
+NOT_WRITTEN_BY_US = "not a checkpoint written by train.py, or damaged"
 WRONG = {
     shape: "damaged: it is not the state of this optimizer",
     no_average: "damaged: it is not the state of this optimizer",
@@ -169,14 +169,14 @@ WRONG = {
     score_of_another_shape: "damaged: train_score is of another kind",
     odd_callbacks: "damaged: 'fit_seconds'",
     odd_metrics: "damaged: its metrics are no numbers",
-    huge_number: IS_NONE_OF_OURS,
+    huge_number: NOT_WRITTEN_BY_US,
     odd_settings: "damaged: its settings are no plain values",
     tensor_for_a_setting: "damaged: its settings are no plain values",
     bare: "has weights only; expected one to go on training from",
     optimizer_of_another: "damaged: it is not the state of this optimizer",
     no_optimizer: "damaged: it is not the state of this optimizer",
-    shared_lists: IS_NONE_OF_OURS,
-    shared_metrics: IS_NONE_OF_OURS,
+    shared_lists: NOT_WRITTEN_BY_US,
+    shared_metrics: NOT_WRITTEN_BY_US,
     tensor_for_a_metric: "damaged: RunSummary has other times or metrics",
     negative_given: "damaged: its counters disagree: batches and data",
     given_of_another_kind: "damaged: its counters disagree: batches and data",

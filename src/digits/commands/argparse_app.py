@@ -26,12 +26,12 @@ def add_ckpt(parser: argparse._ActionsContainer) -> None:
         "--ckpt",
         metavar="PATH|latest",
         default="latest",
-        help="a checkpoint of train.py's; latest (default) is the newest run's",
+        help="a checkpoint written by train.py; latest (default) is the newest run's",
     )
 
 
 def checkpoint_path(ckpt: str) -> str:
-    """Raises InputError where `--ckpt` names none."""
+    """Raises InputError if `--ckpt` names no checkpoint."""
     return str(find(ckpt, str(ROOT / "outputs")))
 
 
@@ -56,7 +56,7 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
 
 
 def _say_anything() -> None:
-    """Whatever a terminal or a log can't show, or a closed stream, is no reason to fail."""
+    """Unprintable characters and closed streams must not crash us."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

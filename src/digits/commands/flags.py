@@ -35,7 +35,7 @@ def of_hydra(words: Sequence[str]) -> argparse.Namespace:
 
 
 def check_is_question(flags: argparse.Namespace) -> None:
-    """Raises InputError where a run was asked for, or a sweep, which then has had no job."""
+    """Raises InputError if a run or a sweep was asked for, but no job ran."""
     asked = (flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion)
     if not any(asked) and flags.experimental_rerun is None:
         sweeps = flat(" ".join(word for word in flags.overrides if "(" in word))

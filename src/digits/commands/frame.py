@@ -29,7 +29,7 @@ def code_of(command: Callable[[], int | None], say: Callable[[Exception], object
 
 def say(error: Exception, line: str, with_trace: bool | None = None) -> str:
     """Print `line` and, if it is our fault or HYDRA_FULL_ERROR=1 (`with_trace` if given), where it
-    comes from: stderr has no secrets. Gives all that there is to say.
+    comes from, without secrets. Returns the line and the traceback.
     """
     code = exit_code(error)
     setattr(error, CODE, code)

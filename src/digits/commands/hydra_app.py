@@ -1,4 +1,4 @@
-"""Around Hydra: exit codes, one-line errors, run folders of one's own."""
+"""Hydra commands: exit codes, one-line errors, run folders that no two runs share."""
 
 import logging
 import os

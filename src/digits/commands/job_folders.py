@@ -63,9 +63,9 @@ def taken_back_if_refused(folder: str) -> Iterator[None]:
 
 @contextmanager
 def before_folders_are_made(look: Callable[[DictConfig], None]) -> Iterator[None]:
-    """Each job's settings go through `look` when Hydra has settled where its folder is, before it
-    makes that and writes into it. A sweep's own folder is looked at here. (Hydra warns of what its
-    callbacks raise, and goes on.)
+    """Calls `look` with each job's settings once its folder is known, before Hydra makes it or
+    writes into it. A sweep's own folder is looked at here. (Hydra's callbacks can't refuse: it
+    warns of what they raise, and goes on.)
     """
     set_config, instantiate_sweeper = HydraConfig.set_config, Plugins.instantiate_sweeper
 

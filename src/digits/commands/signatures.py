@@ -1,4 +1,4 @@
-"""Whether settings are of the kinds that what they go to declares: bool, int, a Profiler, ..."""
+"""Checks settings against the types that their classes declare: bool, int, a Profiler, ..."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Finding out whether a checkpoint is one of ours, and fits: nothing in the file is ever run.
+"""Reading a checkpoint written by train.py, and checking that it fits. Nothing in it is run.
 
 Without Lightning, whose import takes 2 s: predicting needs none of it.
 """
@@ -32,7 +32,7 @@ def read(path: str) -> Checkpoint:
     except InputError as error:
         raise InputError(f"ckpt_path={path}: {error}") from error
     if not _is_ours(content):
-        raise InputError(f"ckpt_path={path}: not a checkpoint of train.py's, or damaged")
+        raise InputError(f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
     return cast(Checkpoint, content)
 
 

@@ -1,4 +1,4 @@
-"""Whether the counters of Lightning's loops, in a checkpoint, are such as counting gives. Lightning
+"""Checks that the counters of Lightning's loops in a checkpoint are possible, and agree. Lightning
 takes any, and trains from there.
 """
 

@@ -1,5 +1,5 @@
-"""Whether what a checkpoint has for going on, besides weights, is what training leaves. Lightning
-would take anything, and fail later, or train on to another end.
+"""Checks that what a checkpoint has besides weights is what training could have left. Lightning
+takes anything, and fails later, or trains on to another end.
 """
 
 import inspect

@@ -19,8 +19,8 @@ SQUARES = {"square_avg", "exp_avg_sq", "max_exp_avg_sq"}
 
 
 def check(content: Content, model: DigitClassifier, moves: int) -> None:
-    """Raises ValueError, KeyError, TypeError or AttributeError unless `model`'s optimizer and
-    schedule, which has moved so often, could have come to what `content` has.
+    """Raises ValueError, KeyError, TypeError or AttributeError unless `content` has a state that
+    `model`'s optimizer and schedule can reach in the steps it counts.
     """
     optimizer, scheduler = _after_a_step(model)
     expected = optimizer.state_dict()

@@ -36,8 +36,8 @@ _ITS_OWN = ("seed", *_OF_THE_FOLDER)
 
 
 def record(cfg: DictConfig) -> None:
-    """Keep what a run is set to now in its .hydra, for the next who goes on. Hydra's own writing is
-    not atomic, and does not know a seed that was drawn.
+    """Write what the run is set to now into its .hydra, for the next resume. Hydra's own file is
+    not atomic, and lacks a seed that was drawn.
     """
     run = RunFolder(cfg.paths.output_dir)
     words = [*given(), f"seed={cfg.seed}"]

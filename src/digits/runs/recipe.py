@@ -43,7 +43,7 @@ class Recipe:
         self.cfg, self.settings = cfg, _decisive(cfg)
 
     def differences(self, before: Settings) -> list[str]:
-        """What a run that was set to `before` can't go on with: a line each.
+        """The settings that decide the weights and differ from `before`, a line each.
 
         A class that has moved is the same. A setting that did not exist then was at its default.
         """

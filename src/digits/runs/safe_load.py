@@ -61,7 +61,7 @@ def load(path: Path) -> Any:
         except OSError:
             raise
         except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
-            raise InputError("not a checkpoint of train.py's, or damaged") from error
+            raise InputError("not a checkpoint written by train.py, or damaged") from error
 
 
 def _check_directory(file: BinaryIO, file_bytes: int) -> None:

@@ -33,7 +33,7 @@ TO_GO_ON = {
 @dataclass
 class Start:
     """A run with `settings` begins at `path`, or anew without one. `content` is what was read
-    there: use that, since the file may be another by now. With `is_over` nothing is left to do.
+    there: use it, since the file may have been replaced. If `is_over`, nothing is left to do.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -140,11 +140,13 @@ def _newest_good(run: RunFolder, model: DigitClassifier, recipe: Recipe) -> Star
 def _read(path: Path, model: DigitClassifier, recipe: Recipe) -> Start:
     content = check_fits(str(path), model)
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
-        raise InputError(f"ckpt_path={path}: has weights only; expected one to go on training from")
+        raise InputError(
+            f"ckpt_path={path}: has weights only; expected a checkpoint that training can go on from"
+        )
     before: dict[str, Any] = content["settings"]
     plain_values = str | int | float | None
     if not all(isinstance(k, str) and isinstance(v, plain_values) for k, v in before.items()):
-        raise InputError(f"ckpt_path={path}: damaged: its settings are no plain values")
+        raise InputError(f"ckpt_path={path}: damaged: its settings are not plain values")
     if differ := recipe.differences(before):
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
     try:

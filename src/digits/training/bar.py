@@ -1,4 +1,4 @@
-"""What a run shows and writes besides its checkpoints: progress, metrics.json, figures."""
+"""Progress on the screen, and the figure of the first training digits."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""Loggers of a run that goes on: what was logged after the checkpoint is taken out first."""
+"""Loggers that go on: they drop, or hide, what was logged after the checkpoint."""
 
 import csv
 from collections.abc import Iterable, Iterator

@@ -11,8 +11,9 @@ from digits.runs.start import Start
 
 
 def take_over(cfg: DictConfig, begin: Start, trainer: Trainer) -> None:
-    """Make the folder of the run that `cfg` goes on with one whose run is at `begin`: it logs again
-    what it logged after that. Raises InputError, and leaves it, if the run had other processes.
+    """Set the folder of the run that `cfg` goes on with back to `begin`: what was logged after it
+    will be logged again. Raises InputError, and changes nothing, if the run had another number of
+    processes, or its logs can't be read.
     """
     before = len(begin.content["processes"]) if begin.content else trainer.world_size
     if before != trainer.world_size:

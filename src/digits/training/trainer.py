@@ -68,7 +68,7 @@ def _made(cfg: DictConfig, begin: Start) -> L.Trainer:
 
 
 def _for_lightning(trainer: DictConfig) -> DictConfig:
-    """Without what is asked before there is a Trainer."""
+    """The settings of `trainer` that Lightning knows."""
     for_lightning = copy.deepcopy(trainer)
     with open_dict(for_lightning):
         for_lightning.pop("oversubscribe", None)
@@ -126,6 +126,6 @@ def quieten_lightning() -> None:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """A full disk stops TensorBoard's thread, and the run: that one says so, in one line."""
+    """A full disk stops TensorBoard's thread and the run. The run says so in one line."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
