@@ -141,7 +141,8 @@ def _read(path: Path, model: DigitClassifier, recipe: Recipe) -> Start:
     content = check_fits(str(path), model)
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(
-            f"ckpt_path={path}: has weights only; expected a checkpoint that training can go on from"
+            f"ckpt_path={path}: has weights only; expected a checkpoint that training can go on "
+            "from"
         )
     before: dict[str, Any] = content["settings"]
     plain_values = str | int | float | None
