@@ -155,7 +155,7 @@ LINES = {
     "configs": "configs: no image there; expected a file, a folder or a pattern",
     "x\ny": "x y: no such file; expected an image file, a folder or a pattern",
     "docs/samples.png --ckpt nope": "--ckpt nope: no such file; expected a .ckpt file, or latest",
-    "docs/samples.png --ckpt LICENSE": "--ckpt LICENSE: not a checkpoint written by train.py, or da",
+    "docs/samples.png --ckpt LICENSE": "--ckpt LICENSE: not a checkpoint written by train.py, or d",
     "docs/samples.png --onnx LICENSE": "--onnx LICENSE: not an ONNX file, or damaged",
     "docs/samples.png --csv --top 3": "--top 3: not with --csv, which has all ten probabilities",
     "docs/samples.png --top 11": "argument --top: 11: expected a whole number from 1 to 10; --help",
