@@ -163,11 +163,7 @@ def test_closest_setting() -> None:
     assert settings.closest("zzz", run()) is None
 
 
-def test_a_null_seed_is_drawn_and_zero_is_kept() -> None:
-    drawn = [run(seed=None) for _ in range(2)]
-    for cfg in drawn:
-        settings.draw_seed(cfg)
-    assert drawn[0].seed != drawn[1].seed  # equal once in 4 billion times
-    kept = run(seed=0)
-    settings.draw_seed(kept)
-    assert kept.seed == 0
+def test_seeds_are_drawn_anew() -> None:
+    drawn = {settings.drawn_seed() for _ in range(3)}
+    assert len(drawn) == 3  # fewer once in a billion times
+    assert all(0 <= seed < 2**32 for seed in drawn)

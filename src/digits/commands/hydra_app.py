@@ -135,7 +135,8 @@ class _Job:
     def _result(self, cfg: DictConfig, run: RunFolder) -> Any:
         if not (cfg.get("resume") or machine.rank()):
             run.begin()
-        drawn = settings.draw_seed(cfg)
+        if drawn := cfg.seed is None:
+            cfg.seed = settings.drawn_seed()
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             _check(cfg)
         if cfg.ckpt_path is not None:  # once: another run may be the latest when a peer looks

@@ -27,8 +27,11 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
             check_value(key, value, rule)
-    _check_validation(cfg)
-    _check_monitors(cfg)
+    callbacks = cfg.get("callbacks") or OmegaConf.create()
+    if not cfg.data.val_size:
+        _check_without_validation(cfg.get("optimized_metric") or "", callbacks)
+    if OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL:
+        _check_monitors(callbacks, cfg.trainer)  # another model may have other scores
     if OmegaConf.is_missing(cfg, "ckpt_path"):
         raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
     if not cfg.get("train", True) and not cfg.get("test", True):
@@ -45,47 +48,40 @@ def check_value(key: str, value: object, rule: Rule | None = None) -> None:
         raise InputError(f"{key}={shown(value)}: expected {text}")
 
 
-def draw_seed(cfg: DictConfig) -> bool:
-    """seed=null: draw one, which the run then records as it does any other."""
-    if cfg.seed is not None:
-        return False
-    cfg.seed = secrets.randbelow(2**32)
-    log.info("seed %d", cfg.seed)
-    return True
+def drawn_seed() -> int:
+    """For seed=null: the run then records it as it does any other."""
+    seed = secrets.randbelow(2**32)
+    log.info("seed %d", seed)
+    return seed
 
 
-def _check_validation(cfg: DictConfig) -> None:
-    if cfg.data.val_size:
-        return
-    metric = cfg.get("optimized_metric") or ""
+def _check_without_validation(metric: str, callbacks: DictConfig) -> None:
     if metric.startswith("val/"):
         raise InputError(
             f"optimized_metric={metric}: expected data.val_size above 0 too, e.g. 5000"
         )
-    for name in cfg.get("callbacks") or {}:
-        if OmegaConf.select(cfg, f"callbacks.{name}._target_", default="").endswith("Stopping"):
-            raise InputError(f"callbacks.{name}: expected data.val_size above 0 too, e.g. 5000")
+    for name in callbacks:
+        if OmegaConf.select(callbacks, f"{name!s}._target_", default="").endswith("Stopping"):
+            raise InputError(f"callbacks.{name!s}: expected data.val_size above 0 too, e.g. 5000")
 
 
-def _check_monitors(cfg: DictConfig) -> None:
-    """Raises InputError for a callback that waits for a score `model` never has, or has later."""
-    if OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) != OUR_MODEL:
-        return  # it may have others
-    for name, node in (cfg.get("callbacks") or {}).items():
+def _check_monitors(callbacks: DictConfig, trainer: DictConfig) -> None:
+    """Raises InputError for a callback that waits for a score which never comes, or later."""
+    for name, node in callbacks.items():
         monitor = node.get("monitor") if OmegaConf.is_dict(node) else None
-        accepted = METRICS if monitor and _looks_after_epochs(node, cfg) else VALIDATION_METRICS
+        accepted = METRICS if monitor and _looks_after_epochs(node, trainer) else VALIDATION_METRICS
         if monitor is not None and monitor not in accepted:
             raise InputError(
-                f"callbacks.{name}.monitor={shown(monitor)}: expected one of {', '.join(accepted)}"
+                f"callbacks.{name!s}.monitor={shown(monitor)}: expected one of {', '.join(accepted)}"
             )
 
 
-def _looks_after_epochs(callback: DictConfig, cfg: DictConfig) -> bool:
+def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
     """Whether a callback looks at its score when training's are there, as Lightning decides it."""
     for key in ("check_on_train_epoch_end", "save_on_train_epoch_end"):
         if callback.get(key) is not None:
             return bool(callback[key])
-    return bool(cfg.trainer.val_check_interval == cfg.trainer.check_val_every_n_epoch == 1)
+    return bool(trainer.val_check_interval == trainer.check_val_every_n_epoch == 1)
 
 
 def closest(key: str, cfg: DictConfig) -> str | None:

@@ -40,7 +40,17 @@ class Recipe:
     """Those of `cfg` that decide the weights, in `settings`."""
 
     def __init__(self, cfg: DictConfig) -> None:
-        self.cfg, self.settings = cfg, _decisive(cfg)
+        self.cfg = cfg
+        inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
+        names = ["seed", *(key for key in inside if key not in ELSEWHERE), *DECISIVE]
+        if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
+            names += keys(early_stopping, EARLY_STOPPING)
+        values = {key: OmegaConf.select(cfg, key) for key in names}
+        self.settings: Settings = {
+            key: value if isinstance(value, int | float | None) else redacted(str(value))
+            for key, value in values.items()
+            if not OmegaConf.is_dict(value)
+        }
 
     def differences(self, before: Settings) -> list[str]:
         """The settings that decide the weights and differ from `before`, a line each.
@@ -67,19 +77,6 @@ class Recipe:
         if declared is None or declared.default is declared.empty:
             return ABSENT
         return declared.default
-
-
-def _decisive(cfg: DictConfig) -> Settings:
-    inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
-    names = ["seed", *(key for key in inside if key not in ELSEWHERE), *DECISIVE]
-    if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
-        names += keys(early_stopping, EARLY_STOPPING)
-    values = {key: OmegaConf.select(cfg, key) for key in names}
-    return {
-        key: value if isinstance(value, int | float | None) else redacted(str(value))
-        for key, value in values.items()
-        if not OmegaConf.is_dict(value)
-    }
 
 
 def is_same_class(before: str, now: str) -> bool:

@@ -82,7 +82,18 @@ def find(cfg: DictConfig, model: DigitClassifier) -> Start:
             f"trainer.max_epochs={last}: {begin.path} has trained {begin.epochs} epochs already; "
             "expected more, to go on"
         )
-    return _judged(begin, cfg, run)
+    stops_early = OmegaConf.select(cfg, "callbacks.early_stopping") is not None
+    is_complete = (
+        (stops_early and begin.content["should_stop"])
+        or begin.epochs >= last > -1
+        or begin.step >= cfg.trainer.max_steps > -1
+    )
+    if not is_complete:
+        where = f"epoch {begin.epochs + 1}, batch {begin.batch}"
+        log.info("going on at %s, from %s", where, relative(begin.path or ""))
+    elif run:
+        begin.is_over = _is_over(run, begin, last, cfg.test)
+    return begin
 
 
 def _check_is_new(run: RunFolder) -> None:
@@ -92,32 +103,18 @@ def _check_is_new(run: RunFolder) -> None:
     log.info("nothing was saved yet: %s begins anew", relative(run.path))
 
 
-def _judged(begin: Start, cfg: DictConfig, run: RunFolder | None) -> Start:
-    """Says where a run goes on, or that it is over."""
-    stops = OmegaConf.select(cfg, "callbacks.early_stopping") is not None
-    is_complete = (
-        (stops and begin.content["should_stop"])
-        or begin.epochs >= cfg.trainer.max_epochs > -1
-        or begin.step >= cfg.trainer.max_steps > -1
-    )
-    if not is_complete:
-        where = f"epoch {begin.epochs + 1}, batch {begin.batch}"
-        log.info("going on at %s, from %s", where, relative(begin.path or ""))
-    elif run:
-        measured = run.measured()
-        accuracy = measured.get("test/acc") if measured.get("epochs") == begin.epochs else None
-        begin.is_over = accuracy is not None or not cfg.test
-        is_early = begin.content["should_stop"] and begin.epochs != cfg.trainer.max_epochs
-        if begin.is_over:
-            _say_over(run, begin.epochs, accuracy, is_early)
-    return begin
-
-
-def _say_over(run: RunFolder, epochs: int, accuracy: object, is_early: bool) -> None:
+def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
+    """Whether the run, whose training is complete, has nothing left to do: then it says so."""
+    measured = run.measured()
+    accuracy = measured.get("test/acc") if measured.get("epochs") == begin.epochs else None
+    if to_be_tested and accuracy is None:
+        return False
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
+    is_early = begin.content["should_stop"] and begin.epochs != last
     how = "callbacks.early_stopping=null" if is_early else "a higher trainer.max_epochs"
     where = relative(run.path)
-    log.info("%s is finished: %d epochs%s; %s goes on", where, epochs, score, how)
+    log.info("%s is finished: %d epochs%s; %s goes on", where, begin.epochs, score, how)
+    return True
 
 
 def _newest_good(run: RunFolder, model: DigitClassifier, recipe: Recipe) -> Start:

@@ -36,15 +36,9 @@ NOISE = (
 
 @contextmanager
 def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
-    """The Trainer of a run. Its process group ends with it: a sweep's next job may need its own."""
-    try:
-        yield _made(cfg, begin)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
-
-def _made(cfg: DictConfig, begin: Start) -> L.Trainer:
+    """The Trainer of a run, which begins at `begin`. Its process group ends with it: a sweep's next
+    job may need its own.
+    """
     quieten_lightning()
     callbacks = _instantiated("callbacks", cfg.get("callbacks"))
     if cfg.get("train"):
@@ -57,14 +51,24 @@ def _made(cfg: DictConfig, begin: Start) -> L.Trainer:
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
-    loop.install(trainer)
+    if cfg.get("train"):
+        loop.install(trainer)
+    _fit_out(trainer)
+    try:
+        yield trainer
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _fit_out(trainer: L.Trainer) -> None:
+    """With our rendezvous and messages."""
+    rendezvous.install(trainer)
     set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
     trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
-    rendezvous.install(trainer)
     _refuse_damaged(trainer)
     # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
-    return trainer
 
 
 def _for_lightning(trainer: DictConfig) -> DictConfig:
