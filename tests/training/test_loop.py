@@ -396,12 +396,13 @@ def test_a_callback_can_not_say_anything_else(tmp_path: Path) -> None:
         ({"accumulate_grad_batches": 2}, "accumulated gradients"),
         ({"profiler": "simple"}, "the profiler"),
         ({"precision": "bf16-mixed"}, "the precision"),
+        ({"val_size": 100, "val_check_interval": "00:01:00:00"}, "validation by the clock"),
         (
             {"callbacks": (Declaring(), ModelCheckpoint(every_n_train_steps=99))},
             "callback Declaring, callback ModelCheckpoint",
         ),
     ],
-    ids=["accumulation", "profiler", "precision", "two"],
+    ids=["accumulation", "profiler", "precision", "clock", "two"],
 )
 def test_who_wants_each_step_is_told_once(
     settings: dict[str, Any],

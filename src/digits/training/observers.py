@@ -55,6 +55,7 @@ def of_each_step(trainer: Trainer) -> str | None:
         "the precision": type(trainer.precision_plugin) is not Precision,
         "the profiler": not isinstance(trainer.profiler, PassThroughProfiler),  # type: ignore[attr-defined]
         "accumulated gradients": trainer.accumulate_grad_batches > 1,
+        "validation by the clock": trainer.val_check_batch is None,
         "the data loader": not isinstance(loader, Batches)
         or loader.labels_N.device != trainer.strategy.root_device,
         "the data module's transfer": bool(_overridden(data, LightningDataModule, TRANSFER)),
