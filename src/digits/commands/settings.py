@@ -71,9 +71,8 @@ def _check_monitors(callbacks: DictConfig, trainer: DictConfig) -> None:
         monitor = node.get("monitor") if OmegaConf.is_dict(node) else None
         accepted = METRICS if monitor and _looks_after_epochs(node, trainer) else VALIDATION_METRICS
         if monitor is not None and monitor not in accepted:
-            raise InputError(
-                f"callbacks.{name!s}.monitor={shown(monitor)}: expected one of {', '.join(accepted)}"
-            )
+            key, names = f"callbacks.{name!s}.monitor", ", ".join(accepted)
+            raise InputError(f"{key}={shown(monitor)}: expected one of {names}")
 
 
 def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
