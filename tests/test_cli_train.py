@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,16 @@ def test_the_reference_recipe_learns(tmp_path: Path) -> None:
     assert outcome.metrics["train/loss"] == pytest.approx(0.2524, abs=0.01)
     assert outcome.metrics["train/acc"] == pytest.approx(0.9273, abs=0.005)
     assert 0.955 < outcome.metrics["test/acc"] < 0.975
+
+
+def test_a_signal_ends_a_sweep_with_its_own_code_whatever_failed_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("digits.training.trainer.make_trainer", stop)
+    outcome = command("train", "-m", "data.val_size=-1,0", *FAST, outputs=tmp_path)
+    assert outcome.code == 143
+    assert outcome.err.count("expected a whole number from 0 to 59999") == 1
+    assert outcome.err.endswith("stopped; nothing was saved yet\n")

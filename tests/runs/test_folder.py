@@ -90,6 +90,19 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.M
     os.close(reader)
 
 
+def test_without_locks_a_run_that_has_not_ended_is_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_none(*_: int) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", has_none)
+    run = RunFolder(tmp_path)
+    with run.held():
+        run.begin()
+    assert run.status().status == "running"
+
+
 def test_the_folder_of_a_checkpoint_is_found() -> None:
     assert RunFolder.of(Path("a/checkpoints/best.ckpt")).path == Path.cwd() / "a"
     assert RunFolder.of(Path("a/b/best.ckpt")) is None

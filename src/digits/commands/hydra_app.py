@@ -26,7 +26,14 @@ from digits.commands import (
     settings,
     suggestions,
 )
-from digits.errors import FULL_ERROR, InputError, exit_code, one_line
+from digits.errors import (
+    FULL_ERROR,
+    INPUT_IS_WRONG,
+    OUR_FAULT,
+    InputError,
+    exit_code,
+    one_line,
+)
 from digits.files import ROOT
 from digits.runs import overrides
 from digits.runs.folder import RunFolder, find
@@ -64,8 +71,10 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
             _is_command = True
             job = _Job(task, config_name, os.environ.get(FULL_ERROR) == "1")
             code = frame.code_of(partial(_run, job), job.say)
+            if code in (OUR_FAULT, INPUT_IS_WRONG):
+                code = min([code, *_codes])  # our fault is the graver
             if code:
-                sys.exit(min([code, *_codes]))  # 1, our fault, is the graver
+                sys.exit(code)
 
         return command
 
@@ -130,6 +139,8 @@ class _Job:
                     log.debug(self.say(cause))  # into the run's log file only
                 if isinstance(cause, signals.Stopped) and not _is_command:
                     sys.exit(cause.exit_code)  # nobody else here would
+                if cause is error:
+                    raise
                 raise cause from None
 
     def _result(self, cfg: DictConfig, run: RunFolder) -> Any:

@@ -75,17 +75,17 @@ class RunFolder:
         """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            if not _locked(handle, fcntl.LOCK_EX, TRIES):
+            if _locked(handle, fcntl.LOCK_EX, TRIES) is False:
                 raise InputError(f"{self.path}: another process is training there")
             yield
         finally:
             os.close(handle)
 
     def is_held(self) -> bool:
-        """Whether a process is in; False on a file system without locks."""
+        """Whether a process is in; True if a file system without locks can't tell."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            return not _locked(handle, fcntl.LOCK_SH, tries=1)
+            return _locked(handle, fcntl.LOCK_SH, tries=1) is not True
         finally:
             os.close(handle)
 
@@ -173,7 +173,8 @@ def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-def _locked(handle: int, kind: int, tries: int) -> bool:
+def _locked(handle: int, kind: int, tries: int) -> bool | None:
+    """None on a file system without locks."""
     for attempt in range(tries):
         if attempt:
             time.sleep(WAIT_S)
@@ -181,8 +182,8 @@ def _locked(handle: int, kind: int, tries: int) -> bool:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        except OSError:  # a file system without locks
-            pass
+        except OSError:
+            return None
         return True
     return False
 
