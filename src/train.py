@@ -1,4 +1,4 @@
-"""Train the digit classifier, test it, and leave everything in one folder. See --help."""
+"""Train the digit classifier, or your own model; test it; leave all in one folder. See --help."""
 
 from omegaconf import DictConfig
 
@@ -11,18 +11,16 @@ def main(cfg: DictConfig) -> float | None:
     """Returns `optimized_metric` for a sweeper."""
     with importing():  # 3 s: --help and a mistyped setting do not wait for it
         import lightning as L
-        from hydra.utils import instantiate
 
         from digits import signals
         from digits.commands import signatures
         from digits.runs import start
-        from digits.training import results, resumption, saving
+        from digits.training import parts, results, resumption, saving
         from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    datamodule = instantiate(cfg.data)
-    model = instantiate(cfg.model)
+    model, datamodule = parts.make(cfg)
     begin = start.find(cfg, model)
     if begin.is_over:
         return None

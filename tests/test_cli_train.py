@@ -10,6 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from digits.runs.folder import RunFolder
+from support import hparams_tab
 from support.commands import SHORT, Outcome, command
 
 FAST = ("trainer.max_epochs=1", "trainer.limit_train_batches=10", "test=false", "logger=none")
@@ -46,7 +47,8 @@ def test_output_is_a_line_an_epoch_and_a_table(finished: Outcome) -> None:
     assert " val/acc 0." in lines[0]
     assert lines[1].startswith("Epoch 2/2 loss ")
     table = {line[:14].strip(): line[15:] for line in lines[3:]}
-    assert list(table) == ["test accuracy", "test loss", "checkpoint", "run folder", "curves"]
+    names = ["test accuracy", "test loss", "device", "checkpoint", "run folder", "curves"]
+    assert list(table) == names
     assert table["test accuracy"] == f"{finished.metrics['test/acc']:.4f}"
     assert table["checkpoint"] == str(finished.folder / "checkpoints" / "best.ckpt")
     assert table["run folder"] == str(finished.folder)
@@ -92,9 +94,17 @@ def test_tensorboard_has_train_val_test_and_hparams(finished: Outcome) -> None:
     test_acc = events.Scalars("test/acc")[-1]
     assert test_acc.value == pytest.approx(finished.metrics["test/acc"], abs=1e-6)
     assert test_acc.step == 60
-    hparams = json.dumps(str(events.summary_metadata))
-    assert "_hparams_/experiment" in hparams
-    assert "test/acc" in hparams
+
+
+def test_hparams_tab_has_a_column_for_each_score(finished: Outcome) -> None:
+    """As TensorBoard's own server answers."""
+    (run,) = hparams_tab.runs(finished.folder)
+    assert run["status"] == "STATUS_SUCCESS"
+    settings = run["hparams"]
+    assert (settings["data.batch_size"], settings["trainer.max_epochs"]) == (128, 2)
+    assert settings["model._target_"] == "digits.model.classifier.DigitClassifier"
+    assert run["metrics"]["test/acc"] == pytest.approx(finished.metrics["test/acc"], abs=1e-6)
+    assert {"train/loss", "val/acc", "val/acc_best", "test/loss"} <= run["metrics"].keys()
 
 
 def test_last_is_the_newest_and_best_the_best(tmp_path: Path) -> None:

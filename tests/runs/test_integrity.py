@@ -38,6 +38,7 @@ from digits.model.classifier import DigitClassifier
 from digits.model.rmsprop import RMSprop
 from digits.runs import integrity, safe_load
 from digits.training import loop
+from digits.training.best import BestScores
 from digits.training.exact_state import ExactState
 from digits.training.saving import AtomicCheckpointIO, LastCheckpoint
 from digits.training.summary import RunSummary
@@ -90,11 +91,11 @@ def fit(
     quieten_lightning()
     model, every_step = model or new_model(), LastCheckpoint(str(folder), train_time_interval=0)
     stopping = stopping or EarlyStopping("val/loss", patience=3)
-    summary, exact = RunSummary(str(folder)), ExactState(SETTINGS)
+    summary, exact, best = RunSummary(str(folder)), ExactState(SETTINGS), BestScores()
     defaults = {"accelerator": "cpu", "max_epochs": 3, "num_sanity_val_steps": 0}
     trainer = L.Trainer(
         logger=False,
-        callbacks=[every_step, stopping, summary, *more, exact],
+        callbacks=[best, every_step, stopping, summary, *more, exact],
         plugins=AtomicCheckpointIO(),
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -161,7 +161,7 @@ def test_resumes_as_lightnings_loop_does(tmp_path: Path, quick: list[int]) -> No
     last = tmp_path / "part" / "last.ckpt"
     trainer, model, _ = fit(tmp_path / "rest", sparse=True, max_epochs=3, ckpt_path=last)
     assert trainer.global_step == 60
-    assert min(quick) == 21  # Lightning takes the first one itself
+    assert min(quick) == 20
     assert all(map(torch.equal, model.parameters(), expected.parameters()))
 
 
@@ -364,8 +364,8 @@ class Declaring(L.Callback):
     [
         (None, [*range(1, 21)]),
         ("all", [*range(1, 21)]),
-        ("logged", [1, 7, 14, 20]),  # the first and the last are Lightning's anyway
-        ("some", [1, 20]),
+        ("logged", [7, 14, 20]),  # the last is Lightning's anyway
+        ("some", [20]),
     ],
 )
 def test_a_callback_says_which_steps_it_sees(
@@ -424,7 +424,8 @@ def test_self_log_in_a_step_is_told(
     caplog.set_level("DEBUG", "digits")
     monkeypatch.setattr(sys.modules[__name__], "Model", Logging)
     fit(tmp_path, sparse=True)
-    assert caplog.messages == ["Lightning's own loop runs each step, for self.log in training_step"]
+    line = "Lightning's own loop runs each step, for the training_step of Logging"
+    assert caplog.messages == [line]
 
 
 def test_another_lightning_runs_its_own_steps(

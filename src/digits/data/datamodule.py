@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from digits.data import download, idx, mnist, shares
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
@@ -18,7 +19,13 @@ class ImageDataModule(L.LightningDataModule):
 
     `batch_size` counts the images of one optimizer step over all processes. `val_size` of the
     training images are held out for validation; with 0 there is none, and training sees all.
+
+    A model that leaves its sizes open takes over those that a subclass declares: `side` (pixels)
+    and `classes`. Without, they are what has been read.
     """
+
+    side: int | None = None
+    classes: int | None = None
 
     def __init__(
         self, batch_size: int = 128, eval_batch_size: int = 1000, val_size: int = 0, seed: int = 0
@@ -76,8 +83,25 @@ class ImageDataModule(L.LightningDataModule):
                     f"{high}: the data set has {count} training images"
                 )
 
+    def _note_sizes(self, images_NHW: Tensor, labels_N: Tensor) -> None:
+        """Raises InputError for images or labels that are not as declared."""
+        self.side = self.side or int(images_NHW.shape[-1])
+        low, high = (int(bound) for bound in labels_N.aminmax())
+        self.classes = self.classes or high + 1
+        read = f"data: {type(self).__name__}.read gives"
+        if images_NHW.shape[1:] != (self.side, self.side) or images_NHW.dtype != torch.uint8:
+            raise InputError(
+                f"{read} images of {tuple(images_NHW.shape)} {images_NHW.dtype}; "
+                f"expected (N, {self.side}, {self.side}) torch.uint8"
+            )
+        if not 0 <= low <= high < self.classes:
+            raise InputError(
+                f"{read} labels from {low} to {high}; expected 0 to {self.classes - 1}"
+            )
+
     def _on_device(self, stage: str) -> Batch:
         images_NHW, labels_N = self.read(stage)
+        self._note_sizes(images_NHW, labels_N)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return images_NHW.to(device), labels_N.to(device)
 
@@ -93,6 +117,8 @@ class MNISTDataModule(ImageDataModule):
     """MNIST, H = W = 28, in `data_dir`/MNIST/raw or downloaded there, from `mirrors` (URLs, in that
     order) if given.
     """
+
+    side, classes = mnist.SIDE, mnist.CLASSES
 
     def __init__(
         self,

@@ -1,7 +1,9 @@
 """The digit classifier. Shapes: B batch, H W pixels (28 each), K = 10 classes."""
 
+import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Literal
 
 import lightning as L
 import torch
@@ -9,24 +11,27 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from digits.data.mnist import CLASSES, SIDE
-from digits.errors import DivergedError, InputError, blaming
+from digits.errors import InputError, blaming
 from digits.model.network import network
 from digits.model.score import Score
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+SIZES = ("side", "classes")  # which a data set may declare, too
+STEP = ("training_step", "_step", "forward")
 
 
 class DigitClassifier(L.LightningModule):
-    """Flatten, Linear(side * side, hidden_size), ReLU, Linear(hidden_size, classes), trained with
-    cross-entropy on the logits.
+    """Flatten, Linear(side * side, hidden_size), ReLU, Linear(hidden_size, classes) or, if given,
+    `net`, which takes images (B, side, side) to logits (B, classes); trained with cross-entropy.
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
-    can be tested and predict, not trained. `scheduler` steps once an epoch. A checkpoint holds
-    the sizes and the best scores as plain values.
+    can be tested and predict, not trained. `scheduler` moves once an epoch or once a step, as
+    `scheduler_interval` says; one that waits for a plateau looks at `scheduler_monitor`. A
+    checkpoint holds the sizes as plain values.
     """
 
     def __init__(
@@ -36,13 +41,17 @@ class DigitClassifier(L.LightningModule):
         scheduler: SchedulerFactory | None = None,
         side: int = SIDE,
         classes: int = CLASSES,
+        net: nn.Module | None = None,
+        scheduler_interval: Literal["epoch", "step"] = "epoch",
+        scheduler_monitor: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters("hidden_size", "side", "classes", logger=False)
-        self.net = network(hidden_size, side, classes)
+        sizes = ("hidden_size", *SIZES) if net is None else SIZES
+        self.save_hyperparameters(*sizes, logger=False)
+        self.net = network(hidden_size, side, classes) if net is None else net
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
-        self.best: dict[str, float] = {}
 
     def forward(self, x_BHW: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black: what
@@ -75,49 +84,60 @@ class DigitClassifier(L.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        scores = self._log_scores("train", self.train_score)
-        if not scores["train/loss"].isfinite():
-            raise DivergedError(
-                f"training diverged: train/loss is {scores['train/loss']:g} in epoch "
-                f"{self.current_epoch + 1}; a lower model.optimizer.lr may help"
-            )
+        self._log_scores("train", self.train_score)
 
     def on_validation_epoch_end(self) -> None:
-        scores = self._log_scores("val", self.val_score)
-        if not self.trainer.sanity_checking:
-            for name, better in (("val/acc", max), ("val/loss", min)):
-                value = scores[name].item()
-                self.best[f"{name}_best"] = better(self.best.get(f"{name}_best", value), value)
-            self.log_dict(self.best)
+        self._log_scores("val", self.val_score)
 
     def on_test_epoch_end(self) -> None:
         self._log_scores("test", self.test_score, "images")  # how many the accuracy is over
 
-    def _log_scores(self, stage: str, score: Score, *more: str) -> dict[str, Tensor]:
+    def _log_scores(self, stage: str, score: Score, *more: str) -> None:
         computed = score.compute()
-        scores = {f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)}
         # reduced already: with sync_dist processes would wait for each other again, at any time
-        self.log_dict(scores)
+        self.log_dict({f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)})
         score.reset()
-        return scores
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["best_scores"] = self.best
+    def scores_so_far(self) -> dict[str, Tensor]:
+        """Training's in this epoch, of this process: for a progress bar."""
+        scores = self.train_score.so_far()
+        return {"loss": scores["loss"], "acc": scores["acc"]}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.best = dict(checkpoint["best_scores"])
+    def setup(self, stage: str) -> None:
+        """Raises InputError for data of another shape, or of more classes."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        for name in SIZES:
+            here, there = self.hparams[name], getattr(data, name, None) or self.hparams[name]
+            if there > here or (name == "side" and there != here):
+                raise InputError(f"model.{name}={here}: the data set has {there}; expected that")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         self._rehearse()
         optimizer = self._new_optimizer(self.parameters())
         if self.make_scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+        scheduler = self.new_scheduler(optimizer)
+        if (self.scheduler_interval, self.scheduler_monitor) == ("epoch", None):
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        moves = {"interval": self.scheduler_interval, "monitor": self.scheduler_monitor}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **moves}}  # type: ignore[return-value]
 
     def _new_optimizer(self, weights: Iterable[nn.Parameter]) -> Optimizer:
         if self.make_optimizer is None:
             raise InputError("model.optimizer: training needs one")
         return self.make_optimizer(weights)
+
+    def new_scheduler(self, optimizer: Optimizer, total_steps: int | None = None) -> LRScheduler:
+        """One that counts the run's steps (OneCycleLR) learns how many there are: `total_steps` or,
+        in a fit, the Trainer's.
+        """
+        make = self.make_scheduler
+        assert make is not None
+        counts = all(_leaves_open(make, name) for name in ("total_steps", "epochs"))
+        if counts and self.scheduler_interval == "step":
+            total_steps = total_steps or int(self.trainer.estimated_stepping_batches)
+            make = partial(make, total_steps=total_steps)  # type: ignore[call-arg]
+        return make(optimizer)
 
     def _rehearse(self) -> None:
         """Raises InputError for settings that torch refuses only at a step or an epoch's end."""
@@ -126,21 +146,46 @@ class DigitClassifier(L.LightningModule):
         with blaming("model.optimizer"):
             optimizer = self._new_optimizer([weight])
         with blaming("model.scheduler"):
-            scheduler = self.make_scheduler(optimizer) if self.make_scheduler else None
+            scheduler = self.new_scheduler(optimizer) if self.make_scheduler else None
         with blaming("model.optimizer"):
             optimizer.step(lambda: 0.0)
         with blaming("model.scheduler"):
-            if scheduler is not None:
+            if isinstance(scheduler, ReduceLROnPlateau):
+                self._check_monitor()
+                scheduler.step(0.0)
+            elif scheduler is not None:
                 scheduler.step()
+
+    def _check_monitor(self) -> None:
+        if self.scheduler_monitor is None:
+            raise InputError(
+                "model.scheduler_monitor=null: a schedule that waits for a plateau has to look at "
+                "a score; expected train/loss or, with data.val_size, val/loss"
+            )
+
+
+def has_its_step(module: nn.Module) -> bool:
+    """Whether `module` trains by DigitClassifier's own step, whatever its network."""
+    return isinstance(module, DigitClassifier) and all(
+        getattr(type(module), name) is getattr(DigitClassifier, name) and name not in vars(module)
+        for name in STEP
+    )
+
+
+def _leaves_open(make: SchedulerFactory, name: str) -> bool:
+    """Whether `make` takes an argument `name`, and has none, or None, so far."""
+    argument = inspect.signature(make).parameters.get(name)
+    return argument is not None and argument.default is None
 
 
 def check_input(x_BHW: Tensor, side: int = SIDE) -> None:
-    """Raises ValueError unless x is (B, `side`, `side`), float32, in [0, 1]: what
+    """Raises InputError unless x is (B, `side`, `side`), floating point, in [0, 1]: what
     `DigitClassifier.forward` takes.
     """
     low, high = (bound.item() for bound in x_BHW.aminmax()) if x_BHW.numel() else (0.0, 0.0)
-    if x_BHW.shape[1:] != (side, side) or x_BHW.dtype != torch.float32 or not 0 <= low <= high <= 1:
-        raise ValueError(
+    is_in_range = x_BHW.is_floating_point() and 0 <= low <= high <= 1
+    if x_BHW.shape[1:] != (side, side) or not is_in_range:
+        raise InputError(
             f"images must be (B, {side}, {side}) float32 in [0, 1]; "
             f"got {tuple(x_BHW.shape)} {x_BHW.dtype} in [{low:g}, {high:g}]"
         )

@@ -82,10 +82,11 @@ def _same_with_any_threads(layer: nn.Linear, batch_size: int, most: int) -> bool
 
 def _products(layer: nn.Linear, batch_size: int) -> tuple[Tensor, ...]:
     """A layer's output and gradients at made-up values, of this batch size."""
-    x_BD = torch.linspace(-1, 1, batch_size * layer.in_features).view(batch_size, -1)
+    kind = layer.weight.dtype
+    x_BD = torch.linspace(-1, 1, batch_size * layer.in_features, dtype=kind).view(batch_size, -1)
     x_BD.requires_grad_()
     y_BE = layer(x_BD)
-    grad_BE = torch.linspace(-1, 1, y_BE.numel()).view_as(y_BE)
+    grad_BE = torch.linspace(-1, 1, y_BE.numel(), dtype=y_BE.dtype).view_as(y_BE)
     learned = [weight for weight in layer.parameters() if weight.requires_grad]
     return y_BE, *torch.autograd.grad(y_BE, (x_BD, *learned), grad_BE)
 

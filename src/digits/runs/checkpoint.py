@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from digits.model.classifier import DigitClassifier
 
 Checkpoint = dict[str, Any]
-PARTS = {"state_dict": Tensor, "hyper_parameters": str | int | float, "best_scores": float}
+PARTS = ("state_dict", "hyper_parameters", "best_scores")  # each by names
 ABSENT = "absent"
 
 
@@ -39,11 +39,12 @@ def read(path: str) -> Checkpoint:
 def _is_ours(content: object) -> bool:
     if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
         return False
+    for name in ("hyper_parameters", "best_scores"):  # a model or a callback may name none
+        content.setdefault(name, {})
     return all(
-        isinstance(part := content.get(name), dict)
-        and all(isinstance(key, str) and isinstance(value, kind) for key, value in part.items())
-        for name, kind in PARTS.items()
-    )
+        isinstance(part := content.get(name), dict) and all(isinstance(key, str) for key in part)
+        for name in PARTS
+    ) and all(isinstance(value, float) for value in content["best_scores"].values())
 
 
 def check_fits(path: str, model: nn.Module) -> Checkpoint:
@@ -57,13 +58,14 @@ def check_fits(path: str, model: nn.Module) -> Checkpoint:
 
 def _check_weights(path: str, content: Checkpoint, model: nn.Module) -> None:
     theirs, ours = content["state_dict"], model.state_dict()
+    learned = {name for name, _ in model.named_parameters()}
     for name in sorted(ours.keys() | theirs.keys()):
-        there, here = _shape(theirs.get(name)), _shape(ours.get(name))
+        there, here = (_shape(weights.get(name)) for weights in (theirs, ours))
         if there != here:
             raise InputError(
                 f"ckpt_path={path}: another architecture: {name[:80]} is {there}, expected {here}"
             )
-        if not theirs[name].isfinite().all():
+        if name in learned and not theirs[name].isfinite().all():
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
 
 
@@ -112,6 +114,6 @@ def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
 
 def _shape(weight: object) -> str:
     if not isinstance(weight, Tensor):
-        return ABSENT
+        return ABSENT if weight is None else "no tensor"  # a module's get_extra_state
     kind = "" if weight.dtype == torch.float32 else f" {weight.dtype}"
     return "x".join(map(str, weight.shape)) + kind

@@ -21,6 +21,8 @@ TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
 LAST = "last.ckpt"  # the newest state
 PREVIOUS = "previous.ckpt"  # the one before it
 BEST = "best.ckpt"  # by validation, if there is any
+DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
+DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
 _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
@@ -29,13 +31,15 @@ _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given agai
 @dataclass(frozen=True)
 class Status:
     """What became of a run: RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
-    is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601.
+    is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says
+    what makes its result doubtful.
     """
 
     status: str
     error: str | None = None
     begun: str | None = None
     ended: str | None = None
+    warning: str | None = None
 
 
 class RunFolder:
@@ -93,6 +97,12 @@ class RunFolder:
         """The run begins, or goes on."""
         self._write(Status(RUNNING, begun=_now()))
 
+    def warn(self, warning: str) -> None:
+        """Note what makes the result doubtful of the run that this process has begun, if any."""
+        told = self._told()
+        if told.get("process") == _OURS and told["status"] == RUNNING:
+            self._write(Status(RUNNING, begun=told["begun"], warning=warning))
+
     def end(self, error: BaseException | None) -> None:
         """The run that this process has begun, if any, is over, by `error`."""
         told = self._told()
@@ -103,7 +113,7 @@ class RunFolder:
             kind, line = DIVERGED if isinstance(error, DivergedError) else FAILED, one_line(error)
         elif error is not None:
             kind = STOPPED
-        self._write(Status(kind, line, told["begun"], _now()))
+        self._write(Status(kind, line, told["begun"], _now(), told.get("warning")))
 
     def status(self) -> Status | None:
         """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
@@ -158,9 +168,16 @@ def find(ckpt_path: str, outputs_dir: str) -> Path:
 
 
 def latest(outputs_dir: Path, asked: str) -> RunFolder:
-    """The run with the newest last.ckpt. Raises InputError, for what was `asked`, without one."""
+    """The run with the newest last.ckpt; those that only debug don't count. Raises InputError, for
+    what was `asked`, without one.
+    """
     name = RunFolder("").last
-    newest = max(outputs_dir.glob(f"**/{name}"), key=_modified, default=None)
+    trained = (
+        path
+        for path in outputs_dir.glob(f"**/{name}")
+        if path.relative_to(outputs_dir).parts[0] != DEBUG
+    )
+    newest = max(trained, key=_modified, default=None)
     if newest is None:
         raise InputError(
             f"{asked}: no run under {outputs_dir} has a checkpoint yet; "

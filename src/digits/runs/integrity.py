@@ -8,11 +8,11 @@ import re
 import warnings
 from types import NoneType
 
+from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from digits.model.classifier import DigitClassifier
 from digits.model.score import Score, scores_of
-from digits.runs import counters, optimizer_state, recipe
+from digits.runs import counters, optimizer_state, plain_data, recipe
 from digits.runs.optimizer_state import Content, is_like
 from digits.runs.random_states import check_random_states
 
@@ -29,7 +29,7 @@ OF_EARLY_STOPPING = {
 }
 
 
-def check(content: Content, model: DigitClassifier) -> None:
+def check(content: Content, model: LightningModule) -> None:
     """Raises ValueError, or what looking into other data raises, unless `content` is what `model`,
     with the settings in it, could have come to.
     """
@@ -37,9 +37,9 @@ def check(content: Content, model: DigitClassifier) -> None:
         _check_parts(content, model)
 
 
-def _check_parts(content: Content, model: DigitClassifier) -> None:
+def _check_parts(content: Content, model: LightningModule) -> None:
     settings, fit = content["settings"], content["loops"]["fit_loop"]
-    is_ours = recipe.is_same_class(settings["data._target_"], OUR_DATA)
+    is_ours = recipe.is_same_class(str(settings.get("data._target_")), OUR_DATA)
     counters.check(content, model.automatic_optimization, is_ours)
     optimizer_state.check(content, model, fit[counters.SCHEDULE]["total"]["completed"])
     for process in content["processes"]:
@@ -49,19 +49,23 @@ def _check_parts(content: Content, model: DigitClassifier) -> None:
     _check_callbacks(content, fit[counters.EPOCHS]["current"]["processed"])
     if not re.match(r"2\.\d+\.\d+", content["pytorch-lightning_version"]):
         raise ValueError("it is of another Lightning")
-    if _defaults(model) | content["hyper_parameters"] != dict(model.hparams):
+    if not _is_of(content["hyper_parameters"], model):
         raise ValueError("it is of another model")
     if not content["processes"]:
         raise ValueError("it has no process's state")
 
 
-def _defaults(model: DigitClassifier) -> Content:
-    """Of hyper-parameters that may be newer than the checkpoint."""
+def _is_of(given: Content, model: LightningModule) -> bool:
+    """Whether the hyper-parameters `given` are those of `model`. One that they lack, being newer,
+    was at its default.
+    """
+    now: Content = plain_data.plain_part(dict(model.hparams))
     declared = inspect.signature(type(model)).parameters
-    return {name: declared[name].default for name in model.hparams}
+    before = {name: declared[name].default for name in now if name in declared} | given
+    return before == now
 
 
-def _check_running_scores(given: Content, model: DigitClassifier) -> None:
+def _check_running_scores(given: Content, model: LightningModule) -> None:
     expected = scores_of(model)
     if given.keys() != expected.keys():
         raise ValueError("its scores are others")
@@ -80,7 +84,8 @@ def _check_scores(best: Content, metrics: Content) -> None:
             raise ValueError("its metrics are no numbers")
         if re.fullmatch(r"(train|val)/acc(_best)?", name) and not 0 <= value <= 1:
             raise ValueError(f"its {name} is no fraction")
-    if {name: value for name, value in metrics.items() if OUR_BEST.fullmatch(name)} != best:
+    told = {name: value for name, value in metrics.items() if OUR_BEST.fullmatch(name)}
+    if told.items() - best.items() or best.items() - metrics.items():
         raise ValueError("its best scores disagree")
 
 
@@ -106,9 +111,10 @@ def _check_callbacks(content: Content, epochs: int) -> None:
 
 
 def _is_summary(state: Content, epochs: int) -> bool:
-    names = ("fit_seconds", "this_epoch_seconds", "images")
+    names = ("fit_seconds", "this_epoch_seconds")
     return (
         all(_is_amount(state[name]) for name in names)
+        and (state["images"] is None or (type(state["images"]) is int and state["images"] >= 0))
         and isinstance(state["epoch_seconds"], list)
         and all(map(_is_amount, state["epoch_seconds"]))
         and len(state["epoch_seconds"]) <= epochs

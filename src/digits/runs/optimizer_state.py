@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -18,11 +19,18 @@ MODERATE = 1e30  # a step computes in float32
 SQUARES = {"square_avg", "exp_avg_sq", "max_exp_avg_sq"}
 
 
-def check(content: Content, model: DigitClassifier, moves: int) -> None:
+def check(content: Content, model: LightningModule, moves: int) -> None:
     """Raises ValueError, KeyError, TypeError or AttributeError unless `content` has a state that
-    `model`'s optimizer and schedule can reach in the steps it counts.
+    `model`'s optimizer and schedule can reach in the steps it counts. Those of a model that makes
+    its own are left to them, but for values that are not finite.
     """
-    optimizer, scheduler = _after_a_step(model)
+    if not _makes_ours(model):
+        _check_finite(content["optimizer_states"])
+        return
+    assert isinstance(model, DigitClassifier)
+    schedules = content["lr_schedulers"]
+    counted = schedules[0].get("total_steps") if schedules else None
+    optimizer, scheduler = _after_a_step(model, counted)
     expected = optimizer.state_dict()
     if not is_like([expected], content["optimizer_states"]):
         raise ValueError("it is not the state of this optimizer")
@@ -31,12 +39,13 @@ def check(content: Content, model: DigitClassifier, moves: int) -> None:
         numbers = all(map(_is_moderate, theirs.values()))  # a callback may have moved them
         if ours["params"] != theirs["params"] or not numbers:
             raise ValueError("its optimizer has other settings")
-    skips = content["settings"]["trainer.precision"] == "16-mixed"  # steps with infinite gradients
+    precision = str(content["settings"]["trainer.precision"])
+    skips = precision in ("16", "16-mixed")  # steps with infinite gradients
     for state in given["state"].values():
         _check_state(state, content["global_step"], skips)
     if scheduler:
         _check_schedule(content, scheduler, moves)
-    elif content["lr_schedulers"]:
+    elif schedules:
         raise ValueError("it has a schedule, the settings have none")
 
 
@@ -51,14 +60,30 @@ def _check_state(state: Content, steps: int, skips: bool) -> None:
         raise ValueError("its optimizer has made another number of steps")
 
 
-def _after_a_step(model: DigitClassifier) -> tuple[Optimizer, LRScheduler | None]:
-    """Those of `model`, of weights like its own."""
+def _makes_ours(model: LightningModule) -> bool:
+    names = ("configure_optimizers", "_new_optimizer", "new_scheduler")
+    return isinstance(model, DigitClassifier) and all(
+        getattr(type(model), name) is getattr(DigitClassifier, name) for name in names
+    )
+
+
+def _check_finite(states: Any) -> None:
+    for state in states:
+        for slot in state["state"].values():
+            if any(isinstance(v, Tensor) and not v.isfinite().all() for v in slot.values()):
+                raise ValueError("its optimizer's state is not finite")
+
+
+def _after_a_step(
+    model: DigitClassifier, total_steps: int | None
+) -> tuple[Optimizer, LRScheduler | None]:
+    """Those of `model`, of weights like its own; a schedule that counts a run's steps has these."""
     assert model.make_optimizer
     weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
     for weight in weights:
         weight.grad = torch.zeros_like(weight)
     optimizer = model.make_optimizer(weights)
-    scheduler = model.make_scheduler(optimizer) if model.make_scheduler else None
+    scheduler = model.new_scheduler(optimizer, total_steps or 1) if model.make_scheduler else None
     optimizer.step()
     return optimizer, scheduler
 

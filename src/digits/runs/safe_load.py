@@ -21,13 +21,13 @@ from torch import Tensor
 
 from digits.errors import InputError
 
-MAX_BYTES = 1 << 30  # hidden_size=65536 with AdamW has 625 MB
+MAX_BYTES = 1 << 33  # hidden_size=65536 with AdamW has 625 MB
 MAX_IN_MEMORY = 1 << 26
 MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
-MAX_PICKLE_BYTES = 1 << 18  # all but the tensors; ours have 10 KB
-MAX_DIRECTORY_BYTES = 1 << 18  # 80 an entry, and two entries a weight
+MAX_PICKLE_BYTES = 1 << 21  # all but the tensors: 10 KB, and 600 a weight
+MAX_DIRECTORY_BYTES = 1 << 20  # 80 an entry, and two or three entries a weight
 MAX_INT = 1 << 128  # a state of numpy's PCG64
-STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
+STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 TYPES = {
     "collections Counter",  # MultiStepLR's milestones
     "collections OrderedDict",

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError, flat
 from digits.files import relative
-from digits.model.classifier import DigitClassifier
 from digits.runs import integrity
 from digits.runs.checkpoint import Checkpoint, check_fits
 from digits.runs.folder import RunFolder
@@ -58,7 +58,7 @@ class Start:
         return int(progress["ready"]) if begun > self.epochs else 0
 
 
-def find(cfg: DictConfig, model: DigitClassifier) -> Start:
+def find(cfg: DictConfig, model: LightningModule) -> Start:
     """Where the run `cfg` begins: in resume's folder at its newest checkpoint, else at ckpt_path,
     else anew. A checkpoint to test is read, too. Raises InputError if it does not fit.
     """
@@ -117,7 +117,7 @@ def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> boo
     return True
 
 
-def _newest_good(run: RunFolder, model: DigitClassifier, recipe: Recipe) -> Start:
+def _newest_good(run: RunFolder, model: LightningModule, recipe: Recipe) -> Start:
     """last.ckpt or, if that is damaged or another run's, previous.ckpt, which a line in the log
     says. Raises InputError, for last.ckpt, if neither will do.
     """
@@ -134,7 +134,7 @@ def _newest_good(run: RunFolder, model: DigitClassifier, recipe: Recipe) -> Star
         return begin
 
 
-def _read(path: Path, model: DigitClassifier, recipe: Recipe) -> Start:
+def _read(path: Path, model: LightningModule, recipe: Recipe) -> Start:
     content = check_fits(str(path), model)
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(

@@ -1,28 +1,34 @@
 """Progress on the screen, and the figure of the first training digits."""
 
 import logging
+import math
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from torch import Tensor
 from tqdm import tqdm
 
 from digits.data.datamodule import ImageDataModule
 from digits.files import write_atomically
 from digits.inspection import figures
-from digits.model.classifier import DigitClassifier
 
 log = logging.getLogger(__name__)
 
+DETAILS = ("_best", "_step")
+
 
 class EpochBar(ProgressBar):
-    """A bar per epoch on a terminal; in a log file or a pipe one plain line per epoch."""
+    """A bar per epoch on a terminal; in a log file or a pipe one plain line per epoch.
+
+    The line has every score of training and validation that the model logs, the bar those it knows
+    within an epoch: a model's `scores_so_far()`, or what it logs with `prog_bar=True`.
+    """
 
     sees_steps = "some"
 
@@ -32,6 +38,7 @@ class EpochBar(ProgressBar):
         self.begin = 0.0
         self.enabled = True
         self.validated = False
+        self.ended: tuple[str, float] | None = None  # an epoch, its seconds: not said yet
 
     def enable(self) -> None:
         self.enabled = True
@@ -42,15 +49,20 @@ class EpochBar(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.fit_loop.restarted_mid_epoch:  # then Lightning does not start the epoch again
-            self.on_train_epoch_start(trainer, pl_module)
+            self._begin(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._say(trainer)
+        self._begin(trainer, 0)
+
+    def _begin(self, trainer: L.Trainer, steps: int) -> None:
         self.begin, self.validated = time.monotonic(), False
+        count = trainer.num_training_batches
         if self.enabled and sys.stderr.isatty():
             self.bar = tqdm(
-                total=int(trainer.num_training_batches),
+                total=int(count) if math.isfinite(count) else None,
                 desc=_epoch(trainer),
-                initial=trainer.fit_loop.epoch_loop.batch_progress.current.ready,
+                initial=steps,
                 ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say,
                 nrows=2,  # and tqdm would show nothing there
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
@@ -67,32 +79,38 @@ class EpochBar(ProgressBar):
         if self.bar is None:  # batch_idx skips the steps that SparseLoop ran in between
             return
         if self.bar.update(batch_idx + 1 - self.bar.n):  # true about ten times a second
-            assert isinstance(pl_module, DigitClassifier)
-            scores = pl_module.train_score.so_far()
-            self.bar.set_postfix_str(_line(scores, "loss", "acc"), refresh=False)
+            known = getattr(pl_module, "scores_so_far", None)
+            scores = known() if known else trainer.progress_bar_metrics
+            self.bar.set_postfix_str(_line(scores), refresh=False)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, DigitClassifier)
-        scores = pl_module.train_score.compute() | trainer.callback_metrics
-        line = _line(scores, "loss", "acc", *(("val/loss", "val/acc") if self.validated else ()))
+        self.ended = _epoch(trainer), time.monotonic() - self.begin
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._say(trainer)
+
+    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
+        self._say(trainer)
+        self._close()
+
+    def _say(self, trainer: L.Trainer) -> None:
+        """The line of the epoch that has ended. (The model logs its scores only after callbacks'
+        `on_train_epoch_end`.)
+        """
+        if self.ended is None:
+            return
+        (epoch, seconds), self.ended = self.ended, None
+        line = _line(_of_epoch(trainer.callback_metrics, self.validated))
         if self.bar is not None:
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
             self.bar.set_postfix_str(line)
         self._close()
         bar_was_seen = sys.stderr.isatty() and sys.stdout.isatty()  # train.log has it
-        log.log(
-            logging.DEBUG if bar_was_seen else logging.INFO,
-            "%s %s %.1f s",
-            _epoch(trainer),
-            line,
-            time.monotonic() - self.begin,
-        )
-
-    def on_exception(self, *_: Any) -> None:
-        self._close()
+        level = logging.DEBUG if bar_was_seen else logging.INFO
+        log.log(level, "%s", f"{epoch} {line} {seconds:.1f} s".replace("  ", " "))
 
     def _close(self) -> None:
         if self.bar is not None:
@@ -120,5 +138,16 @@ def _epoch(trainer: L.Trainer) -> str:
     return f"Epoch {trainer.current_epoch + 1}/{last}"
 
 
-def _line(scores: dict[str, Tensor], *names: str) -> str:
-    return " ".join(f"{name} {scores[name]:.4f}" for name in names)
+def _of_epoch(metrics: Mapping[str, Any], validated: bool) -> dict[str, Any]:
+    """Training's scores by their short names and, if the epoch `validated`, validation's."""
+    train = {
+        name.removeprefix("train/"): value
+        for name, value in metrics.items()
+        if not name.startswith(("val", "test"))
+    }
+    val = {name: value for name, value in metrics.items() if name.startswith("val") and validated}
+    return {name: value for name, value in (train | val).items() if not name.endswith(DETAILS)}
+
+
+def _line(scores: Mapping[str, Any]) -> str:
+    return " ".join(f"{name} {float(value):.4f}" for name, value in scores.items())

@@ -15,13 +15,14 @@ from torch import Tensor
 from digits.errors import InputError
 from digits.model.score import scores_of
 from digits.runs.random_states import random_states, set_random_states
+from digits.training.logged_means import LoggedMeans
 
 Settings = Mapping[str, str | int | float | bool | None]
 
 
 class ExactState(Callback):
-    """In every checkpoint: each process's random states and running scores, the last metrics,
-    whether training was to stop, and the settings that decide the result.
+    """In every checkpoint: each process's random states, running scores and logged means, the last
+    metrics, whether training was to stop, and the settings that decide the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -37,6 +38,7 @@ class ExactState(Callback):
                 name: metric.metric_state | {"_update_count": metric.update_count}
                 for name, metric in scores_of(pl_module).items()
             },
+            "logged": _logged(trainer).so_far(),
         }
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
@@ -69,8 +71,15 @@ class ExactState(Callback):
                 metric._update_count = int(saved["_update_count"])
                 for state in metric.metric_state:
                     setattr(metric, state, _moved(saved[state], trainer.strategy.root_device))
+            _logged(trainer).go_on_from(here.get("logged", {}))  # older checkpoints have none
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
+
+
+def _logged(trainer: L.Trainer) -> LoggedMeans:
+    results = trainer.fit_loop.epoch_loop._results
+    assert isinstance(results, LoggedMeans)
+    return results
 
 
 def _of_all_processes(here: dict[str, Any]) -> list[dict[str, Any]]:

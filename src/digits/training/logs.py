@@ -4,12 +4,19 @@ import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch import loggers
+from lightning.pytorch import Callback, LightningModule, Trainer, loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from digits.errors import InputError, flat
 from digits.files import write_atomically
@@ -17,6 +24,18 @@ from digits.files import write_atomically
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20
 MAX_LINE = 1 << 14
+END = ".end"  # of the name of the event file that tells how a run ended
+
+
+class SettingsLogged(Callback):
+    """Tells every logger the `settings` that decide the run, as its fit starts."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(dict(self.settings))
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -43,14 +62,52 @@ class CSVLogger(loggers.CSVLogger):
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
-    """Lightning's, but for a run that goes on."""
+    """Lightning's, but for a run that goes on, and for the HPARAMS tab. Its columns are the
+    settings of `log_hyperparams` and all scores that are logged.
+    """
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
+        """Of `params`, a flat dict, what is not None: as texts, numbers and booleans."""
+        self.hparams.update(params)
+        known = {name: value for name, value in params.items() if value is not None}
+        self._write(self.experiment, _start(known))
+
+    @rank_zero_only
+    def end(self, succeeded: bool) -> None:
+        """The run is over, and won't go on. It is said in a file of its own: if the run goes on
+        after all, that one has to go.
+        """
+        status = Status.Value("STATUS_SUCCESS" if succeeded else "STATUS_FAILURE")
+        with SummaryWriter(self.log_dir, filename_suffix=END) as writer:
+            self._write(writer, _end(status))
+
+    @staticmethod
+    def _write(writer: SummaryWriter, summary: Any) -> None:
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
     def go_on_from(self, step: int) -> None:
         """Have TensorBoard hide what was logged at `step` (optimizer steps) and after."""
         self._kwargs["purge_step"] = step
+        for path in Path(self.log_dir).glob(f"*{END}"):
+            path.unlink()
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
             path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
+
+
+def _start(settings: dict[str, Any]) -> Any:
+    """(torch's other two would list the columns beforehand, and tell of success at the start.)"""
+    _, start, _ = hparams(settings, {})  # type: ignore[no-untyped-call]
+    return start
+
+
+def _end(status: int) -> Any:
+    told = HParamsPluginData(
+        version=metadata.PLUGIN_DATA_VERSION, session_end_info=SessionEndInfo(status=status)
+    )
+    about = metadata.create_summary_metadata(told)
+    return Summary(value=[Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=about)])
 
 
 class _Table(ExperimentWriter):

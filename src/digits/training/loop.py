@@ -14,7 +14,6 @@ from torch import Tensor
 
 from digits.training import observers, pauses
 from digits.training.pauses import PausingLoop
-from digits.training.threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -28,65 +27,35 @@ class SparseLoop(PausingLoop):
 
     Lightning runs the last step of an epoch, those with validation after them, the last allowed,
     those that an observer logs at, and one every `LOOK_EVERY` seconds; and all of them if
-    `observers.of_each_step` names somebody or `training_step` uses `self.log`. What stops a fit or
-    saves by the clock does so within `LOOK_EVERY`. `training_step` returns the loss, a tensor.
+    `observers.of_each_step` names somebody. What stops a fit or saves by the clock does so within
+    `LOOK_EVERY`. The step is DigitClassifier's: it returns the loss, and does not use `self.log`.
     """
 
-    threads: Threads | None = None  # from a fit's first epoch to its end
     observer: str | None = ""  # who sees each step, if anybody does
-    logs_steps = False
     sees_logged = False
-    has_looked = False  # Lightning runs the first step of all, which shows whether it uses self.log
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         before, self.observer = self.observer, observers.of_each_step(self.trainer)
         if self.observer and self.observer != before:
             log.debug("Lightning's own loop runs each step, for %s", self.observer)
-        if self.observer or self.logs_steps:
+        if self.observer:
             return
         self.sees_logged = observers.of_logged_steps(self.trainer)
         groups = self.trainer.optimizers[0].param_groups
         self.weights = [weight for group in groups for weight in group["params"]]
-        self.threads = self.threads or Threads(observers.allow_other_threads(self.trainer))
 
-    def run(self, data_fetcher: _DataFetcher) -> None:
-        try:
-            super().run(data_fetcher)
-        except BaseException:  # while it validates, Lightning would tear down another loop
-            self._release()
-            raise
-
-    def advance(self, data_fetcher: _DataFetcher) -> None:
-        self._save_or_stop()
+    def steps_before_lightnings(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
         while not self._is_seen_next() and time.monotonic() < until:
             self._step(data_fetcher)
-        if self.threads:
-            self.threads.look()
-        super(PausingLoop, self).advance(data_fetcher)
-        self.has_looked = True
-        if not self.logs_steps and any(key.startswith("training_step.") for key in self._results):
-            self.logs_steps = True
-            log.debug("Lightning's own loop runs each step, for self.log in training_step")
-
-    def teardown(self) -> None:
-        super().teardown()
-        self._release()
-
-    def _release(self) -> None:
-        if self.threads:
-            self.threads.release()
-            self.threads = None
 
     def _is_seen_next(self) -> bool:
         trainer, batches = self.trainer, self.batch_progress
         validate_every = trainer.val_check_batch or 1
         return (
             bool(self.observer)
-            or self.logs_steps
             or self.restarting
-            or not self.has_looked
             or trainer.should_stop
             or batches.current.ready + 1 >= trainer.num_training_batches
             or (batches.current.ready + 1) % validate_every == 0

@@ -7,7 +7,9 @@ from lightning.pytorch.callbacks import (
     DeviceStatsMonitor,
     LearningRateMonitor,
     ModelCheckpoint,
+    RichProgressBar,
     Timer,
+    TQDMProgressBar,
 )
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -17,6 +19,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from digits.data.batches import Batches
 from digits.data.datamodule import ImageDataModule
 from digits.errors import InputError
+from digits.model.classifier import has_its_step
 from digits.model.linear import bits_ignore_threads
 
 STEP_HOOKS = (
@@ -42,6 +45,8 @@ OF_LIGHTNING: dict[type[Callback], str] = {  # which can't declare it
     Timer: "some",
     LearningRateMonitor: "logged",
     DeviceStatsMonitor: "logged",
+    TQDMProgressBar: "some",
+    RichProgressBar: "some",
 }
 
 
@@ -50,6 +55,7 @@ def of_each_step(trainer: Trainer) -> str | None:
     module, loader = trainer.lightning_module, trainer.train_dataloader
     data, callbacks = trainer.datamodule, trainer.callbacks  # type: ignore[attr-defined]
     reasons = {
+        f"the training_step of {type(module).__name__}": not has_its_step(module),
         "manual optimization": not module.automatic_optimization,
         "the strategy": type(trainer.strategy) is not SingleDeviceStrategy,
         "the precision": type(trainer.precision_plugin) is not Precision,
@@ -83,7 +89,8 @@ def allow_other_threads(trainer: Trainer) -> bool:
     sizes = {data.batch_size, len(loader.sampler) % data.batch_size}
     if data.val_size:
         sizes |= {data.eval_batch_size, data.val_size % data.eval_batch_size}
-    return bits_ignore_threads(trainer.lightning_module, sizes - {0})
+    with trainer.precision_plugin.forward_context():
+        return bits_ignore_threads(trainer.lightning_module, sizes - {0})
 
 
 def _sees(callback: Callback) -> str | None:

@@ -9,17 +9,25 @@ from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from digits import signals
+from digits.training import observers
+from digits.training.logged_means import LoggedMeans
 from digits.training.saving import LastCheckpoint
+from digits.training.threads import Threads
 
 GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
 
 
 class PausingLoop(_TrainingEpochLoop):
     """Lightning's loop over an epoch. Before a step it saves if that is due, and stops if a signal
-    came: what is saved then has nothing half done.
+    came: what is saved then has nothing half done. While it runs, it watches over the threads.
     """
 
     between_steps = False  # whether the state saved, or loaded, has nothing half done
+    threads: Threads | None = None  # from a fit's first epoch to its end
+
+    def __init__(self, trainer: Trainer, min_steps: int | None, max_steps: int) -> None:
+        super().__init__(trainer, min_steps, max_steps)
+        self._results = LoggedMeans(training=True)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         between_steps = {"between_steps": True} if self.between_steps else {}
@@ -41,10 +49,34 @@ class PausingLoop(_TrainingEpochLoop):
             iter(data_fetcher)
         if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
             self.restarting = self.between_steps = False
+        if self.threads is None:
+            self.threads = Threads(observers.allow_other_threads(self.trainer))
+
+    def run(self, data_fetcher: _DataFetcher) -> None:
+        try:
+            super().run(data_fetcher)
+        except BaseException:  # while it validates, Lightning would tear down another loop
+            self._release()
+            raise
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         self._save_or_stop()
+        self.steps_before_lightnings(data_fetcher)
+        if self.threads:
+            self.threads.look()
         super().advance(data_fetcher)
+
+    def steps_before_lightnings(self, data_fetcher: _DataFetcher) -> None:
+        """Room for steps that Lightning need not run itself."""
+
+    def teardown(self) -> None:
+        super().teardown()
+        self._release()
+
+    def _release(self) -> None:
+        if self.threads:
+            self.threads.release()
+            self.threads = None
 
     def _save_or_stop(self) -> None:
         trainer = self.trainer

@@ -9,9 +9,14 @@ from omegaconf import DictConfig
 
 from digits.errors import InputError
 from digits.files import relative
-from digits.training import saving
+from digits.runs.folder import RunFolder
+from digits.training import device, ending, saving
+from digits.training.divergence import Divergence
+from digits.training.summary import RunSummary
 
 log = logging.getLogger(__name__)
+
+NAMES = {"test/acc": "test accuracy", "test/loss": "test loss"}
 
 
 def objective(trainer: L.Trainer, metric: str | None) -> float | None:
@@ -30,19 +35,31 @@ def objective(trainer: L.Trainer, metric: str | None) -> float | None:
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:
-    """The table at a run's end: test scores, and where everything was written."""
+    """The table at a run's end: test scores, what to know of the fit, and where everything is."""
     if not trainer.is_global_zero:
         return
-    rows = []
-    metrics = trainer.callback_metrics
-    if "test/acc" in metrics:
-        rows += [
-            ("test accuracy", f"{metrics['test/acc']:.4f}"),
-            ("test loss", f"{metrics['test/loss']:.4f}"),
-        ]
+    rows = [
+        (NAMES.get(name, name), f"{value:.4f}")
+        for name, value in sorted(trainer.callback_metrics.items())
+        if name.startswith("test") and name != "test/images"
+    ]
+    rows += _of_fit(trainer, RunFolder(paths.output_dir))
+    rows += [("device", device.name(trainer.strategy.root_device))]
     if ckpt_path := saving.judged_by(trainer):
         rows += [("checkpoint", relative(ckpt_path))]
     rows += [("run folder", relative(paths.output_dir))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         rows += [("curves", f"tensorboard --logdir {shlex.quote(relative(paths.outputs_dir))}")]
     log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))
+
+
+def _of_fit(trainer: L.Trainer, run: RunFolder) -> list[tuple[str, str]]:
+    """Why it ended, unless that was after the last epoch; whether it has gone astray."""
+    rows = []
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, RunSummary) and callback.ended not in (None, ending.WHOLE):
+            rows.append(("ended", f"epoch {callback.metrics['epochs']}: {callback.ended}"))
+        if isinstance(callback, Divergence) and callback.warning:
+            run.warn(callback.warning)
+            rows.append(("warning", callback.warning))
+    return rows

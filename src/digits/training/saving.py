@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
+from digits.errors import InputError
 from digits.files import keep_as, remove_unfinished, write_atomically
-from digits.model.classifier import DigitClassifier
-from digits.runs import checkpoint
+from digits.runs import checkpoint, plain_data
 from digits.runs.folder import BEST, LAST, PREVIOUS
 from digits.runs.start import Start
 
@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         content = BytesIO()
-        torch.save(checkpoint, content)
+        torch.save(plain_data.of_checkpoint(checkpoint), content)
         write_atomically(Path(path), content.getbuffer())
 
     def load_checkpoint(
@@ -106,8 +106,7 @@ class BestCheckpoint(ModelCheckpoint):
     """best.ckpt. In a run that goes on, it remembers the model's best score, and the file."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, DigitClassifier)
-        best = pl_module.best.get(f"{self.monitor}_best")
+        best = trainer.callback_metrics.get(f"{self.monitor}_best")
         if trainer.ckpt_path is None or self.dirpath is None or best is None:
             return
         before = Path(trainer.ckpt_path).with_name(f"{self.filename}.ckpt")
@@ -115,9 +114,20 @@ class BestCheckpoint(ModelCheckpoint):
         if before.is_file():
             if before != here and trainer.is_global_zero:
                 write_atomically(here, before.read_bytes())
-            self.best_k_models = {str(here): torch.tensor(best)}
+            self.best_k_models = {str(here): best}
             self.best_model_path = self.kth_best_model_path = str(here)
-            self.best_model_score = self.kth_value = torch.tensor(best)
+            self.best_model_score = self.kth_value = best
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raises InputError for a score that the model does not log."""
+        metrics = trainer.callback_metrics
+        if not trainer.sanity_checking and self.monitor and self.monitor not in metrics:
+            there_are = ", ".join(n for n in metrics if not n.endswith("_best")) or "none"
+            raise InputError(
+                f"callbacks.best.monitor={self.monitor}: the model does not log it; it logs: "
+                f"{there_are}"
+            )
+        super().on_validation_end(trainer, pl_module)
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:

@@ -1,58 +1,60 @@
-"""metrics.json, and TensorBoard's HPARAMS tab."""
+"""metrics.json."""
 
 import json
 import platform
 import statistics
 import time
+from collections.abc import Sequence, Sized
 from contextlib import suppress
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from torch.utils.tensorboard.summary import hparams
 
 from digits.files import write_atomically
-from digits.model.classifier import DigitClassifier
-from digits.redact import redacted
+from digits.runs import origin
 from digits.runs.folder import RunFolder
-from digits.training import saving
-
-HPARAMS_COLUMNS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
+from digits.training import device, ending, saving
 
 
 class RunSummary(Callback):
-    """Writes metrics.json into `output_dir` and fills TensorBoard's HPARAMS tab with `hparams`.
+    """Writes metrics.json into `output_dir`.
 
-    metrics.json is flat: last and best value of each metric (losses, fractions), `fit_seconds`,
-    `epoch_seconds` (the median epoch's, validation included), `images_per_second`, seed,
-    checkpoint and versions. A run that is interrupted leaves what it had.
+    It is flat: last and best value of each metric (losses, fractions), `fit_seconds`,
+    `epoch_seconds` (the median epoch's, validation included), `images_per_second`, `ended` (why),
+    seed, tags, checkpoint, device, versions, command, overrides, date and commit. A run that is
+    interrupted leaves what it had.
     """
 
     def __init__(
-        self, output_dir: str, seed: int | None = None, hparams: dict[str, Any] | None = None
+        self, output_dir: str, seed: int | None = None, tags: Sequence[str] | None = None
     ) -> None:
         self.path = RunFolder(output_dir).metrics_json
-        self.hparams = {
-            name: value if isinstance(value, int | float | None) else redacted(str(value))
-            for name, value in (hparams or {}).items()
-        }
         self.metrics: dict[str, Any] = {
             "python": platform.python_version(),
             "torch": str(torch.__version__),  # a class of its own
             "lightning": L.__version__,
+            **origin.facts(),
         }
         if seed is not None:
             self.metrics["seed"] = seed
+        if tags:
+            self.metrics["tags"] = ",".join(tags)
         self.begin = self.epoch_begin = 0.0
         self.epoch_seconds: list[float] = []
-        self.images = 0
+        self.images: int | None = 0  # None: the data does not tell
         self.seconds_before = self.epoch_seconds_before = 0.0
+
+    @property
+    def ended(self) -> str | None:
+        """Why the fit ended, if it has."""
+        return self.metrics.get("ended")
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.metrics["parameters"] = sum(p.numel() for p in pl_module.parameters())
+        self.metrics["device"] = device.name(trainer.strategy.root_device)
 
     def state_dict(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -69,7 +71,7 @@ class RunSummary(Callback):
         self.seconds_before = float(state_dict["fit_seconds"])
         self.epoch_seconds_before = float(state_dict["this_epoch_seconds"])
         self.epoch_seconds = [float(seconds) for seconds in state_dict["epoch_seconds"]]
-        self.images = int(state_dict["images"])
+        self.images = state_dict["images"]
         metrics = dict(state_dict["metrics"])
         if not all(isinstance(value, str | int | float | None) for value in metrics.values()):
             raise TypeError("metrics are numbers")
@@ -78,19 +80,21 @@ class RunSummary(Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
         self.begin, self.epoch_begin = now - self.seconds_before, now - self.epoch_seconds_before
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                columns = dict.fromkeys(HPARAMS_COLUMNS, 0.0)  # the tab shows the scalars' values
-                for summary in hparams(self.hparams, columns):  # type: ignore[no-untyped-call]
-                    logger.experiment.file_writer.add_summary(summary)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_begin = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, DigitClassifier)
         self.epoch_seconds.append(time.monotonic() - self.epoch_begin)
-        self.images += int(pl_module.train_score.images) * trainer.world_size
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        images = images_in(trainer.train_dataloader, batches)
+        if self.images is not None and images is not None:
+            self.images += images * trainer.world_size
+        else:
+            self.images = None
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics["ended"] = ending.reason(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._write(trainer)
@@ -108,8 +112,9 @@ class RunSummary(Callback):
             self.metrics |= {
                 "epochs": trainer.current_epoch,
                 "fit_seconds": round(seconds, 3),
-                "images_per_second": round(self.images / seconds, 1),
             }
+            if self.images is not None:
+                self.metrics["images_per_second"] = round(self.images / seconds, 1)
             if self.epoch_seconds:
                 self.metrics["epoch_seconds"] = round(statistics.median(self.epoch_seconds), 4)
         for name, value in trainer.callback_metrics.items():  # float32 has 7 digits, JSON no NaN
@@ -119,3 +124,11 @@ class RunSummary(Callback):
         if trainer.is_global_zero:
             text = json.dumps(self.metrics, indent=2) + "\n"
             write_atomically(self.path, text.encode())
+
+
+def images_in(loader: Any, batches: int) -> int | None:
+    """How many images the first `batches` of a loader's have; None if it does not tell."""
+    size, sampler = getattr(loader, "batch_size", None), getattr(loader, "sampler", None)
+    if not isinstance(size, int) or not isinstance(sampler, Sized):
+        return None
+    return min(batches * size, len(sampler))

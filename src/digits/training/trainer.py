@@ -5,7 +5,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import lightning as L
@@ -17,7 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from digits.errors import InputError, blaming, flat
 from digits.runs.start import Start
 from digits.training import loop, rendezvous
+from digits.training.best import BestScores
+from digits.training.divergence import Divergence
 from digits.training.exact_state import ExactState
+from digits.training.logs import SettingsLogged
 from digits.training.saving import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
@@ -30,8 +33,10 @@ NOISE = (
     "The dirpath has changed from",  # a run that goes on elsewhere, or was moved; BestCheckpoint
     "Checkpoint directory .* exists and is not empty",  # a run that goes on
     "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
+    "The `srun` command is available on your system but is not used",
     "The number of training batches .* is smaller than the logging interval",
 )
+PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 
 @contextmanager
@@ -42,9 +47,17 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     quieten_lightning()
     callbacks = _instantiated("callbacks", cfg.get("callbacks"))
     if cfg.get("train"):
-        callbacks.append(ExactState(begin.settings))
+        limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
+        callbacks = [
+            BestScores(),  # the first: others look at the best ones
+            *callbacks,
+            Divergence(),
+            SettingsLogged(begin.settings | limits),
+            ExactState(begin.settings),
+        ]
     trainer: L.Trainer = instantiate(
         _for_lightning(cfg.trainer),
+        _convert_="all",
         callbacks=callbacks,
         logger=_instantiated("logger", cfg.get("logger")),
         plugins=AtomicCheckpointIO(begin),
@@ -56,9 +69,20 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     _fit_out(trainer)
     try:
         yield trainer
+        _end(trainer, succeeded=True)
+    except Exception:
+        _end(trainer, succeeded=False)
+        raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _end(trainer: L.Trainer, succeeded: bool) -> None:
+    for logger in trainer.loggers:
+        if end := getattr(logger, "end", None):
+            with suppress(OSError):  # a full disk has been said
+                end(succeeded)
 
 
 def _fit_out(trainer: L.Trainer) -> None:
@@ -76,6 +100,8 @@ def _for_lightning(trainer: DictConfig) -> DictConfig:
     for_lightning = copy.deepcopy(trainer)
     with open_dict(for_lightning):
         for_lightning.pop("oversubscribe", None)
+        precision = str(trainer.get("precision"))
+        for_lightning.precision = PRECISIONS.get(precision, precision)
     return for_lightning
 
 
@@ -121,6 +147,7 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
 def quieten_lightning() -> None:
     """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
     logging.getLogger("lightning").handlers.clear()
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found

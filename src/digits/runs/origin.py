@@ -1,0 +1,53 @@
+"""Where a run comes from: the command, the time, the commit. Secrets are left out."""
+
+import os
+import shlex
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from digits import redact
+from digits.files import ROOT
+from digits.runs import overrides
+
+Facts = dict[str, str | bool]
+
+HIDDEN = "***"
+PATIENCE_S = 5  # for git
+
+
+def facts() -> Facts:
+    """`command` as typed, `overrides`, `date` (UTC, ISO 8601), `commit` and `commit_is_clean` of
+    the repository that has the project or, for an installed one, the current folder.
+    """
+    given = overrides.given() if HydraConfig.initialized() else []
+    return {
+        "command": shlex.join(map(without_secrets, sys.orig_argv)),
+        "overrides": shlex.join(map(without_secrets, given)),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(ROOT if (ROOT / ".git").exists() else Path.cwd()),
+    }
+
+
+def without_secrets(word: str) -> str:
+    """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
+    key, _, value = word.partition("=")
+    return f"{key}={HIDDEN}" if value and redact.sounds_secret(key) else redact.redacted(word)
+
+
+def commit(folder: Path) -> Facts:
+    """Nothing outside a repository, or without git."""
+    words = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(
+            words, env=environment, capture_output=True, check=True, timeout=PATIENCE_S, text=True
+        ).stdout.splitlines()
+        ids = [line.split()[-1] for line in said if line.startswith("# branch.oid ")]
+        if ids and ids[0] != "(initial)":
+            return {"commit": ids[0], "commit_is_clean": all(line[:1] == "#" for line in said)}
+    return {}

@@ -1,0 +1,51 @@
+"""The best validation scores of a run."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+
+LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
+
+
+class BestScores(Callback):
+    """Keeps the best value of each metric whose name begins with "val", as NAME_best.
+
+    Which way is better is what a callback that monitors it says, else what its name says: of a
+    loss or an error (the last word of the name, see LESS_IS_BETTER) less is better.
+    """
+
+    def __init__(self) -> None:
+        self.best: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        for name, score in list(trainer.callback_metrics.items()):
+            if name.startswith("val") and not name.endswith(("_best", "_step")):
+                best, value = f"{name}_best", score.item()
+                better = min if less_is_better(name, trainer) else max
+                self.best[best] = better(self.best.get(best, value), value)
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.best.items()})
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log_dict(self.best)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["best_scores"] = dict(self.best)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.best = dict(checkpoint["best_scores"])
+
+
+def less_is_better(name: str, trainer: L.Trainer) -> bool:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if getattr(callback, "monitor", None) == name:
+            return bool(getattr(callback, "mode", "min") == "min")
+    return name.replace("/", "_").rpartition("_")[2].lower() in LESS_IS_BETTER
