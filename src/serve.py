@@ -11,7 +11,7 @@ from pathlib import Path
 
 from digits.commands import argparse_app
 from digits.errors import InputError
-from digits.files import ROOT
+from digits.files import home
 from digits.imports import importing
 from digits.serving.limits import LIMITS
 from digits.serving.workers import Readers
@@ -41,8 +41,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _name(path: Path) -> str:
     """What clients see: a path from the repository's root, of a file elsewhere its name alone."""
-    inside = path.resolve().is_relative_to(ROOT)
-    return str(path.resolve().relative_to(ROOT)) if inside else path.name
+    inside = path.resolve().is_relative_to(home())
+    return str(path.resolve().relative_to(home())) if inside else path.name
 
 
 def serve(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from digits.files import CONFIGS
 from digits.runs.folder import RunFolder
 from support import hparams_tab
 from support.commands import SHORT, Outcome, command
@@ -282,9 +283,8 @@ def test_a_sweeper_gets_the_best_validation_score(tmp_path: Path) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     import train
-    from digits.commands import hydra_app
 
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         worse = [*SHORT, "model.optimizer.lr=0.02", "data.batch_size=32"]
         given = ["test=false", "optimized_metric=val/acc", f"paths.output_dir={tmp_path}"]
         cfg = hydra.compose("train", [*worse, *given])

@@ -8,8 +8,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from digits.commands import hydra_app, settings
+from digits.commands import settings
 from digits.data.datamodule import MNISTDataModule
+from digits.files import CONFIGS
 from digits.model.classifier import DigitClassifier
 from digits.runs.start import Start
 from digits.training.trainer import make_trainer
@@ -21,7 +22,7 @@ GROUPS = [path for path in FILES if path.parent != Path() and path.parts[0] != "
 
 def composed(config_name: str, tmp_path: Path, *overrides: str) -> DictConfig:
     given = [f"paths.output_dir={tmp_path}", *overrides]
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return hydra.compose(config_name, given)
 
 
@@ -55,7 +56,7 @@ def test_eval_composes_and_instantiates(tmp_path: Path) -> None:
 
 def test_hydra_config_names_the_folders(tmp_path: Path) -> None:
     overrides = [f"paths.outputs_dir={tmp_path}"]
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
     with open_dict(cfg):
         cfg.hydra.job.num = 3

@@ -24,7 +24,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def let_in(name: str = "MY_TOKEN") -> str:
-    assert hydra_app.CONFIGS  # importing it has made oc.env watched
+    assert hydra_app.entry  # importing it has made oc.env watched
     return OmegaConf.create({"x": f"${{oc.env:{name}}}"}).x
 
 

@@ -9,8 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]  # the repository
+PACKAGE = Path(__file__).parent
+ROOT = PACKAGE.parents[1]  # the repository, in a clone
+IS_CLONE = all((ROOT / name).is_file() for name in ("configs/train.yaml", "src/train.py"))
+CONFIGS = ROOT / "configs" if IS_CLONE else PACKAGE / "configs"
+DATA = ROOT / "data" if IS_CLONE else PACKAGE / "embedded"  # MNIST/raw is in it
 UNFINISHED = ".unfinished"
+# a pipe would wait; Windows has neither word
+READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def home() -> Path:
+    """Where outputs/ is: the repository or, for an installed package, the current folder."""
+    return ROOT if IS_CLONE else Path.cwd()
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
@@ -28,7 +39,7 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
     """A file of somebody's folder. Raises OSError where it can't be read, or is a link or no file;
     ValueError where it has more.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+    handle = os.open(path, READ)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a file", str(path))

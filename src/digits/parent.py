@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows the one is the other
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOOK_EVERY_S = 0.5
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # here: a fork must load nothing
@@ -20,7 +21,7 @@ def end_with_parent(parent: int | None = None) -> None:
     started this process counts as the parent's.
     """
     parent = parent or os.getppid()
-    if _LIBC is None or _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+    if _LIBC is None or _LIBC.prctl(PR_SET_PDEATHSIG, KILL) != 0:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     _end_without(parent)  # it may have gone meanwhile
 
@@ -33,4 +34,4 @@ def _watch(parent: int) -> None:
 
 def _end_without(parent: int) -> None:
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), KILL)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: what SLURM's --signal sends
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is what SLURM's --signal sends
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # Windows has two
 GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
 
 
@@ -44,7 +45,7 @@ def after_the_step() -> Iterator[None]:
         yield
     finally:
         _waits = False
-        signal.alarm(0)
+        _set_alarm(0)
     if asked():
         raise Stopped(asked())
 
@@ -71,8 +72,14 @@ def _handle(number: int, _: Any) -> None:
         _raised = number
         raise Stopped(number)
     _asked = number
-    signal.signal(signal.SIGALRM, _lose_patience)
-    signal.alarm(GRACE_S)
+    _set_alarm(GRACE_S)
+
+
+def _set_alarm(seconds: int) -> None:
+    """0 for none. Without alarms, on Windows, only a second signal ends a step."""
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, _lose_patience)
+        signal.alarm(seconds)
 
 
 def _lose_patience(*_: Any) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from digits.commands import hydra_app, resume
+from digits.commands import resume
 from digits.errors import InputError
-from digits.files import keep_as
+from digits.files import CONFIGS, keep_as
 from digits.runs.folder import RunFolder
 from digits.runs.overrides import quoted
 
@@ -83,7 +83,7 @@ def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
 
 
 def stopped(folder: Path, *given: str) -> str:
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         words = [*given, "paths.outputs_dir=x"]
         cfg = hydra.compose("train", words, return_hydra_config=True)
     cfg.paths.output_dir = str(folder)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from digits.commands import hydra_app
 from digits.errors import InputError
+from digits.files import CONFIGS
 from digits.runs import start
 from digits.training.saving import AtomicCheckpointIO
 from support import hostile
@@ -203,7 +203,7 @@ def content_of(run: Outcome) -> Content:
 
 
 def find(ckpt_path: Path) -> start.Start | None:
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         given = [*RUN, "trainer.max_epochs=3", f"ckpt_path='{ckpt_path}'"]
         cfg = hydra.compose("train", given)
     return start.find(cfg, instantiate(cfg.model))

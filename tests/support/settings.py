@@ -5,13 +5,13 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from digits.commands import hydra_app
+from digits.files import CONFIGS
 
 GROUPS = ("callbacks=early_stopping", "model/scheduler=cosine", "data.val_size=5000")
 
 
 def composed(*overrides: str) -> DictConfig:
-    with hydra.initialize_config_dir(hydra_app.CONFIGS, version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return hydra.compose("train", ["paths.output_dir=run", *overrides])
 
 

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from digits.commands import flags, frame
 from digits.errors import INPUT_IS_WRONG, flat, one_line
-from digits.files import ROOT
+from digits.files import home
+from digits.imports import look_here_too
 from digits.runs.folder import find
 
 
@@ -32,7 +33,7 @@ def add_ckpt(parser: argparse._ActionsContainer) -> None:
 
 def checkpoint_path(ckpt: str) -> str:
     """Raises InputError if `--ckpt` names no checkpoint."""
-    return str(find(ckpt, str(ROOT / "outputs")))
+    return str(find(ckpt, str(home() / "outputs")))
 
 
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
@@ -40,6 +41,7 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
     on stderr; HYDRA_FULL_ERROR=1 brings tracebacks back.
     """
     _say_anything()
+    look_here_too()
 
     def command() -> int | None:
         try:

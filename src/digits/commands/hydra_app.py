@@ -34,13 +34,12 @@ from digits.errors import (
     exit_code,
     one_line,
 )
-from digits.files import ROOT
-from digits.runs import overrides
+from digits.files import CONFIGS
+from digits.imports import look_here_too
+from digits.runs import overrides, resolvers
 from digits.runs.folder import RunFolder, find
 
 log = logging.getLogger(__name__)
-
-CONFIGS = str(ROOT / "configs")
 
 Task = Callable[[DictConfig], Any]
 
@@ -48,7 +47,7 @@ _codes: list[int] = []  # of the jobs of a sweep that failed
 _is_command = False  # in this process; a launcher runs jobs in others
 
 environment.watch()
-OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+resolvers.register()
 OmegaConf.register_new_resolver(  # with a cache, that of a config: so a job elsewhere has it, too
     "new_folder", job_folders.name_folder, replace=True, use_cache=True
 )
@@ -64,6 +63,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
     def decorate(task: Task) -> Callable[[], None]:
         @wraps(task)
         def command() -> None:
+            look_here_too()
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             if peers.is_one():
                 peers.join(task)
@@ -97,7 +97,7 @@ def _run(job: "_Job") -> None:
             jobs.counted() as ran,
         ):
             os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
-            hydra.main(CONFIGS, job.config_name, "1.3")(wraps(job.task)(job))()
+            hydra.main(str(CONFIGS), job.config_name, "1.3")(wraps(job.task)(job))()
         if not ran:
             flags.check_is_question(parsed)
     finally:
@@ -123,6 +123,7 @@ class _Job:
 
     def __call__(self, cfg: DictConfig) -> Any:
         run = RunFolder(HydraConfig.get().runtime.output_dir)
+        look_here_too()
         signals.listen()
         with _environment_restored(), job_folders.kept(run):
             try:
@@ -158,7 +159,7 @@ class _Job:
         return self.task(cfg)
 
     def say(self, error: Exception) -> str:
-        what = suggestions.explain(error, CONFIGS, self.config_name) or one_line(error)
+        what = suggestions.explain(error, str(CONFIGS), self.config_name) or one_line(error)
         said = frame.say(error, f"{_job_name()}{what}", self.with_trace)
         _codes.append(exit_code(error))
         return said

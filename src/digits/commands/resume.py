@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits.commands import flags
 from digits.errors import InputError, shown
-from digits.files import ROOT
+from digits.files import home
 from digits.runs import overrides
 from digits.runs.folder import RunFolder, latest
 from digits.runs.overrides import key, quoted, unquoted
@@ -35,7 +35,7 @@ def arguments(given: Sequence[str]) -> list[str]:
         raise InputError(f"{asked} train=false: expected ckpt_path=FILE, to test it")
     folder = Path(resume)
     if asked.endswith("=latest"):
-        outputs_dir = values.get("paths.outputs_dir", str(ROOT / "outputs"))
+        outputs_dir = values.get("paths.outputs_dir", str(home() / "outputs"))
         outputs_dir = OmegaConf.create({"dir": outputs_dir}).dir  # ${oc.env:SCRATCH}/runs
         folder = latest(Path(outputs_dir), asked).path
     return _going_on(RunFolder(folder.absolute()), asked, given)

@@ -12,6 +12,7 @@ from torch import Tensor
 from digits.data import download, idx, mnist, shares
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
 from digits.errors import InputError
+from digits.files import DATA
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -115,14 +116,14 @@ class ImageDataModule(L.LightningDataModule):
 
 class MNISTDataModule(ImageDataModule):
     """MNIST, H = W = 28, in `data_dir`/MNIST/raw or downloaded there, from `mirrors` (URLs, in that
-    order) if given.
+    order) if given. By default it is the project's copy.
     """
 
     side, classes = mnist.SIDE, mnist.CLASSES
 
     def __init__(
         self,
-        data_dir: str = "data",
+        data_dir: str | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
         val_size: int = 0,
@@ -130,7 +131,7 @@ class MNISTDataModule(ImageDataModule):
         mirrors: Sequence[str] | None = None,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, val_size, seed)
-        self.raw_dir, self.mirrors = Path(data_dir) / "MNIST" / "raw", mirrors
+        self.raw_dir, self.mirrors = Path(data_dir or DATA) / "MNIST" / "raw", mirrors
 
     def prepare_data(self) -> None:
         download.ensure(self.raw_dir, self.mirrors)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from digits.data import idx
 from digits.data.mnist import SIDE, TEST
 from digits.errors import InputError
-from digits.files import ROOT
+from digits.files import DATA
 from digits.prediction.predictor import Network
 
-RAW = ROOT / "data" / "MNIST" / "raw"
+RAW = DATA / "MNIST" / "raw"
 BATCHES = (0, 1, 2, 7, 1000)  # exporters freeze the batch they saw, or take 0 and 1 for constants
 
 # A float32 logit is off by up to 1e-6 of the largest (measured for hidden_size 8 to 8192, trained

@@ -1,6 +1,5 @@
 """A run's folder: what its files are called, who may write in it, and what became of the run."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -11,6 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from digits.errors import DivergedError, InputError, one_line
 from digits.files import read_at_most, write_atomically
@@ -77,21 +81,15 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            if _locked(handle, fcntl.LOCK_EX, TRIES) is False:
+        with _opened(self.path) as handle:
+            if _is_locked(handle, is_mine=True, tries=TRIES) is False:
                 raise InputError(f"{self.path}: another process is training there")
             yield
-        finally:
-            os.close(handle)
 
     def is_held(self) -> bool:
-        """Whether a process is in; True if a file system without locks can't tell."""
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            return _locked(handle, fcntl.LOCK_SH, tries=1) is not True
-        finally:
-            os.close(handle)
+        """Whether a process is in; True if a system without locks can't tell."""
+        with _opened(self.path) as handle:
+            return _is_locked(handle, is_mine=False, tries=1) is not True
 
     def begin(self) -> None:
         """The run begins, or goes on."""
@@ -190,13 +188,26 @@ def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-def _locked(handle: int, kind: int, tries: int) -> bool | None:
-    """None on a file system without locks."""
+@contextmanager
+def _opened(folder: Path) -> Iterator[int | None]:
+    """None where nothing can be locked."""
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _is_locked(handle: int | None, is_mine: bool, tries: int) -> bool | None:
+    """Locked now, for this process alone or `is_mine` false; None on a system without locks."""
+    if handle is None:
+        return None
     for attempt in range(tries):
         if attempt:
             time.sleep(WAIT_S)
         try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_EX if is_mine else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         except OSError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from digits import redact
-from digits.files import ROOT
+from digits.files import home
 from digits.runs import overrides
 
 Facts = dict[str, str | bool]
@@ -22,14 +22,14 @@ PATIENCE_S = 5  # for git
 
 def facts() -> Facts:
     """`command` as typed, `overrides`, `date` (UTC, ISO 8601), `commit` and `commit_is_clean` of
-    the repository that has the project or, for an installed one, the current folder.
+    the repository or, for an installed package, of the current folder's.
     """
     given = overrides.given() if HydraConfig.initialized() else []
     return {
         "command": shlex.join(map(without_secrets, sys.orig_argv)),
         "overrides": shlex.join(map(without_secrets, given)),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(ROOT if (ROOT / ".git").exists() else Path.cwd()),
+        **commit(home()),
     }
 
 

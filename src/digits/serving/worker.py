@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.errors import InputError, flat
-from digits.files import ROOT
+from digits.files import PACKAGE
 from digits.serving.limits import SIGNATURES
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def brief(error: BaseException) -> str:
 def start(max_pixels: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """The process and the server's end of the socket, in 2 ms; the process is ready in 0.5 s."""
     ours, theirs = socket.socketpair()
-    search = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    search = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, search)),
         "OPENBLAS_NUM_THREADS": "1",

@@ -30,8 +30,12 @@ class LoggedMeans(_ResultCollection):
     def go_on_from(self, before: dict[str, dict[str, Any]]) -> None:
         """Each joins in as it is logged again. Raises what reading other data raises."""
         for state in before.values():
-            if not isinstance(state["value"], Tensor) or state.keys() - set(STATE):
-                raise TypeError("a logged mean is a tensor")
+            count = state["_update_count"]
+            sums = [value for name, value in state.items() if name != "_update_count"]
+            if state.keys() - set(STATE) or "value" not in state or type(count) is not int:
+                raise TypeError("a logged mean has a value and a count")
+            if not all(isinstance(value, Tensor) and value.shape == () for value in sums):
+                raise TypeError("a logged mean is one number")
         self.before = before
 
     def __setitem__(self, key: str, result: _ResultMetric) -> None:

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -24,6 +24,7 @@ from digits.files import write_atomically
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20
 MAX_LINE = 1 << 14
+PLAIN = (str, int, float, bool)
 END = ".end"  # of the name of the event file that tells how a run ended
 
 
@@ -66,12 +67,22 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     settings of `log_hyperparams` and all scores that are logged.
     """
 
+    told = False  # whether TensorBoard has the settings
+
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
-        """Of `params`, a flat dict, what is not None: as texts, numbers and booleans."""
-        self.hparams.update(params)
-        known = {name: value for name, value in params.items() if value is not None}
-        self._write(self.experiment, _start(known))
+        """Of `params`, a dict, the plain values: TensorBoard gets them with the first scores. (It
+        takes one list only, and Lightning, too, logs what a model calls its hyper-parameters.)
+        """
+        plain = {name: value for name, value in dict(params).items() if isinstance(value, PLAIN)}
+        self.hparams.update(plain)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        super().log_metrics(metrics, step)
+        if not self.told:
+            self.told = True
+            self._write(self.experiment, _start(_once(cast(dict[str, Any], self.hparams))))
 
     @rank_zero_only
     def end(self, succeeded: bool) -> None:
@@ -94,6 +105,12 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
             path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
+
+
+def _once(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without `lr` where there is `model.optimizer.lr`."""
+    last_parts = {name.rpartition(".")[2] for name in settings if "." in name}
+    return {name: value for name, value in settings.items() if name not in last_parts}
 
 
 def _start(settings: dict[str, Any]) -> Any:
