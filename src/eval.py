@@ -1,4 +1,4 @@
-"""Test a checkpoint on MNIST's 10,000 test images: `python src/eval.py ckpt_path=latest`."""
+"""Test a checkpoint on its run's test images: `python src/eval.py ckpt_path=latest`."""
 
 from pathlib import Path
 
@@ -11,18 +11,15 @@ from digits.imports import importing
 @entry("eval")
 def main(cfg: DictConfig) -> None:
     with importing():
-        from hydra.utils import instantiate
-
         from digits.commands import signatures
         from digits.runs import checkpoint
         from digits.runs.start import Start
-        from digits.training import results
+        from digits.training import parts, results
         from digits.training.trainer import make_trainer
 
     signatures.check(cfg)
     begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
-    model = checkpoint.model_of(cfg.ckpt_path, begin.content)
-    data = instantiate(cfg.data)
+    model, data = parts.of_checkpoint(cfg, Path(cfg.ckpt_path), begin.content)
     with make_trainer(cfg, begin) as trainer:
         trainer.test(model, data, ckpt_path=begin.path, weights_only=True, verbose=False)
         results.show(trainer, cfg.paths)

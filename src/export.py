@@ -1,4 +1,4 @@
-"""A trained network as one file for other programs: `python src/export.py --format onnx`."""
+"""A trained network as one file for other programs: `export.py --format onnx`."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from digits.exporting import export
 
 def task(arguments: argparse.Namespace) -> int:
     ckpt_path = argparse_app.checkpoint_path(arguments.ckpt)
-    return export.export(arguments.format, ckpt_path, arguments.output)
+    return export.export(arguments.format, ckpt_path, arguments.output, arguments.config_dir)
 
 
 def main() -> NoReturn:
@@ -22,6 +22,7 @@ def main() -> NoReturn:
         help="onnx and torch (torch.export) hold the whole computation, safetensors the weights",
     )
     argparse_app.add_ckpt(parser)
+    argparse_app.add_config_dir(parser)
     parser.add_argument(
         "--output",
         metavar="FILE",

@@ -31,7 +31,10 @@ def task(arguments: argparse.Namespace) -> int:
         answers.check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
         with importing():  # while other processes read
-            model = loading.from_checkpoint(ckpt) if ckpt else loading.from_onnx(arguments.onnx)
+            if ckpt:
+                model = loading.from_checkpoint(ckpt, arguments.config_dir)
+            else:
+                model = loading.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
     _tell(found, arguments)
     if arguments.save is not None:
@@ -77,6 +80,7 @@ def main() -> NoReturn:
     form.add_argument("--show", action="store_true", help="print what the model saw, too")
     parser.add_argument("--top", type=_top, default=0, metavar="N", help="the N likeliest digits")
     parser.add_argument("--multi", action="store_true", help="read each of several digits")
+    argparse_app.add_config_dir(parser)
     parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")
     argparse_app.run(parser, task)
 

@@ -65,7 +65,7 @@ def serve(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(1)  # the other cores read images
         host, port = listener.getsockname()[:2]
         shown = _name(Path(path))
-        network = loading.from_checkpoint(path)
+        network = loading.from_checkpoint(path, arguments.config_dir)
         is_local = ipaddress.ip_address(host).is_loopback
         served = app.application(network, shown, readers, is_local)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -76,6 +76,7 @@ def serve(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse_app.Parser(description=__doc__)
     argparse_app.add_ckpt(parser)
+    argparse_app.add_config_dir(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="0.0.0.0 listens to the network, too (no TLS)"
     )

@@ -180,7 +180,7 @@ def test_wrong_input_is_one_line(
 def test_without_a_model_it_says_how_to_train_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("digits.commands.argparse_app.ROOT", tmp_path)
+    monkeypatch.setattr("digits.commands.argparse_app.home", lambda: tmp_path)
     _, _, err = tool("predict", "docs/samples.png")
     assert err == (
         f"error: --ckpt latest: no run under {tmp_path}/outputs has a checkpoint yet; "

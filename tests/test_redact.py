@@ -97,8 +97,8 @@ def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path:
         "train",
         f"data.mirrors=['file:///nowhere/{ENTERS}','{EMBEDDED.as_uri()}']",
         f"paths.data_dir={tmp_path}/data",
-        f"+callbacks.summary.hparams.note='a {ENTERS} b'",
-        "+callbacks.summary.hparams.more=[1,2]",  # TensorBoard would take no list
+        f"+model.note='a {ENTERS} b'",
+        "model._target_=support.own.Noted",
         "trainer.max_epochs=1",
         "trainer.limit_train_batches=3",
         "trainer.limit_test_batches=1",

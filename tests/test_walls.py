@@ -10,7 +10,7 @@ import pytest
 from support.commands import ROOT
 
 SRC = ROOT / "src"
-GROUND = {"errors", "files", "imports", "machine", "parent", "redact", "signals"}
+GROUND = {"console", "errors", "files", "imports", "machine", "parent", "redact", "signals"}
 MAY_IMPORT = {
     "data": set(),
     "model": set(),

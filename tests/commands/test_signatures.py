@@ -46,7 +46,7 @@ def test_the_reference_passes() -> None:
         ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
         ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
         ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
-        ("callbacks.summary.hparams", 5, "5: expected settings, null"),
+        ("callbacks.summary.tags", 5, "5: expected a list, null"),
         ("callbacks.best.mode", 5, "5: expected text"),
         ("model.scheduler.eta_min", "x", "x: expected a number"),
         ("model.optimizer.eps", None, "null: expected a number"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from digits.data import idx
 from digits.data.mnist import TEST
@@ -96,11 +97,11 @@ def test_a_file_gives_the_checkpoint_s_answers(
     kind: str, exported: dict[str, Path], ckpt: str
 ) -> None:
     images_NHW, _ = idx.read(EMBEDDED, TEST)
+    net = checkpoint.network_of(ckpt, checkpoint.read(ckpt))
     with torch.inference_mode():
-        expected_NK = checkpoint.network_of(ckpt, checkpoint.read(ckpt))(
-            images_NHW.float() / 255
-        ).softmax(1)
-    p_NK = torch.from_numpy(formats.READ[kind](exported[kind].read_bytes())(images_NHW.numpy()))
+        expected_NK = net(images_NHW.float() / 255).softmax(1)
+    read = formats.READ[kind](exported[kind].read_bytes(), net)
+    p_NK = torch.from_numpy(read(images_NHW.numpy()))
     assert (p_NK - expected_NK).abs().max() < 1e-5  # logits to 16: parity's limit would be 1.6e-5
     assert torch.equal(p_NK.argmax(1), expected_NK.argmax(1))
 
@@ -201,9 +202,9 @@ def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
 ) -> None:
     read = formats.READ["safetensors"]
 
-    def wrong_for(size: int) -> Callable[[bytes], Network]:
-        def reads(data: bytes) -> Network:
-            network = read(data)
+    def wrong_for(size: int) -> Callable[[bytes, nn.Module], Network]:
+        def reads(data: bytes, net: nn.Module) -> Network:
+            network = read(data, net)
             return lambda images: network(images) + (0.1 if len(images) == size else 0)
 
         return reads

@@ -31,6 +31,23 @@ def add_ckpt(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        type=_folder,
+        help="where configs of your own are, if the checkpoint is of a model of yours",
+    )
+
+
+def _folder(text: str) -> str:
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text}: no such folder")
+    return os.path.abspath(text)
+
+
 def checkpoint_path(ckpt: str) -> str:
     """Raises InputError if `--ckpt` names no checkpoint."""
     return str(find(ckpt, str(home() / "outputs")))

@@ -25,6 +25,7 @@ from digits.commands import (
     resume,
     settings,
     suggestions,
+    testing,
 )
 from digits.errors import (
     FULL_ERROR,
@@ -88,8 +89,8 @@ def _run(job: "_Job") -> None:
     given = sys.argv
     try:
         parsed = flags.of_hydra(given[1:])
-        if job.config_name == "train":
-            sys.argv = [given[0], *resume.arguments(given[1:])]
+        rewritten = {"train": resume.arguments, "eval": testing.arguments}[job.config_name]
+        sys.argv = [given[0], *rewritten(given[1:])]
         with (
             _environment_restored(),
             peers.writing_nothing(),

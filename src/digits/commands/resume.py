@@ -1,7 +1,7 @@
 """The command line of a run that goes on in its own folder, and what a stopped run says of it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,9 +35,7 @@ def arguments(given: Sequence[str]) -> list[str]:
         raise InputError(f"{asked} train=false: expected ckpt_path=FILE, to test it")
     folder = Path(resume)
     if asked.endswith("=latest"):
-        outputs_dir = values.get("paths.outputs_dir", str(home() / "outputs"))
-        outputs_dir = OmegaConf.create({"dir": outputs_dir}).dir  # ${oc.env:SCRATCH}/runs
-        folder = latest(Path(outputs_dir), asked).path
+        folder = latest(outputs_dir(values), asked).path
     return _going_on(RunFolder(folder.absolute()), asked, given)
 
 
@@ -60,8 +58,21 @@ def _going_on(run: RunFolder, asked: str, given: Sequence[str]) -> list[str]:
         )
     where = [f"resume={quoted(run.path)}", f"hydra.run.dir={quoted(run.path)}"]
     then = [*where, "hydra.output_subdir=null", *before]
-    begins_with_flags = now[:1] and now[0].startswith("-")  # argparse wants words side by side
+    return beside(now, then)
+
+
+def beside(now: Sequence[str], then: Sequence[str]) -> list[str]:
+    """`now`, which has flags, too, and `then`, whichever comes first: argparse wants all words side
+    by side. What is given twice in both is not asked for here.
+    """
+    begins_with_flags = bool(now) and now[0].startswith("-")
     return [*now, *then] if begins_with_flags else [*then, *now]
+
+
+def outputs_dir(values: Mapping[str, str]) -> Path:
+    """Of the settings given, which may compute it: ${oc.env:SCRATCH}/runs."""
+    given = values.get("paths.outputs_dir", str(home() / "outputs"))
+    return Path(OmegaConf.create({"dir": given}).dir)
 
 
 def how_to_go_on(cfg: DictConfig) -> str:

@@ -53,6 +53,11 @@ def _are_urls(value: object) -> bool:
     return all(isinstance(url, str) and "://" in url for url in urls)  # type: ignore[attr-defined]
 
 
+def _are_words(value: object) -> bool:
+    words = value if OmegaConf.is_list(value) else [None]
+    return all(isinstance(w, str) and re.fullmatch(r"[\w.-]+", w) for w in words)  # type: ignore[attr-defined]
+
+
 _POSITIVE = _number(lambda v: v > 0, "a number above 0")
 _NOT_NEGATIVE = _number(lambda v: v >= 0, "a number from 0")
 _FRACTION = _number(lambda v: 0 <= v < 1, "a number from 0 to below 1")
@@ -74,6 +79,7 @@ RULES: dict[str, Rule] = {
     "callbacks": _MAY_BE_NONE,
     "logger": _MAY_BE_NONE,
     "task_name": (lambda v: bool(re.fullmatch(r"[\w-]+", str(v))), "letters, digits, - and _"),
+    "tags": (_are_words, "a list of words of letters, digits, -, _ and ."),
     "paths.data_dir": _PATH,
     "paths.outputs_dir": _PATH,
     "paths.output_dir": _PATH,

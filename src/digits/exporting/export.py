@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,7 @@ SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 NEEDS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "safetensors": ("safetensors",)}
 
 
-def export(kind: str, ckpt_path: str, output: Path | None) -> int:
+def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence[str] = ()) -> int:
     """Write one of SUFFIXES if it computes what the checkpoint does. Gives the exit code.
 
     Raises InputError if there is no checkpoint, `output` is unsuitable or a package is missing.
@@ -26,13 +27,14 @@ def export(kind: str, ckpt_path: str, output: Path | None) -> int:
         raise InputError(f"--format {kind}: needs pip install -e '.[export]'")
     with importing():
         from digits.exporting import formats, parity
+        from digits.prediction import digit_network
         from digits.runs import checkpoint
 
     content = checkpoint.read(ckpt_path)  # once: a run that goes on replaces its checkpoints
-    net = checkpoint.digits_network_of(ckpt_path, content)
+    net = digit_network.of(ckpt_path, content, config_dirs)
     about = provenance.of_checkpoint(ckpt, content) | provenance.of_packages()
     data = formats.WRITE[kind](net, about)
-    if not parity.shown(net, formats.READ[kind](data)):
+    if not parity.shown(net, formats.READ[kind](data, net)):
         print("error: it differs from the checkpoint; nothing is written", file=sys.stderr)
         return 1
     write_atomically(target, data)

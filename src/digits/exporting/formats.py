@@ -5,6 +5,7 @@ What callers get wrong (dividing by 255, the softmax) is inside `onnx` and `torc
 has the weights alone.
 """
 
+import copy
 import io
 import json
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from digits.data.mnist import CLASSES, SIDE
-from digits.model.network import network
+from digits.model.linear import Linear
 from digits.prediction import onnx_file
 from digits.prediction.predictor import Network
 
@@ -26,7 +27,6 @@ WHOLE = {
 }
 WEIGHTS = {
     "input": f"float32 (N, {SIDE}, {SIDE}): pixels / 255, 0 background, 1 ink, as in MNIST",
-    "layers": "flatten, linear net.1, ReLU, linear net.3",
     "output": f"logits: float32 (N, {CLASSES}), in the order of classes",
 }
 
@@ -37,26 +37,34 @@ class Whole(nn.Module):
     With nn.Linear: model.linear.Linear asks for the batch size, which would freeze in the file.
     """
 
-    def __init__(self, net: nn.Sequential) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = nn.Sequential(*map(_plain, net))
-        self.net.load_state_dict(net.state_dict())
+        self.net = _plain(copy.deepcopy(net))
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        # with torch 2.8 the Flatten in `net` would become three operators on the batch size
-        x_BD = images.reshape(-1, SIDE * SIDE).float() / 255
-        probabilities: Tensor = self.net(x_BD).softmax(1)
+        # with torch 2.8 a Flatten in `net` would become three operators on the batch size
+        x = images.reshape(-1, SIDE * SIDE) if _begins_flat(self.net) else images
+        probabilities: Tensor = self.net(x.float() / 255).softmax(1)
         return probabilities
 
 
-def _plain(layer: nn.Module) -> nn.Module:
-    if not isinstance(layer, nn.Linear):
-        return layer
-    return nn.Linear(layer.in_features, layer.out_features)
+def _begins_flat(net: nn.Module) -> bool:
+    return isinstance(net, nn.Sequential) and isinstance(net[0], nn.Flatten)
 
 
-def _program(net: nn.Sequential) -> torch.export.ExportedProgram:
+def _plain(module: nn.Module) -> nn.Module:
+    """`module`, whose layers of model.linear become nn.Linear."""
+    for name, part in module.named_children():
+        setattr(module, name, _plain(part))
+    if not isinstance(module, Linear):
+        return module
+    plain = nn.Linear(module.in_features, module.out_features, module.bias is not None)
+    plain.load_state_dict(module.state_dict())
+    return plain
+
+
+def _program(net: nn.Module) -> torch.export.ExportedProgram:
     images = torch.zeros(2, SIDE, SIDE, dtype=torch.uint8)  # with 1, torch would make N a constant
     shapes = {"images": {0: torch.export.Dim("N")}}
     program = torch.export.export(Whole(net).eval(), (images,), dynamic_shapes=shapes)
@@ -65,14 +73,14 @@ def _program(net: nn.Sequential) -> torch.export.ExportedProgram:
     return program
 
 
-def _to_torch(net: nn.Sequential, about: About) -> bytes:
+def _to_torch(net: nn.Module, about: About) -> bytes:
     file = io.BytesIO()
     text = json.dumps(about | WHOLE, indent=2)
     torch.export.save(_program(net), file, extra_files={"metadata.json": text})
     return file.getvalue()
 
 
-def _to_onnx(net: nn.Sequential, about: About) -> bytes:
+def _to_onnx(net: nn.Module, about: About) -> bytes:
     from onnx.helper import set_model_props
 
     exported = torch.onnx.export(
@@ -90,28 +98,43 @@ def _to_onnx(net: nn.Sequential, about: About) -> bytes:
     return data
 
 
-def _to_safetensors(net: nn.Sequential, about: About) -> bytes:
+def _to_safetensors(net: nn.Module, about: About) -> bytes:
     from safetensors.torch import load, save
 
-    weights = {f"net.{name}": weight.contiguous() for name, weight in net.state_dict().items()}
-    data = save(weights, about | WEIGHTS)
+    prefix, layers = _named(net)
+    state = net.state_dict().items()
+    weights = {f"{prefix}{name}": weight.contiguous() for name, weight in state}
+    data = save(weights, about | WEIGHTS | {"layers": layers})
     back = load(data)
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weight) for name, weight in weights.items())
     return data
 
 
-def _from_torch(data: bytes) -> Network:
+def _named(net: nn.Module) -> tuple[str, str]:
+    """What a checkpoint puts before the names of weights, and which layers they are of."""
+    if isinstance(net, nn.Sequential):
+        return "net.", "flatten, linear net.1, ReLU, linear net.3"
+    return "", f"{type(net).__module__}.{type(net).__qualname__}"
+
+
+def _from_onnx(data: bytes, net: nn.Module) -> Network:
+    return onnx_file.network(data, is_trusted=not isinstance(net, nn.Sequential))
+
+
+def _from_torch(data: bytes, _: nn.Module) -> Network:
     return _on_arrays(torch.export.load(io.BytesIO(data)).module())
 
 
-def _from_safetensors(data: bytes) -> Network:
+def _from_safetensors(data: bytes, net: nn.Module) -> Network:
     from safetensors.torch import load
 
-    weights = {name.removeprefix("net."): weight for name, weight in load(data).items()}
-    net = network(len(weights["1.bias"]))
-    net.load_state_dict(weights)
-    return _on_arrays(lambda images_NHW: net(images_NHW.float() / 255).softmax(1))
+    prefix, _ = _named(net)
+    fresh = copy.deepcopy(net)
+    fresh.load_state_dict(
+        {name.removeprefix(prefix): weight for name, weight in load(data).items()}
+    )
+    return _on_arrays(lambda images_NHW: fresh(images_NHW.float() / 255).softmax(1))
 
 
 def _on_arrays(compute: Callable[[Tensor], Tensor]) -> Network:
@@ -123,10 +146,10 @@ def _on_arrays(compute: Callable[[Tensor], Tensor]) -> Network:
     return run
 
 
-Write = Callable[[nn.Sequential, About], bytes]
+Write = Callable[[nn.Module, About], bytes]
 WRITE: dict[str, Write] = {"onnx": _to_onnx, "torch": _to_torch, "safetensors": _to_safetensors}
-READ: dict[str, Callable[[bytes], Network]] = {
-    "onnx": onnx_file.network,
+READ: dict[str, Callable[[bytes, nn.Module], Network]] = {
+    "onnx": _from_onnx,
     "torch": _from_torch,
     "safetensors": _from_safetensors,
 }

@@ -25,7 +25,7 @@ BATCHES = (0, 1, 2, 7, 1000)  # exporters freeze the batch they saw, or take 0 a
 ROUNDING = 1e-6
 
 
-def shown(net: nn.Sequential, exported: Network) -> bool:
+def shown(net: nn.Module, exported: Network) -> bool:
     """Whether both give the same probabilities; prints how much they differ."""
     samples = _samples()
     limits = [ROUNDING * max(1.0, _largest_logit(net, images)) for images in samples.values()]
@@ -54,17 +54,17 @@ def _samples() -> dict[str, Tensor]:
     return samples
 
 
-def _logits(net: nn.Sequential, images_NHW: Tensor) -> Tensor:
+def _logits(net: nn.Module, images_NHW: Tensor) -> Tensor:
     with torch.inference_mode():
         logits_NK: Tensor = net(images_NHW.float() / 255)
         return logits_NK
 
 
-def _largest_logit(net: nn.Sequential, images_NHW: Tensor) -> float:
+def _largest_logit(net: nn.Module, images_NHW: Tensor) -> float:
     return _logits(net, images_NHW).abs().max().item()
 
 
-def _difference(net: nn.Sequential, exported: Network, images_NHW: Tensor) -> float:
+def _difference(net: nn.Module, exported: Network, images_NHW: Tensor) -> float:
     expected_NK = _logits(net, images_NHW).softmax(1).numpy()
     p_NK = exported(images_NHW.numpy())
     if p_NK.shape != expected_NK.shape or p_NK.dtype != expected_NK.dtype:

@@ -17,8 +17,9 @@ def of_checkpoint(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
         "checkpoint": ckpt.name,
         "checkpoint_sha256": digest,
         "steps": str(content.get("global_step"))[:20],
-        "hidden_size": str(content["hyper_parameters"]["hidden_size"]),
     }
+    if "hidden_size" in content["hyper_parameters"]:
+        about["hidden_size"] = str(content["hyper_parameters"]["hidden_size"])
     run = RunFolder.of(ckpt)
     if run is None:
         return about

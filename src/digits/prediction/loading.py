@@ -1,5 +1,7 @@
 """A Predictor from a checkpoint or, without torch, from an ONNX file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,13 +9,16 @@ from digits.images.glyph import Pixels
 from digits.prediction.predictor import Predictor
 
 
-def from_checkpoint(path: str) -> Predictor:
-    """Raises InputError if `path` is not a checkpoint written by train.py."""
+def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
+    """`config_dirs` have a user's own configs. Raises InputError if `path` is not a checkpoint
+    written by train.py, or its model does not read digits.
+    """
     import torch
 
+    from digits.prediction import digit_network
     from digits.runs import checkpoint
 
-    net = checkpoint.digits_network_of(path, checkpoint.read(path))
+    net = digit_network.of(path, checkpoint.read(path), config_dirs)
 
     def network(images_NHW: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():

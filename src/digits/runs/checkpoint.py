@@ -44,14 +44,21 @@ def _is_ours(content: object) -> bool:
     return all(
         isinstance(part := content.get(name), dict) and all(isinstance(key, str) for key in part)
         for name in PARTS
-    ) and all(isinstance(value, float) for value in content["best_scores"].values())
+    ) and _are_weights(content["state_dict"], content["best_scores"])
 
 
-def check_fits(path: str, model: nn.Module) -> Checkpoint:
-    """The checkpoint at `path`. Raises InputError unless its weights fit `model`, naming the first
-    that does not.
+def _are_weights(state: dict[str, Any], scores: dict[str, Any]) -> bool:
+    """(A module's get_extra_state may give anything.)"""
+    return all(isinstance(score, float) for score in scores.values()) and all(
+        isinstance(value, Tensor) or name.endswith("_extra_state") for name, value in state.items()
+    )
+
+
+def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -> Checkpoint:
+    """The checkpoint at `path`, or its `content` if it has been read. Raises InputError unless its
+    weights fit `model`, naming the first that does not.
     """
-    content = read(path)
+    content = content or read(path)
     _check_weights(path, content, model)
     return content
 

@@ -27,8 +27,9 @@ MAX_WORDS = 256  # Hydra parses as many in 0.04 s
 _GROUP = r"(?!hydra)[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
 _KEY = r"seed|test|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
 _METRIC = r"(optimized_metric|callbacks\.\w+\.monitor)=\w+/\w+"
+_TAGS = r"tags=\[[\w.,-]*\]"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
-_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC})|{_FILE}")
+_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC}|{_TAGS})|{_FILE}")
 _STARTS = re.compile(r"[+~]*trainer\.(devices|num_nodes|strategy|oversubscribe)\b.*")  # processes
 _WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
 _OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
@@ -89,7 +90,7 @@ def _is_taken(word: str, folder: Path) -> bool:
     """
     if re.fullmatch(_FILE, word):
         return key(word) != "paths.data_dir" or not _is_within(folder, _value(word))
-    return bool(_PLAIN.fullmatch(word)) and not _STARTS.fullmatch(word) and not _WRITES.match(word)
+    return bool(_PLAIN.fullmatch(word)) and not _STARTS.fullmatch(word) and not names_a_file(word)
 
 
 def _is_within(folder: Path, path: object) -> bool:
@@ -101,10 +102,15 @@ def _value(word: str) -> object:
     return OverridesParser.create().parse_override(word).value()
 
 
-def quoted(path: Path) -> str:
-    """As Hydra's command line takes any path."""
-    text = re.sub(r"(\\*)'", r"\1\1\\'", str(path))
-    return f"'{text}{text[len(text.rstrip(BACKSLASH)) :]}'"
+def quoted(text: object) -> str:
+    """As Hydra's command line takes any text, a path's for one."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", str(text))
+    return f"'{escaped}{escaped[len(escaped.rstrip(BACKSLASH)) :]}'"
+
+
+def names_a_file(word: str) -> bool:
+    """Whether a setting may say where something is written, or read, by its name."""
+    return _WRITES.match(word) is not None
 
 
 def unquoted(text: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from digits.errors import InputError, flat
+from digits.redact import redacted
 
 OF_HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
 
@@ -49,13 +50,21 @@ def plain(value: Any, name: str) -> Any:
 
 
 def plain_part(value: Any) -> Any:
-    """What of hyper-parameters is plain: a dict, or nothing of any other kind."""
+    """What of hyper-parameters is plain, without secrets: a dict, or nothing of any other kind."""
     if not isinstance(value, dict):
         return {}
     kept = {}
     for name, part in value.items():
         try:
-            kept[str(name)] = plain(part, str(name))
+            kept[str(name)] = _redacted(plain(part, str(name)))
         except InputError:
             continue
     return {name: part for name, part in kept.items() if not callable(value[name])}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_redacted, value))
+    return redacted(value) if isinstance(value, str) else value

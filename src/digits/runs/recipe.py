@@ -1,6 +1,7 @@
 """The settings that decide a run's weights, and whether those of two runs are the same."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
@@ -14,6 +15,7 @@ from digits.redact import redacted
 Settings = dict[str, Any]  # plain values by their names on the command line
 
 ABSENT = "absent"
+ALL = re.compile(".*")
 TARGET = "_target_"
 ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
 EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without
@@ -52,13 +54,14 @@ class Recipe:
             if not OmegaConf.is_dict(value)
         }
 
-    def differences(self, before: Settings) -> list[str]:
-        """The settings that decide the weights and differ from `before`, a line each.
+    def differences(self, before: Settings, only: re.Pattern[str] = ALL) -> list[str]:
+        """The settings (`only` some of them) that decide the weights and differ from `before`, a
+        line each.
 
         A class that has moved is the same. A setting that did not exist then was at its default.
         """
         told = []
-        for key in sorted(before.keys() | self.settings.keys()):
+        for key in filter(only.fullmatch, sorted(before.keys() | self.settings.keys())):
             was = before[key] if key in before else self._default(key)
             now = self.settings.get(key, ABSENT)
             if was == now or (key.startswith(EARLY_STOPPING) and key not in self.settings):

@@ -20,6 +20,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from digits.errors import InputError, flat
 from digits.files import write_atomically
+from digits.redact import redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20
@@ -41,6 +42,10 @@ class SettingsLogged(Callback):
 
 class CSVLogger(loggers.CSVLogger):
     """Lightning's, but for a metrics.csv that is there: it goes on."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any = None) -> None:
+        super().log_hyperparams(_plain(params or {}))
 
     def go_on_from(self, step: int) -> None:
         """Take out what was logged at `step` (optimizer steps) and after. Raises InputError for a
@@ -74,8 +79,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         """Of `params`, a dict, the plain values: TensorBoard gets them with the first scores. (It
         takes one list only, and Lightning, too, logs what a model calls its hyper-parameters.)
         """
-        plain = {name: value for name, value in dict(params).items() if isinstance(value, PLAIN)}
-        self.hparams.update(plain)
+        self.hparams.update(_plain(params))
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
@@ -105,6 +109,15 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
             path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
+
+
+def _plain(params: Any) -> dict[str, Any]:
+    """The plain values of a dict, without secrets."""
+    return {
+        name: redacted(value) if isinstance(value, str) else value
+        for name, value in dict(params).items()
+        if isinstance(value, PLAIN)
+    }
 
 
 def _once(settings: dict[str, Any]) -> dict[str, Any]:

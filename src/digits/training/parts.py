@@ -1,6 +1,8 @@
 """The model and the data module of a run, made from its settings."""
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.utils import _locate  # hydra.utils.get_object logs what isn't there
@@ -9,7 +11,12 @@ from lightning import LightningDataModule, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
-from digits.model.classifier import SIZES
+from digits.model.classifier import SIZES, DigitClassifier
+from digits.runs import checkpoint, rebuilding, recipe
+from digits.runs.rebuilding import OURS, TARGET
+
+# of a model's settings, those that do not only tell how it learns
+DECIDES_OUTPUT = re.compile(r"model\.(?!(optimizer|scheduler)\b|scheduler_).*")
 
 
 def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
@@ -23,6 +30,28 @@ def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
     known = {name: size for name, size in sizes.items() if size is not None and name in takes}
     model = instantiate(cfg.model, **known)
     _check_kind("model", model, LightningModule)
+    return model, data
+
+
+def of_checkpoint(
+    cfg: DictConfig, path: Path, content: dict[str, Any]
+) -> tuple[LightningModule, LightningDataModule]:
+    """Those that the checkpoint at `path` was trained with, as `cfg` has them; of the project's own
+    model the checkpoint itself tells the sizes. Raises InputError if `cfg` has another model.
+    """
+    before = content.get("settings", {})
+    was, now = str(before.get(TARGET, OURS)), str(cfg.model.get("_target_"))
+    if not recipe.is_same_class(was, now):
+        raise InputError(
+            f"ckpt_path={path}: its model is {was[:80]}; expected model=NAME of a config with that "
+            f"_target_ (--config-dir says where yours are), not {now}"
+        )
+    model, data = make(cfg)
+    if rebuilding.is_ours(content) and type(model) is DigitClassifier:
+        return checkpoint.model_of(str(path), content), data
+    if differ := recipe.Recipe(cfg).differences(before, DECIDES_OUTPUT):
+        raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same")
+    checkpoint.check_fits(str(path), model, content)
     return model, data
 
 
