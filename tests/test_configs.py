@@ -8,7 +8,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from digits.commands import settings
+from digits.commands import (
+    hydra_app,  # noqa: F401  (knows ${root:} and the like)
+    settings,
+)
 from digits.data.datamodule import MNISTDataModule
 from digits.files import CONFIGS
 from digits.model.classifier import DigitClassifier
@@ -26,16 +29,26 @@ def composed(config_name: str, tmp_path: Path, *overrides: str) -> DictConfig:
         return hydra.compose(config_name, given)
 
 
-def override(path: Path, needs_gpu: tuple[str, ...] = ("gpu", "ddp")) -> list[str]:
+def override(path: Path, needs_gpu: tuple[str, ...] = ("gpu", "mps", "ddp")) -> list[str]:
     """What chooses this file on the command line, made to fit a machine without GPUs."""
     chosen = [f"{path.parent}={path.stem}"]
     if path.parts[0] == "trainer" and path.stem in needs_gpu:
         chosen += ["trainer.accelerator=cpu", "trainer.devices=1"]
-    return chosen + ["data.val_size=5000"] * (path.stem == "early_stopping")
+    more = {
+        "early_stopping": ["data.val_size=5000"],
+        "plateau": ["data.val_size=5000"],
+        "one_cycle": ["model.scheduler.total_steps=9"],  # a fit's, and here is none
+        "mlflow": ["logger.mlflow.tracking_uri=file:${paths.output_dir}"],  # needs no database
+        "many_loggers": ["logger.mlflow.tracking_uri=file:${paths.output_dir}"],
+    }
+    return chosen + more.get(path.stem, [])
 
 
 @pytest.mark.parametrize("path", GROUPS, ids=str)
-def test_a_group_file_composes_and_instantiates(path: Path, tmp_path: Path) -> None:
+def test_a_group_file_composes_and_instantiates(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     cfg = composed("train", tmp_path, *override(path))
     settings.check(cfg)
     assert isinstance(instantiate(cfg.data), MNISTDataModule)

@@ -20,6 +20,12 @@ def test_the_reference_passes() -> None:
     ("key", "value"),
     [
         ("trainer.max_time", "00:01:00:00"),
+        ("trainer.max_time", {"minutes": 1, "seconds": 30.5}),
+        ("trainer.precision", 16),
+        ("trainer.precision", "bf16"),
+        ("trainer.precision", "64-true"),
+        ("tags", ["baseline", "lr-0.1"]),
+        ("model.scheduler_monitor", "train/loss"),
         ("trainer.val_check_interval", 0.5),
         ("trainer.val_check_interval", 50),
         ("trainer.val_check_interval", "00:00:01:00"),
@@ -39,7 +45,7 @@ def test_what_means_something_is_taken(key: str, value: Any) -> None:
 
 
 URLS = "expected a list of URLs, or null"
-TIME = "a time above 0 as DD:HH:MM:SS"
+TIME = "a time above 0 as DD:HH:MM:SS or, for one, {seconds: 90}"
 INTERVAL = f"expected a fraction up to 1.0, a whole number of batches from 1, or {TIME}"
 STRATEGY = "expected one of auto, ddp, ddp_find_unused_parameters_true, or settings with a _target_"
 LINES = [
@@ -63,7 +69,11 @@ LINES = [
     ("trainer.limit_train_batches", "abc", "abc: expected a number above 0"),
     ("trainer.log_every_n_steps", 0, "0: expected a whole number from 1"),
     ("trainer.accumulate_grad_batches", 0, "0: expected a whole number from 1"),
-    ("trainer.precision", "64-true", "64-true: expected one of 32-true, 16-mixed, bf16-mixed"),
+    ("trainer.max_time", {"seconds": 0}, f"{{'seconds': 0}}: expected {TIME}, or null"),
+    ("trainer.max_time", {"months": 1}, f"{{'months': 1}}: expected {TIME}, or null"),
+    ("trainer.precision", "8", "8: expected one of 32-true, 32, 16-mixed, 16, 16-true, bf16-mixed"),
+    ("model.scheduler_interval", "batch", "batch: expected one of epoch, step"),
+    ("tags", ["a b"], "[a b]: expected a list of words of letters, digits, -, _ and ."),
     ("trainer.val_check_interval", 0, f"0: {INTERVAL}"),
     ("trainer.val_check_interval", 1.5, f"1.5: {INTERVAL}"),
     ("trainer.val_check_interval", -1, f"-1: {INTERVAL}"),
@@ -127,8 +137,8 @@ def test_what_is_wrong_is_named(key: str, value: Any, line: str) -> None:
         ({"train": False, "test": False}, "train=false test=false: nothing to do; expected one"),
         ({"ckpt_path": "???"}, "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"),
         (
-            {"callbacks.stop": {"_target_": "x.EarlyStopping"}},
-            "callbacks.stop: expected data.val_size above 0 too, e.g. 5000",
+            {"callbacks.stop": {"_target_": "x.EarlyStopping", "monitor": "val/f1"}},
+            "callbacks.stop.monitor=val/f1: expected data.val_size above 0 too, e.g. 5000",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

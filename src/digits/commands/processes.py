@@ -19,8 +19,8 @@ def check(cfg: DictConfig) -> None:
     count = _on_this_machine(cfg.trainer) * cfg.trainer.num_nodes
     _check_launcher(cfg.trainer, count)
     if cfg.get("train"):
-        shares.check_batch(cfg.data.batch_size, count)
-        shares.check_val(cfg.data.val_size, count)
+        shares.check_batch(cfg.data.get("batch_size", count), count)
+        shares.check_val(cfg.data.get("val_size", 0), count)
 
 
 def _check_accelerator(name: str) -> None:

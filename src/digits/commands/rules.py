@@ -13,6 +13,11 @@ VALIDATION_METRICS = ("val/acc", "val/loss")
 METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # the test set selects nothing
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
 LARGEST = 3.4e38  # in float32
+UNITS = {"weeks", "days", "hours", "minutes", "seconds"}
+PRECISIONS = (
+    "32-true", "32", "16-mixed", "16", "16-true", "bf16-mixed", "bf16", "bf16-true", "64-true",
+    "64", "transformer-engine", "transformer-engine-float16",
+)  # fmt: skip
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -40,6 +45,10 @@ def _one_of(*values: object) -> Rule:
 
 def _is_duration(value: object) -> bool:
     parts = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", value) if isinstance(value, str) else None
+    if OmegaConf.is_dict(value):
+        amounts = list(value.values())  # type: ignore[attr-defined]
+        are_numbers = all(type(v) in (int, float) and 0 <= v < math.inf for v in amounts)
+        return set(value) <= UNITS and are_numbers and any(amounts)  # type: ignore[call-overload]
     return parts is not None and any(map(int, parts.groups()))
 
 
@@ -58,13 +67,18 @@ def _are_words(value: object) -> bool:
     return all(isinstance(w, str) and re.fullmatch(r"[\w.-]+", w) for w in words)  # type: ignore[attr-defined]
 
 
+def _are_fractions(value: object) -> bool:
+    parts = list(value) if OmegaConf.is_list(value) else []  # type: ignore[call-overload]
+    return len(parts) == 2 and all(type(v) in (int, float) and 0 <= v < 1 for v in parts)
+
+
 _POSITIVE = _number(lambda v: v > 0, "a number above 0")
 _NOT_NEGATIVE = _number(lambda v: v >= 0, "a number from 0")
 _FRACTION = _number(lambda v: 0 <= v < 1, "a number from 0 to below 1")
 _FLAG: Rule = (lambda v: type(v) is bool, "true or false")
 
 _SHARE = _number(lambda v: v >= 0, "a fraction up to 1.0, or a whole number of batches")
-_DURATION = "a time above 0 as DD:HH:MM:SS"
+_DURATION = "a time above 0 as DD:HH:MM:SS or, for one, {seconds: 90}"
 _STEP = _number(lambda v: 0 < v <= LARGEST, f"a number above 0, up to {LARGEST:g}")
 _PATH: Rule = (lambda v: isinstance(v, str) and v.strip() != "", "a path")
 
@@ -122,9 +136,11 @@ RULES: dict[str, Rule] = {
     "trainer.gradient_clip_val": _or(None, "null", _NOT_NEGATIVE),
     "trainer.num_sanity_val_steps": _whole(-1),
     "trainer.log_every_n_steps": _whole(1),
-    "trainer.precision": _one_of("32-true", "16-mixed", "bf16-mixed"),
+    "trainer.precision": (lambda v: str(v) in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps"),
     "model.scheduler.T_max": _whole(1),  # trainer.max_epochs, and named after it
+    "model.scheduler_interval": _one_of("epoch", "step"),
+    "model.optimizer.betas": (_are_fractions, "two numbers from 0 to below 1"),
 }
 
 # By the data set's class, where its facts are known without torch; others look when they are read

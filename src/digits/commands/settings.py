@@ -28,8 +28,8 @@ def check(cfg: DictConfig) -> None:
         if value is not missing:
             check_value(key, value, rule)
     callbacks = cfg.get("callbacks") or OmegaConf.create()
-    if not cfg.data.val_size:
-        _check_without_validation(cfg.get("optimized_metric") or "", callbacks)
+    if cfg.data.get("val_size") == 0:  # another data module may have its own way to say so
+        _check_without_validation(cfg, callbacks)
     if OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL:
         _check_monitors(callbacks, cfg.trainer)  # another model may have other scores
     if OmegaConf.is_missing(cfg, "ckpt_path"):
@@ -55,14 +55,18 @@ def drawn_seed() -> int:
     return seed
 
 
-def _check_without_validation(metric: str, callbacks: DictConfig) -> None:
-    if metric.startswith("val/"):
-        raise InputError(
-            f"optimized_metric={metric}: expected data.val_size above 0 too, e.g. 5000"
-        )
-    for name in callbacks:
-        if OmegaConf.select(callbacks, f"{name!s}._target_", default="").endswith("Stopping"):
-            raise InputError(f"callbacks.{name!s}: expected data.val_size above 0 too, e.g. 5000")
+def _check_without_validation(cfg: DictConfig, callbacks: DictConfig) -> None:
+    """Raises InputError for what waits for a score of validation, which there won't be."""
+    monitors = {"optimized_metric": cfg.get("optimized_metric")}
+    monitors["model.scheduler_monitor"] = OmegaConf.select(cfg, "model.scheduler_monitor")
+    for name, node in callbacks.items():
+        if OmegaConf.is_dict(node) and str(node.get("_target_")).endswith("Stopping"):
+            monitors[f"callbacks.{name!s}.monitor"] = node.get("monitor")
+    for key, monitor in monitors.items():
+        if str(monitor).startswith("val"):
+            raise InputError(
+                f"{key}={shown(monitor)}: expected data.val_size above 0 too, e.g. 5000"
+            )
 
 
 def _check_monitors(callbacks: DictConfig, trainer: DictConfig) -> None:

@@ -10,7 +10,8 @@ def reason(trainer: Trainer) -> str:
     """The setting, or the callback and its reason, that ended a fit which was not interrupted."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and callback.stopping_reason.value:
-            return f"{type(callback).__name__}: {callback.stopping_reason_message}"
+            said, _, _ = str(callback.stopping_reason_message).partition(" Signaling")
+            return f"{type(callback).__name__}: {said}"
         if isinstance(callback, Timer) and _is_up(callback):
             return "trainer.max_time"
     if trainer.max_steps == trainer.global_step:
