@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from digits.commands import argparse_app
 from digits.errors import INPUT_IS_WRONG, InputError
+from digits.files import called, relative
 from digits.imports import importing
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python src/predict.py photo.jpg drawings/ 'scans/*.png'
-  python src/predict.py --multi --show postcode.png
-  cat seven.png | python src/predict.py - --json
+  {0} photo.jpg drawings/ 'scans/*.png'
+  {0} --multi --show postcode.png
+  cat seven.png | {0} - --json
 """
 
 
@@ -36,7 +37,8 @@ def task(arguments: argparse.Namespace) -> int:
             else:
                 model = loading.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
-    _tell(found, arguments)
+    chosen = f"model {relative(ckpt)}" if ckpt and arguments.ckpt == "latest" else None
+    _tell(found, arguments, chosen)
     if arguments.save is not None:
         answers.save(found, Path(arguments.save))
     if failed and len(paths) > 1:
@@ -44,8 +46,12 @@ def task(arguments: argparse.Namespace) -> int:
     return INPUT_IS_WRONG if failed else 0
 
 
-def _tell(found: "list[Answer]", arguments: argparse.Namespace) -> None:
+def _tell(found: "list[Answer]", arguments: argparse.Namespace, model: str | None) -> None:
+    """`model` says which one was taken, if it was not named."""
     from digits.prediction import answers
+
+    if model and (arguments.json or arguments.csv):  # stdout is for programs
+        print(model, file=sys.stderr)
 
     if arguments.json:
         print(answers.as_json(found, arguments.top))
@@ -54,7 +60,7 @@ def _tell(found: "list[Answer]", arguments: argparse.Namespace) -> None:
     elif found:
         if arguments.show:
             print(answers.pictures(found))
-        print(answers.table(found, arguments.top))
+        print(answers.table(found, arguments.top), *filter(None, [model]), sep="\n\n")
 
 
 def _top(text: str) -> int:
@@ -67,7 +73,7 @@ def main() -> NoReturn:
     parser = argparse_app.Parser(
         prog="predict.py",
         description="Read the digit (0 to 9) in each image: photos, scans, drawings, screenshots.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(called("predict")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")

@@ -1,5 +1,6 @@
 """Wrong input: one line on stderr, exit code 2, nothing written over."""
 
+import json
 import resource
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.hostile import Runs
 LINES = {
     "trainer.max_epoch=3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",
     "zzz=1": "zzz: no such setting; --cfg job shows all",
-    "model.optimizer.betas=1": "model.optimizer.betas: no such setting",
+    "model.optimizer.betas=1": "model.optimizer.betas: comes with model/optimizer=adam",
     "trainer.max_epochs": "trainer.max_epochs: expected SETTING=VALUE (",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: expected a whole number from 1, or -1 for",
     "trainer.max_time=00:00:00:00": "trainer.max_time=00:00:00:00: expected a time above 0 as DD",
@@ -60,7 +61,21 @@ def says(outcome: Outcome, line: str) -> None:
 def test_one_line(override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     says(command("train", override, outputs=tmp_path), LINES[override])
-    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_refused_run_leaves_a_folder_of_somebodys_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    words = [f"hydra.run.dir={tmp_path}", "model.optimizer._target_=torch.optim.SGD"]
+    says(command("train", *words, outputs=tmp_path), "model.optimizer: SGD.__init__() got an unexp")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_diverges_keeps_its_folder(tmp_path: Path) -> None:
+    words = ["model.optimizer.lr=1e30", "trainer.max_epochs=1", "trainer.limit_train_batches=20"]
+    outcome = command("train", *words, outputs=tmp_path)
+    says(outcome, "training diverged: train/loss is nan in epoch 1; a lower model.optimizer.lr may")
+    assert json.loads((outcome.folder / "status.json").read_text())["status"] == "diverged"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

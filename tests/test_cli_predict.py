@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,22 @@ def test_without_a_model_it_says_how_to_train_one(
         f"error: --ckpt latest: no run under {tmp_path}/outputs has a checkpoint yet; "
         "python src/train.py trains one\n"
     )
+
+
+def test_the_model_taken_is_named(
+    ckpt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And a run that only debugs, though newer, is not taken."""
+    for name in ("train/1", "debug/2"):
+        (tmp_path / "outputs" / name / "checkpoints").mkdir(parents=True)
+        shutil.copy(ckpt, tmp_path / "outputs" / name / "checkpoints" / "last.ckpt")
+    monkeypatch.setattr("digits.commands.argparse_app.home", lambda: tmp_path)
+    line = f"model {tmp_path}/outputs/train/1/checkpoints/last.ckpt\n"
+    picture = str(ROOT / "docs" / "drawings" / "photo.jpg")
+    code, out, err = tool("predict", picture)
+    assert (code, out.splitlines(keepends=True)[-2:], err) == (0, ["\n", line], "")
+    code, out, err = tool("predict", picture, "--json")
+    assert (code, err, json.loads(out)[0]["path"]) == (0, line, picture)
 
 
 def test_many_files_are_read_by_several_processes(onnx: str, tmp_path: Path) -> None:

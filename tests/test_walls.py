@@ -114,7 +114,7 @@ def within(names: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_rooms_are_entered_from_above(module: str) -> None:
-    if module == "__init__":
+    if module in ("__init__", "notebook"):  # as the commands outside the package
         return
     allowed = MAY_IMPORT.get(room(module), set()) | {room(module), "ground"}
     names = [name for node in ast.walk(tree(module)) for name in imported(node)]
@@ -152,7 +152,7 @@ def test_no_module_needs_itself() -> None:
 
 def test_only_the_ground_is_flat_and_a_package_brings_nothing() -> None:
     flat = {path.stem for path in (SRC / "digits").glob("*.py")}
-    assert flat == GROUND | {"__init__"}
+    assert flat == GROUND | {"__init__", "notebook"}
     assert {room(m) for m in MODULES if "." in m} == MAY_IMPORT.keys()
     inits = [
         path for path in (SRC / "digits").rglob("__init__.py") if path.parent != SRC / "digits"

@@ -1,3 +1,27 @@
-"""MNIST's handwritten digits: data, model, and what surrounds a run. Importing this imports no
-torch.
+"""Handwritten digits with Lightning and Hydra. From Python:
+
+from digits import load, train
+
+run = train("trainer.max_epochs=1")
+print(run.metrics["test/acc"])
+print(load(run.path).read("photo.jpg"))
 """
+
+from importlib import import_module
+from typing import Any
+
+_IN = {
+    "DigitClassifier": "digits.model.classifier",
+    "ImageDataModule": "digits.data.datamodule",
+    "MNISTDataModule": "digits.data.datamodule",
+    "load": "digits.notebook",
+    "train": "digits.notebook",
+}
+__all__ = ["DigitClassifier", "ImageDataModule", "MNISTDataModule", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported as it is asked for: importing the package takes no time."""
+    if name not in _IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_IN[name]), name)

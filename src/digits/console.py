@@ -3,14 +3,20 @@
 import sys
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 
 from digits.files import IS_CLONE, ROOT
 
 
+def program(name: str) -> ModuleType:
+    """src/`name`.py of a clone, or what the package has of it."""
+    if IS_CLONE and (there := str(ROOT / "src")) not in sys.path:
+        sys.path.insert(0, there)
+    return import_module(name if IS_CLONE else f"digits.scripts.{name}")
+
+
 def _run(name: str) -> None:
-    if IS_CLONE:
-        sys.path.insert(0, str(ROOT / "src"))
-    import_module(name if IS_CLONE else f"digits.scripts.{name}").main()
+    program(name).main()
 
 
 train, evaluate, predict, serve, export = (

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 def home() -> Path:
     """Where outputs/ is: the repository or, for an installed package, the current folder."""
     return ROOT if IS_CLONE else Path.cwd()
+
+
+def called(command: str) -> str:
+    """As its like was typed: `digits-train`, or `python src/train.py`."""
+    installed = Path(sys.argv[0]).stem.startswith("digits-")
+    return f"digits-{command}" if installed else f"python src/{command}.py"
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:

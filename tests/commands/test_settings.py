@@ -165,15 +165,3 @@ def test_training_scores_are_there_after_an_epoch_only() -> None:
 
 def test_a_model_of_ones_own_may_have_other_scores() -> None:
     settings.check(run(model___target_="mine.Model", callbacks__best__monitor="val/f1"))
-
-
-def test_closest_setting() -> None:
-    assert settings.closest("trainer.max_epoch", run()) == "trainer.max_epochs"
-    assert settings.closest("sed", run()) == "seed"
-    assert settings.closest("zzz", run()) is None
-
-
-def test_seeds_are_drawn_anew() -> None:
-    drawn = {settings.drawn_seed() for _ in range(3)}
-    assert len(drawn) == 3  # fewer once in a billion times
-    assert all(0 <= seed < 2**32 for seed in drawn)

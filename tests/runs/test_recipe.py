@@ -31,6 +31,8 @@ def test_what_decides_the_weights() -> None:
         "model.optimizer.eps": 1e-7,
         "model.optimizer.momentum": 0.0,
         "model.optimizer.weight_decay": 0.0,
+        "model.scheduler_interval": "epoch",
+        "model.scheduler_monitor": None,
         "model.scheduler._partial_": True,
         "model.scheduler.T_max": 5,
         "model.scheduler.eta_min": 0.0,

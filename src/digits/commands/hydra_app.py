@@ -2,14 +2,17 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,6 +34,7 @@ from digits.errors import (
     FULL_ERROR,
     INPUT_IS_WRONG,
     OUR_FAULT,
+    DivergedError,
     InputError,
     exit_code,
     one_line,
@@ -82,6 +86,28 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
     return decorate
 
 
+def run(command: Any, config_name: str, words: Sequence[str]) -> str:
+    """The folder of a run of `command` with the command line `words`, for a caller in Python.
+    Raises what it raises, but InputError, in one line, for wrong input.
+    """
+    look_here_too()
+    job = _Job(command.__wrapped__, config_name, with_trace=False)
+    before = {number: signal.getsignal(number) for number in signals.SIGNALS}
+    argv, sys.argv = sys.argv, [config_name, *words]
+    try:
+        _run(job)
+        return job.folder
+    except Exception as error:
+        if isinstance(error, InputError) or exit_code(error) == OUR_FAULT:
+            raise
+        raise InputError(job.explained(error) or one_line(error)) from error
+    finally:
+        sys.argv = argv
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def _run(job: "_Job") -> None:
     """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
     _codes.clear()
@@ -121,9 +147,11 @@ class _Job:
 
     def __init__(self, task: Task, config_name: str, with_trace: bool) -> None:
         self.task, self.config_name, self.with_trace = task, config_name, with_trace
+        self.folder = ""  # of the last run
 
     def __call__(self, cfg: DictConfig) -> Any:
-        run = RunFolder(HydraConfig.get().runtime.output_dir)
+        self.folder = HydraConfig.get().runtime.output_dir
+        run = RunFolder(self.folder)
         look_here_too()
         signals.listen()
         with _environment_restored(), job_folders.kept(run):
@@ -139,6 +167,8 @@ class _Job:
                     print(resume.how_to_go_on(cfg), file=sys.stderr)
                 elif isinstance(cause, Exception):
                     log.debug(self.say(cause))  # into the run's log file only
+                    if _is_refusal(cause) and not cfg.get("resume"):
+                        job_folders.take_back(run)
                 if isinstance(cause, signals.Stopped) and not _is_command:
                     sys.exit(cause.exit_code)  # nobody else here would
                 if cause is error:
@@ -160,10 +190,24 @@ class _Job:
         return self.task(cfg)
 
     def say(self, error: Exception) -> str:
-        what = suggestions.explain(error, str(CONFIGS), self.config_name) or one_line(error)
+        what = self.explained(error) or one_line(error)
         said = frame.say(error, f"{_job_name()}{what}", self.with_trace)
         _codes.append(exit_code(error))
         return said
+
+    def explained(self, error: Exception) -> str | None:
+        if not isinstance(error, ConfigCompositionException):
+            return None
+        parsed = flags.of_hydra(sys.argv[1:])
+        folders = [str(CONFIGS), *filter(None, [parsed.config_dir])]
+        return suggestions.explain(error, folders, self.config_name, parsed.overrides)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Of what was asked for. A sweep's job keeps its folder, which tells of it."""
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    happened = isinstance(error, OSError | DivergedError)
+    return exit_code(error) == INPUT_IS_WRONG and not (is_sweep or happened)
 
 
 def _cause(end: BaseException) -> BaseException:

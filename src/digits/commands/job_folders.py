@@ -1,6 +1,7 @@
 """Which folder a job may write into: a new one, or that of the run it goes on with."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -102,6 +103,8 @@ def claim(cfg: DictConfig) -> None:
     _check_is_named(key, given)
     if cfg.get("resume") and run.path != Path(os.path.abspath(cfg.resume)):
         raise InputError(f"resume={cfg.resume} {key}={given}: expected one of them")
+    if not run.path.exists():
+        _made.add(str(run.path))
     Path(relative(run.path)).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(run.held())
@@ -115,6 +118,13 @@ def kept(run: RunFolder) -> Iterator[None]:
     """Around a job. One that a launcher runs in another process keeps others out from here on."""
     with _claimed.pop(run.path, None) or run.held():
         yield
+
+
+def take_back(run: RunFolder) -> None:
+    """Remove the folder of a run that was refused before its first step, if it was made for it."""
+    measured = (run.metrics_json, run.metrics_csv, *run.checkpoints.glob("*"))
+    if str(run.path) in map(os.path.abspath, _made) and not any(map(Path.exists, measured)):
+        shutil.rmtree(run.path, ignore_errors=True)
 
 
 def _check_is_named(key: str, given: str) -> None:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from digits.commands import flags
@@ -82,4 +83,11 @@ def how_to_go_on(cfg: DictConfig) -> str:
         return "stopped; nothing was saved yet"
     again = overrides.not_taken(overrides.given(), run.path)
     words = [shlex.quote(shown(word)) for word in again if key(word) != "ckpt_path"]
+    words += [f"--config-dir={shlex.quote(folder)}" for folder in _config_dirs()]
     return " ".join([f"stopped; go on with resume={shown(str(run.path))}", *words])
+
+
+def _config_dirs() -> list[str]:
+    """Of the user's own configs, as they were given."""
+    sources = HydraConfig.get().runtime.config_sources
+    return [source.path for source in sources if source.provider == "command-line"]

@@ -4,13 +4,11 @@ wait.
 
 import logging
 import secrets
-from difflib import get_close_matches
 
 from omegaconf import DictConfig, OmegaConf
 
 from digits.commands.rules import DATA_RULES, METRICS, RULES, VALIDATION_METRICS, Rule
 from digits.errors import InputError, shown
-from digits.runs import recipe
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +83,3 @@ def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
         if callback.get(key) is not None:
             return bool(callback[key])
     return bool(trainer.val_check_interval == trainer.check_val_every_n_epoch == 1)
-
-
-def closest(key: str, cfg: DictConfig) -> str | None:
-    """The setting or group in `cfg` whose name is nearest to `key`."""
-    close = get_close_matches(key, list(recipe.keys(cfg)), n=1)
-    return close[0] if close else None

@@ -17,7 +17,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from digits.errors import DivergedError, InputError, one_line
-from digits.files import read_at_most, write_atomically
+from digits.files import called, read_at_most, write_atomically
 
 MAX_BYTES = 1 << 20  # of a JSON file, which may come from anyone; a run's have 1 KB
 TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
@@ -179,7 +179,7 @@ def latest(outputs_dir: Path, asked: str) -> RunFolder:
     if newest is None:
         raise InputError(
             f"{asked}: no run under {outputs_dir} has a checkpoint yet; "
-            "python src/train.py trains one"
+            f"{called('train')} trains one"
         )
     return RunFolder(newest.parents[1])
 

@@ -100,8 +100,9 @@ class RunSummary(Callback):
         self._write(trainer)
 
     def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
-        with suppress(OSError):  # the exception is the news
-            self._write(trainer)
+        if trainer.global_step:
+            with suppress(OSError):  # the exception is the news
+                self._write(trainer)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._write(trainer)

@@ -1,0 +1,71 @@
+"""Training, loading and reading images from Python, a notebook's for one. The commands' own code,
+and errors as exceptions.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from digits.commands import hydra_app
+from digits.console import program
+from digits.files import home
+from digits.images import drawing
+from digits.images.drawing import Drawing
+from digits.imports import importing, look_here_too
+from digits.prediction import inputs, loading
+from digits.prediction.predictor import Prediction, Predictor
+from digits.runs import run
+from digits.runs.folder import find
+from digits.runs.run import Run
+
+Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+
+def train(*settings: str, config_dir: str | None = None) -> Run:
+    """As digits-train does with these words: train("trainer.max_epochs=1", "seed=3"). `config_dir`
+    has configs of your own. Raises InputError for settings that are wrong.
+    """
+    words = [*([f"--config-dir={config_dir}"] if config_dir else []), *settings]
+    return run.read(hydra_app.run(program("train").main, "train", words))
+
+
+def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Reader":
+    """What reads digits with a checkpoint, a run's folder, or the latest run's. `config_dirs` have
+    configs of your own. Raises InputError for anything else.
+    """
+    look_here_too()
+    folder = Path(model) / "checkpoints"
+    best = [path for name in ("best", "last") if (path := folder / f"{name}.ckpt").is_file()]
+    path = best[0] if best else find(str(model), str(home() / "outputs"))
+    with importing():
+        return Reader(loading.from_checkpoint(str(path), config_dirs), path)
+
+
+class Reader:
+    """Reads digits by the model at `path`."""
+
+    def __init__(self, predictor: Predictor, path: Path) -> None:
+        self.predictor, self.path = predictor, path
+
+    def read(self, *pictures: Picture) -> list[Prediction]:
+        """A prediction of each picture: a file, each file of a folder or a pattern, an image of
+        Pillow's, or an array (H, W) or (H, W, 3), uint8. Raises InputError for others.
+        """
+        return self.predictor.predict([d for picture in pictures for d in _drawings(picture)])
+
+
+def _drawings(picture: Picture) -> Iterator[Drawing]:
+    if isinstance(picture, Image.Image):
+        yield drawing.normalise(picture)
+    elif isinstance(picture, np.ndarray):
+        yield drawing.normalise(Image.fromarray(picture))
+    else:
+        with inputs.reading(inputs.named([os.fspath(picture)])) as reads:
+            for _, read in reads:
+                if isinstance(read, Exception):
+                    raise read
+                yield read
