@@ -26,7 +26,7 @@ DETAILS = ("_best", "_step")
 class EpochBar(ProgressBar):
     """A bar per epoch on a terminal; in a log file or a pipe one plain line per epoch.
 
-    The line has every score of training and validation that the model logs, the bar those it knows
+    The line has the scores that the model logs as train/... or val/..., the bar those it knows
     within an epoch: a model's `scores_so_far()`, or what it logs with `prog_bar=True`.
     """
 
@@ -143,7 +143,7 @@ def _of_epoch(metrics: Mapping[str, Any], validated: bool) -> dict[str, Any]:
     train = {
         name.removeprefix("train/"): value
         for name, value in metrics.items()
-        if not name.startswith(("val", "test"))
+        if name.startswith("train") or ("/" not in name and not name.startswith(("val", "test")))
     }
     val = {name: value for name, value in metrics.items() if name.startswith("val") and validated}
     return {name: value for name, value in (train | val).items() if not name.endswith(DETAILS)}

@@ -28,7 +28,7 @@ class LoggedMeans(_ResultCollection):
         }
 
     def go_on_from(self, before: dict[str, dict[str, Any]]) -> None:
-        """Each joins in as it is logged again. Raises what reading other data raises."""
+        """Each joins in as it is logged again. Raises what looking into other data raises."""
         for state in before.values():
             count = state["_update_count"]
             sums = [value for name, value in state.items() if name != "_update_count"]
@@ -42,7 +42,3 @@ class LoggedMeans(_ResultCollection):
         super().__setitem__(key, result)
         for name, value in self.before.pop(key, {}).items():
             setattr(result, name, value)
-
-    def reset(self, *arguments: Any, **options: Any) -> None:
-        super().reset(*arguments, **options)
-        self.before = {}

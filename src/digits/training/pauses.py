@@ -27,7 +27,7 @@ class PausingLoop(_TrainingEpochLoop):
 
     def __init__(self, trainer: Trainer, min_steps: int | None, max_steps: int) -> None:
         super().__init__(trainer, min_steps, max_steps)
-        self._results = LoggedMeans(training=True)
+        self._results: LoggedMeans = LoggedMeans(training=True)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         between_steps = {"between_steps": True} if self.between_steps else {}
@@ -55,6 +55,7 @@ class PausingLoop(_TrainingEpochLoop):
     def run(self, data_fetcher: _DataFetcher) -> None:
         try:
             super().run(data_fetcher)
+            self._results.before = {}
         except BaseException:  # while it validates, Lightning would tear down another loop
             self._release()
             raise

@@ -1,0 +1,241 @@
+"""docs/your-own.md as it stands: a model, a data set, a callback, an experiment of one's own."""
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from digits.runs import run as runs
+from digits.runs.folder import RunFolder
+from support import hparams_tab, your_own
+from support.commands import Outcome, command, tool
+
+OWN = "--config-dir=configs"
+SHORT = ("model=cnn", "data.val_size=5000", "trainer.limit_train_batches=12", "model.channels=4")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the user is, with his files; none of the project's is touched."""
+    folder = tmp_path_factory.mktemp("own")
+    your_own.write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", [*sys.path])
+        yield folder
+    for name in ("cnn", "shapes", "norms"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def said(folder: Path) -> dict[str, tuple[int, str, str]]:
+    """What each command of the page says, one after the other."""
+    outputs, said = folder / "outputs", {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("digits.commands.argparse_app.home", lambda: folder)
+        for line in your_own.COMMANDS:
+            name, *words = line.removeprefix("digits-").split()
+            if name in ("predict", "export"):
+                said[line] = tool(name, *words)
+            else:
+                outcome = command(name, *words, outputs=outputs)
+                said[line] = outcome.code, outcome.out, outcome.err
+    return said
+
+
+def test_the_page_has_its_files_and_commands() -> None:
+    names = [name for name, _ in your_own.FILE.findall(your_own.TEXT)]
+    assert names == [
+        "cnn.py",
+        "configs/model/cnn.yaml",
+        "configs/model/deep.yaml",
+        "shapes.py",
+        "configs/data/shapes.yaml",
+        "norms.py",
+        "configs/callbacks/norms.yaml",
+        "configs/experiment/cnn.yaml",
+    ]
+    assert len(your_own.COMMANDS) == 13
+
+
+@pytest.mark.parametrize("line", your_own.COMMANDS)
+def test_a_command_of_the_page(line: str, said: dict[str, tuple[int, str, str]]) -> None:
+    code, out, err = said[line]
+    assert (code, err) == (0, ""), err
+    for name, pattern in {
+        "-m model=cnn": r"Launching 2 jobs locally(.|\n)*#1 : model=cnn model.channels=8",
+        "model=cnn data.val_size": r"Epoch 2/2 loss \d\.\d{4} acc 0\.\d{4} val/loss .*val/acc 0\.",
+        "resume=latest": r"going on at epoch 3, batch 0(.|\n)*Epoch 3/3 ",
+        "data=shapes": r"test accuracy +1\.0000",
+        "digits-eval": r"test accuracy +0\.\d{4}",
+        "digits-predict": r"photo\.jpg +\d +0\.\d{4}",
+        "digits-export": r"export/digits\.onnx",
+        "experiment=cnn": r"Epoch 2/2 loss",
+    }.items():
+        assert name not in line or re.search(pattern, out), out
+
+
+@pytest.fixture(scope="module")
+def outputs(folder: Path) -> Path:
+    return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, outputs: Path) -> Outcome:
+    return command("train", OWN, *SHORT, "trainer.max_epochs=2", outputs=outputs)
+
+
+def test_it_leaves_what_the_projects_model_leaves(whole: Outcome) -> None:
+    assert (whole.code, whole.err) == (0, "")
+    run = RunFolder(whole.folder)
+    assert {path.name for path in run.checkpoints.iterdir()} == {
+        "last.ckpt",
+        "previous.ckpt",
+        "best.ckpt",
+    }
+    metrics = whole.metrics
+    assert metrics["val/acc_best"] >= metrics["val/acc"]
+    assert metrics["val/loss_best"] <= metrics["val/loss"]
+    assert metrics["epochs"] == 2
+    assert metrics["images_per_second"] > 0
+    assert metrics["parameters"] == 40 + 8 + 296 + 3930  # convolution, norm, convolution, linear
+    assert runs.read(whole.folder).epochs[1].keys() >= {"train/acc", "val/acc", "val/acc_best"}
+    assert (run.figures / "samples.png").is_file()
+    (tab,) = hparams_tab.runs(whole.folder)
+    assert (tab["hparams"]["model.channels"], tab["hparams"]["model.dropout"]) == (4, 0.25)
+    assert "channels" not in tab["hparams"]  # that Lightning would log, too
+    assert tab["metrics"]["val/acc"] == pytest.approx(metrics["val/acc"])
+
+
+def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
+    content = torch.load(whole.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["hyper_parameters"] == {"channels": 4, "dropout": 0.25}
+    assert content["settings"]["model._target_"] == "cnn.CNN"
+
+
+def rows(outcome: Outcome) -> list[str]:
+    return (outcome.folder / "metrics.csv").read_text().splitlines()
+
+
+@pytest.mark.parametrize("stops", [5, 12, 17])
+def test_it_goes_on_bit_for_bit(
+    stops: int, folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the first epoch, at its end, and within the second: weights, averages, dropout, and
+    the means that self.log gathers.
+    """
+    from cnn import CNN  # type: ignore[import-not-found]
+
+    step = CNN.training_step
+
+    def stopping(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == stops - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CNN, "training_step", stopping)
+        killed = command("train", OWN, *SHORT, "trainer.max_epochs=2", outputs=tmp_path)
+    assert killed.code == 143
+    assert f"go on with resume={killed.folder} --config-dir={folder}/configs" in killed.err
+    again = command("train", OWN, f"resume={killed.folder}", outputs=tmp_path)
+    assert (again.code, again.err) == (0, "")
+    assert f"batch {stops % 12}," in again.out
+    old, new = (
+        torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+        for run in (whole, again)
+    )
+    assert new["global_step"] == 24
+    for name, weight in old["state_dict"].items():
+        assert torch.equal(weight, new["state_dict"][name]), name
+    assert new["metrics"] == old["metrics"]
+    assert rows(again) == rows(whole)
+
+
+def test_eval_gives_the_runs_own_scores(whole: Outcome, outputs: Path, tmp_path: Path) -> None:
+    best = whole.folder / "checkpoints" / "best.ckpt"
+    again = command("eval", OWN, f"ckpt_path={best}", outputs=tmp_path)
+    assert (again.code, again.err) == (0, "")
+    (path,) = tmp_path.glob("eval/*/metrics.json")
+    for name in ("test/acc", "test/loss"):
+        assert json.loads(path.read_text())[name] == whole.metrics[name]
+
+
+LINES = {
+    "predict x.png": (
+        "model=cnn: no such config; there are: mlp; --config-dir=DIR says where yours are"
+    ),
+    "export --format onnx": (
+        "model=cnn: no such config; there are: mlp; --config-dir=DIR says where yours are"
+    ),
+}
+
+
+@pytest.mark.parametrize("words", LINES)
+def test_without_its_configs_it_says_so(words: str, whole: Outcome) -> None:
+    best = whole.folder / "checkpoints" / "best.ckpt"
+    name, *rest = words.split()
+    code, out, err = tool(name, *rest, f"--ckpt={best}")
+    assert (code, out, err) == (2, "", f"error: {LINES[words]}\n")
+
+
+def test_a_copy_without_its_run_says_what_it_needs(whole: Outcome, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.ckpt"
+    copy.write_bytes((whole.folder / "checkpoints" / "best.ckpt").read_bytes())
+    outcome = command("eval", OWN, f"ckpt_path={copy}", outputs=tmp_path)
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"error: ckpt_path={copy}: its model is cnn.CNN; expected model=NAME of a config with "
+        "that _target_ (--config-dir says where yours are), not "
+        "digits.model.classifier.DigitClassifier\n"
+    )
+    words = ["model=cnn", "model.channels=4"]
+    assert command("eval", OWN, f"ckpt_path={copy}", *words, outputs=tmp_path).code == 0
+    outcome = command("eval", OWN, f"ckpt_path={copy}", "model=cnn", outputs=tmp_path)
+    assert outcome.err == (
+        f"error: ckpt_path={copy}: model.channels was 4, is 8; expected the same\n"
+    )
+
+
+def test_the_quick_loop_says_that_it_is_not_for_it(whole: Outcome) -> None:
+    log = (whole.folder / "train.log").read_text()
+    assert "Lightning's own loop runs each step, for the training_step of CNN" in log
+
+
+def test_a_score_that_is_not_logged_is_named(folder: Path, tmp_path: Path) -> None:
+    words = [*SHORT, "trainer.max_epochs=1", "callbacks.best.monitor=val/f1"]
+    outcome = command("train", OWN, *words, outputs=tmp_path)
+    line = "callbacks.best.monitor=val/f1: the model does not log it; it logs: val/loss, val/acc"
+    assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
+
+
+def test_a_stranger_s_run_names_no_class(whole: Outcome, tmp_path: Path) -> None:
+    """Its folder may name another one: the groups' own files say which it is."""
+    run = tmp_path / "train" / "x"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / ".hydra").mkdir()
+    best = run / "checkpoints" / "best.ckpt"
+    best.write_bytes((whole.folder / "checkpoints" / "best.ckpt").read_bytes())
+    for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+        text = (whole.folder / ".hydra" / name).read_text()
+        text = text.replace("_target_: cnn.CNN", "_target_: os.mkdir\n  path: victim")
+        (run / ".hydra" / name).write_text(text)
+    outcome = command("eval", OWN, f"ckpt_path={best}", outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert not Path("victim").exists()
+    assert f"test accuracy  {whole.metrics['test/acc']:.4f}" in outcome.out
+
+
+def test_from_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    assert len(your_own.NOTEBOOK.strip().splitlines()) == 5  # one is empty
+    exec(your_own.NOTEBOOK, names)
+    assert names["run"].metrics["epochs"] == 5
+    assert re.search(r"\[\d\]\n$", capsys.readouterr().out)
