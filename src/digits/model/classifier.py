@@ -63,7 +63,7 @@ class DigitClassifier(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         loss = self._step(batch, batch_idx, self.train_score)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (batch_idx + 1) % every == 0:
+        if every and (batch_idx + 1) % every == 0:  # 0 with Trainer(barebones=True)
             for logger in self.loggers:  # self.log takes 0.5 ms a step, kept or not
                 logger.log_metrics({"train/loss_step": loss.item()}, self.global_step)
         return loss
