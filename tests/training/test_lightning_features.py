@@ -301,7 +301,7 @@ FEATURES = {
     "log_every_n_steps": flag(log_every_n_steps=1),
     "inference_mode": flag(val_size=100, inference_mode=False),
     "reload_dataloaders": flag(reload_dataloaders_every_n_epochs=1),
-    "barebones": flag(False, barebones=True),
+    "barebones": flag(barebones=True),
     # callbacks
     "StochasticWeightAveraging": callback(
         cb.StochasticWeightAveraging, swa_lrs=1e-2, swa_epoch_start=1

@@ -428,6 +428,36 @@ def test_self_log_in_a_step_is_told(
     assert caplog.messages == [line]
 
 
+@pytest.mark.parametrize(
+    ("settings", "may_change"),
+    [
+        ({}, True),
+        ({"precision": "bf16-mixed"}, None),  # as this CPU's products are
+        ({"callbacks": (Watching(),)}, True),
+        ({"callbacks": (LearningRateMonitor("step"),), "interval": "step"}, True),
+        ({"gradient_clip_val": 0.5}, False),
+    ],
+    ids=["quick", "bf16", "a callback", "learning rates", "clipping by norm"],
+)
+def test_threads_are_watched_whichever_loop_runs(
+    settings: dict[str, Any],
+    may_change: bool | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if may_change and not bits_ignore_threads(Model(hidden_size=16), (32, 12)):
+        pytest.skip("this oneDNN divides such products differently among threads")
+    looked: list[threads.Threads] = []
+    monkeypatch.setattr(threads.Threads, "look", lambda self: looked.append(self))
+    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
+    fit(tmp_path, sparse=True, max_epochs=1, **settings)
+    assert len(looked) == 20
+    assert len(set(looked)) == 1
+    if may_change is not None:
+        expected = may_change and torch.get_num_threads() > 0
+        assert looked[0].may_change == expected
+
+
 def test_another_lightning_runs_its_own_steps(
     tmp_path: Path,
     quick: list[int],

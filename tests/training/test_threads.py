@@ -61,6 +61,28 @@ def test_stays_where_it_may_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.set_num_threads(before)
 
 
+def test_a_busy_machine_is_told_of_once_where_threads_may_not_change(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(threads, "TASKS", Path("/"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        watching = Threads(may_change=False)
+    finally:
+        torch.set_num_threads(before)
+    for share in (0.9, 0.9, 0.9, 0.9, 0.1, 0.9, 0.9, 0.9, 0.9):  # never five in a row
+        watching.say(share)
+    assert caplog.messages == []
+    for _ in range(12):
+        if watching.watches:
+            watching.say(0.9)
+    assert caplog.messages == [
+        "other programs use this machine's cores, and 4 threads wait for them at each step: "
+        "OMP_NUM_THREADS=1 is quicker now (the last digits may differ)"
+    ]
+
+
 def test_queued_seconds_are_read_from_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ class Threads:
             self.failures = 0
 
     def release(self) -> None:
-        if self.watches and self.may_change:
+        if self.may_change:
             torch.set_num_threads(self.most)
 
     def _use(self, threads: int) -> None:
