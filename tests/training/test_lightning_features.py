@@ -443,6 +443,8 @@ def test_ends_as_lightnings_own_loop_does(
     assert last[0].is_file() == last[1].is_file()
     if last[0].is_file():
         a, b = (torch.load(path, weights_only=False) for path in last)
+        for content in (a, b):  # ours says where PyTorch's loaders are
+            content["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
         for part in ("loops", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
             assert same(a[part], b[part]), part
 

@@ -9,7 +9,7 @@ from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from digits import signals
-from digits.training import observers
+from digits.training import observers, replay
 from digits.training.logged_means import LoggedMeans
 from digits.training.saving import LastCheckpoint
 from digits.training.threads import Threads
@@ -101,6 +101,7 @@ def install(trainer: Trainer, loop: type[PausingLoop] = PausingLoop) -> None:
     """Let `trainer` fit with a `loop`."""
     given = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = loop(trainer, given.min_steps, given.max_steps)
+    replay.install(trainer)
 
 
 def _of_all_processes(wish: int, device: torch.device) -> int:

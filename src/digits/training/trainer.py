@@ -33,6 +33,8 @@ NOISE = (
     "The dirpath has changed from",  # a run that goes on elsewhere, or was moved; BestCheckpoint
     "Checkpoint directory .* exists and is not empty",  # a run that goes on
     "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
+    "You defined a `validation_step` but have no `val_dataloader`",  # a choice, too
+    "The '.*dataloader' does not have many workers",  # for data in memory none are best
     "The `srun` command is available on your system but is not used",
     "The number of training batches .* is smaller than the logging interval",
 )
