@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support import your_own
 from support.commands import ROOT, Outcome, command, tool
 
 README = (ROOT / "README.md").read_text()
@@ -27,6 +28,7 @@ RUNS.remove("python src/serve.py")  # runs in serving/
 TOOLS = [line for line in RUNS if re.search(r"src/(predict|export)\.py", line)]
 RUNS = [line for line in RUNS if line not in TOOLS]
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+THE_USERS = [name for name, _ in your_own.FILE.findall(your_own.TEXT)]
 ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", RUNS_MD, flags=re.MULTILINE)
 
 
@@ -40,7 +42,7 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
         "pip install -e '.[serve,export]'",
         "tensorboard --logdir outputs",  # is started in test_cli_processes.py
     ]
-    assert len(README.splitlines()) <= 130
+    assert len(README.splitlines()) < 150
     assert len(ERRORS) == 2
 
 
@@ -83,4 +85,4 @@ def test_what_a_page_names_is_there(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert (path.parent / target).exists(), target
     for name in re.findall(r"\b(?:src|tests|configs|benchmarks)/[\w/.]*\w", text):
-        assert (ROOT / name).exists(), name
+        assert name in THE_USERS or (ROOT / name).exists(), name
