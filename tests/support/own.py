@@ -1,5 +1,6 @@
 """Models and data of somebody's own."""
 
+from datetime import date
 from typing import Any
 
 import lightning as L
@@ -42,3 +43,30 @@ class Loaders(L.LightningDataModule):
 
     def test_dataloader(self) -> Any:
         return DataLoader(TensorDataset(*self.data), 64)
+
+
+class Flat(L.LightningModule):
+    """One number of an image: nothing that reads digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = torch.nn.Linear(784, 1)
+
+    def forward(self, images: Any) -> Any:
+        return self.line(images.flatten(1))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self(batch[0]).square().mean()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("test/loss", self(batch[0]).square().mean())
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class KeepsObject(L.Callback):
+    """A state that only a pickle could keep."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"when": date(2026, 1, 1)}

@@ -1,5 +1,8 @@
 """Mean loss and accuracy. Shapes: B batch, K classes."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn, tensor
 from torchmetrics import Metric
 
@@ -21,6 +24,16 @@ class Score(Metric):
         self.add_state("loss_sum", tensor(0.0), dist_reduce_fx="sum")
         self.add_state("correct", tensor(0), dist_reduce_fx="sum")
         self.add_state("images", tensor(0), dist_reduce_fx="sum")
+
+    def _apply(self, *given: Any, **more: Any) -> nn.Module:
+        """A module of 16 bits (trainer.precision=bf16-true) still adds up its losses in 32."""
+        super()._apply(*given, **more)
+        for name, default in self._defaults.items():
+            wide = torch.promote_types(default.dtype, torch.float32)  # type: ignore[union-attr]
+            if default.is_floating_point():  # type: ignore[union-attr]
+                self._defaults[name] = default.to(wide)  # type: ignore[union-attr]
+                setattr(self, name, getattr(self, name).to(wide))
+        return self
 
     def update(self, loss: Tensor, logits_BK: Tensor, y_B: Tensor) -> None:
         self.loss_sum.add_(loss.detach(), alpha=len(y_B))

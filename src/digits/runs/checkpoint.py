@@ -94,7 +94,7 @@ def network_of(path: str, content: Checkpoint) -> nn.Sequential:
         holder = nn.ModuleDict({"net": network(**_settings(path, content))})
     _check_weights(path, content, holder)
     holder.load_state_dict(content["state_dict"], assign=True)
-    return cast(nn.Sequential, holder["net"].eval())
+    return cast(nn.Sequential, holder["net"].float().eval())
 
 
 def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
@@ -122,5 +122,6 @@ def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
 def _shape(weight: object) -> str:
     if not isinstance(weight, Tensor):
         return ABSENT if weight is None else "no tensor"  # a module's get_extra_state
-    kind = "" if weight.dtype == torch.float32 else f" {weight.dtype}"
+    # trainer.precision=64-true and the like have other floats than a new model
+    kind = "" if weight.is_floating_point() else f" {weight.dtype}"
     return "x".join(map(str, weight.shape)) + kind

@@ -30,7 +30,9 @@ def check(content: Content, model: LightningModule, moves: int) -> None:
     assert isinstance(model, DigitClassifier)
     schedules = content["lr_schedulers"]
     counted = schedules[0].get("total_steps") if schedules else None
-    optimizer, scheduler = _after_a_step(model, counted)
+    weights = content["state_dict"]
+    like = [weights.get(name, weight) for name, weight in model.named_parameters()]
+    optimizer, scheduler = _after_a_step(model, like, counted)
     expected = optimizer.state_dict()
     if not is_like([expected], content["optimizer_states"]):
         raise ValueError("it is not the state of this optimizer")
@@ -75,11 +77,11 @@ def _check_finite(states: Any) -> None:
 
 
 def _after_a_step(
-    model: DigitClassifier, total_steps: int | None
+    model: DigitClassifier, like: list[Tensor], total_steps: int | None
 ) -> tuple[Optimizer, LRScheduler | None]:
-    """Those of `model`, of weights like its own; a schedule that counts a run's steps has these."""
+    """Those of `model`, of weights `like` its own; a schedule counts `total_steps` of a run."""
     assert model.make_optimizer
-    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in model.parameters()]
+    weights = [nn.Parameter(torch.zeros_like(weight)) for weight in like]
     for weight in weights:
         weight.grad = torch.zeros_like(weight)
     optimizer = model.make_optimizer(weights)

@@ -26,10 +26,13 @@ MAX_WORDS = 256  # Hydra parses as many in 0.04 s
 # of the run that write no files of the settings' choosing
 _GROUP = r"(?!hydra)[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
 _KEY = r"seed|test|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
-_METRIC = r"(optimized_metric|callbacks\.\w+\.monitor)=\w+/\w+"
+_METRIC = r"(optimized_metric|model\.scheduler_monitor|callbacks\.\w+\.monitor)=\w+/\w+"
+_TIME = r"trainer\.max_time=[\w:{}., ]+"
 _TAGS = r"tags=\[[\w.,-]*\]"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
-_PLAIN = re.compile(rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC}|{_TAGS})|{_FILE}")
+_PLAIN = re.compile(
+    rf"(~|\+{{0,2}})({_GROUP}|({_KEY})(=[\w.+-]*)?|{_METRIC}|{_TAGS}|{_TIME})|{_FILE}"
+)
 _STARTS = re.compile(r"[+~]*trainer\.(devices|num_nodes|strategy|oversubscribe)\b.*")  # processes
 _WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
 _OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")

@@ -56,7 +56,10 @@ def of_checkpoint(
 
 
 def _parameters(target: str | None) -> set[str]:
-    return set(inspect.signature(_locate(target)).parameters) if target else set()
+    try:
+        return set(inspect.signature(_locate(target)).parameters) if target else set()
+    except ValueError:  # of some builtins
+        return set()
 
 
 def _check_kind(group: str, made: Any, kind: type) -> None:

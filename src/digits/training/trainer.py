@@ -57,15 +57,18 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             SettingsLogged(begin.settings | limits),
             ExactState(begin.settings),
         ]
-    trainer: L.Trainer = instantiate(
-        _for_lightning(cfg.trainer),
-        _convert_="all",
-        callbacks=callbacks,
-        logger=_instantiated("logger", cfg.get("logger")),
-        plugins=AtomicCheckpointIO(begin),
-        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
-        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
-    )
+    make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
+    loggers = _instantiated("logger", cfg.get("logger"))
+    with _blaming_the_settings():
+        trainer: L.Trainer = make(
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=AtomicCheckpointIO(begin),
+            enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        )
+    if not cfg.data.get("val_size"):  # else it is worth knowing
+        warnings.filterwarnings("ignore", message="You passed in a `val_dataloader` but have no")
     if cfg.get("train"):
         loop.install(trainer)
     _fit_out(trainer)
@@ -78,6 +81,18 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+@contextmanager
+def _blaming_the_settings() -> Iterator[None]:
+    """Raises InputError for what the Trainer refuses."""
+    try:
+        with blaming("trainer"):
+            yield
+    except Exception as error:
+        if isinstance(error, ImportError) or type(error).__name__ == "MisconfigurationException":
+            raise InputError(f"trainer: {flat(str(error))}") from error
+        raise
 
 
 def _end(trainer: L.Trainer, succeeded: bool) -> None:
@@ -149,7 +164,6 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
 def quieten_lightning() -> None:
     """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
     logging.getLogger("lightning").handlers.clear()
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found

@@ -1,0 +1,285 @@
+"""What a run says and records, and what it takes, for whoever brings something of their own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from lightning.pytorch.loggers.logger import DummyLogger
+
+from digits.runs.folder import RunFolder
+from support import hparams_tab
+from support.commands import ROOT, Outcome, command, finish, tool
+
+FAST = ("trainer.limit_train_batches=10", "trainer.limit_test_batches=1", "callbacks.samples=null")
+QUIET = (*FAST, "logger=none")
+
+
+def table(outcome: Outcome) -> dict[str, str]:
+    lines = outcome.out.rpartition("\n\n")[2].splitlines()
+    return {line[:14].strip(): line[15:] for line in lines}
+
+
+def status(outcome: Outcome) -> dict[str, Any]:
+    return json.loads((outcome.folder / "status.json").read_text())
+
+
+# what a run says
+
+
+def test_a_run_that_lost_its_way_is_told_of(tmp_path: Path) -> None:
+    words = (*QUIET, "trainer.max_epochs=2", "model.optimizer.lr=1e9")
+    outcome = command("train", *words, outputs=tmp_path)
+    assert outcome.code == 0
+    said = table(outcome)["warning"]
+    assert re.fullmatch(
+        r"train/loss is \d\.\d+e\+\d+, and 2\.3 would be guessing; "
+        r"a lower model\.optimizer\.lr may help",
+        said,
+    )
+    assert status(outcome)["warning"] == said
+    assert status(outcome)["status"] == "finished"
+
+
+def test_a_run_that_learns_is_not(finished: Outcome) -> None:
+    assert "warning" not in table(finished)
+    assert status(finished)["warning"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "ended"),
+    [
+        (["trainer.max_epochs=2"], None),
+        (["trainer.max_steps=13"], "epoch 2: trainer.max_steps"),
+        (["trainer.max_time={seconds: 0.001}"], "epoch 1: trainer.max_time"),
+        (
+            [
+                "callbacks=early_stopping",
+                "callbacks.early_stopping.monitor=train/loss",
+                "+callbacks.early_stopping.stopping_threshold=99",
+                "callbacks.early_stopping.mode=min",
+            ],
+            "epoch 1: EarlyStopping: Stopping threshold reached: train/loss = ",
+        ),
+    ],
+    ids=["all epochs", "steps", "time", "early"],
+)
+def test_why_it_ended(words: list[str], ended: str | None, tmp_path: Path) -> None:
+    outcome = command("train", *QUIET, *words, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert table(outcome).get("ended", "").startswith(ended or "")
+    assert ("ended" in table(outcome)) == (ended is not None)
+    assert outcome.metrics["ended"] == "trainer.max_epochs" or ended
+    assert table(outcome)["device"] == f"cpu, {torch.get_num_threads()} thread" + "s" * (
+        torch.get_num_threads() > 1
+    )
+
+
+def test_where_a_run_comes_from(tmp_path: Path) -> None:
+    words = ["trainer.max_epochs=1", "tags=[baseline,a.b]", "+data.api_key=hunter2", *QUIET]
+    code, _, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}")
+    assert code == 2  # MNIST takes no such setting
+    assert "hunter2" not in err
+    words.remove("+data.api_key=hunter2")
+    code, _, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}")
+    assert (code, err) == (0, "")
+    (path,) = tmp_path.glob("train/*/metrics.json")
+    metrics = json.loads(path.read_text())
+    assert metrics["tags"] == "baseline,a.b"
+    assert metrics["overrides"].startswith("trainer.max_epochs=1 'tags=[baseline,a.b]' ")
+    assert metrics["command"].endswith(f"paths.outputs_dir={tmp_path}")
+    assert " src/train.py trainer.max_epochs=1 " in metrics["command"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", metrics["date"])
+    assert metrics["device"].startswith("cpu, ")
+    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    assert metrics.get("commit", "") == head
+    assert isinstance(metrics.get("commit_is_clean", True), bool)
+
+
+def test_nothing_that_is_not_ours_is_said(tmp_path: Path) -> None:
+    """By a machine where nothing was drawn yet, and where SLURM is."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    env = os.environ | {
+        "MPLCONFIGDIR": str(tmp_path / "fonts"),
+        "PATH": f"{srun.parent}:{os.environ['PATH']}",
+    }
+    words = ["trainer.max_epochs=1", "trainer.limit_train_batches=5", "test=false"]
+    code, out, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}", env=env)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith("Epoch 1/1 ")
+    assert list((tmp_path / "fonts").iterdir())
+
+
+# who is told of the settings, and of the end
+
+
+class Told(DummyLogger):
+    """Somebody's own logger."""
+
+    calls: ClassVar[list[tuple[str, Any]]] = []
+
+    @property
+    def version(self) -> str:
+        return "x"
+
+    def log_hyperparams(self, *given: Any, **more: Any) -> None:
+        self.calls.append(("settings", given[0]))
+
+    def finalize(self, status: str) -> None:
+        self.calls.append(("end", status))
+
+
+def test_every_logger_gets_the_settings_and_the_end(tmp_path: Path) -> None:
+    Told.calls.clear()
+    own = f"+logger.told._target_={__name__}.Told"
+    words = (*QUIET, own, "trainer.max_epochs=1", "model.hidden_size=8")
+    assert command("train", *words, outputs=tmp_path).code == 0
+    given = [settings for kind, settings in Told.calls if kind == "settings"]
+    assert given[-1]["model.hidden_size"] == 8
+    assert given[-1]["trainer.max_epochs"] == 1
+    assert given[-1]["model.optimizer.lr"] == 0.001
+    assert {end for kind, end in Told.calls if kind == "end"} == {"success"}
+
+
+def test_tensorboard_learns_how_it_ended(tmp_path: Path) -> None:
+    """A run that diverges failed; one that is stopped may go on, and then succeeds."""
+    words = (*FAST, "trainer.max_epochs=2", "logger=tensorboard")
+    bad = command("train", *words, "model.optimizer.lr=1e30", outputs=tmp_path / "bad")
+    assert bad.code == 2
+    (run,) = hparams_tab.runs(bad.folder)
+    assert run["status"] == "STATUS_FAILURE"
+    again = command("train", f"resume={bad.folder}", *words, outputs=tmp_path / "bad")
+    assert again.code == 2
+    assert len(list(bad.folder.glob("tensorboard/*.end"))) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_wandb_and_mlflow_take_a_run(tmp_path: Path) -> None:
+    env = os.environ | {"MLFLOW_ALLOW_FILE_STORE": "true", "WANDB_MODE": "offline"}
+    words = [*FAST, "logger=many_loggers", "trainer.max_epochs=1", "model.hidden_size=8"]
+    words += [f"logger.mlflow.tracking_uri=file:{tmp_path}/ml", f"paths.outputs_dir={tmp_path}"]
+    code, out, err = finish("src/train.py", *words, env=env)
+    assert code == 0, err
+    assert "Epoch 1/1" in out
+    (size,) = tmp_path.glob("ml/*/*/params/model.hidden_size")
+    assert size.read_text() == "8"
+    (accuracy,) = tmp_path.glob("ml/*/*/metrics/test/acc")
+    assert accuracy.read_text().split()[1].startswith("0.")
+    assert list(tmp_path.glob("train/*/wandb/offline-run-*/run-*.wandb"))
+
+
+# what a run takes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.precision=64-true"],
+        ["trainer.precision=64"],
+        ["trainer.precision=bf16"],
+        ["trainer.precision=bf16-true", "model/optimizer=sgd"],
+        ["model/optimizer=adam", "model/scheduler=one_cycle"],
+        ["model/optimizer=sgd", "model/scheduler=plateau", "model.scheduler_monitor=train/loss"],
+        ["model/scheduler=cosine", "model.scheduler_interval=step", "model.scheduler.T_max=20"],
+        ["trainer.max_time={minutes: 5}"],
+        ["trainer.barebones=false", "+trainer.min_epochs=1"],
+        ["callbacks=rich_progress_bar"],
+    ],
+    ids=" ".join,
+)
+def test_it_trains_and_goes_on(words: list[str], tmp_path: Path) -> None:
+    more = [word for word in words if word != "trainer.barebones=false"]
+    once = command("train", *QUIET, *more, "trainer.max_epochs=2", outputs=tmp_path / "once")
+    assert (once.code, once.err) == (0, "")
+    if "one_cycle" not in str(words):  # whose steps are counted beforehand
+        first = command("train", *QUIET, *more, "trainer.max_epochs=1", outputs=tmp_path / "two")
+        assert (first.code, first.err) == (0, "")
+        again = command(
+            "train", f"resume={first.folder}", "trainer.max_epochs=2", outputs=tmp_path / "two"
+        )
+        assert (again.code, again.err) == (0, "")
+        assert again.metrics["train/loss"] == once.metrics["train/loss"]
+
+
+def test_a_plateau_needs_to_know_which(tmp_path: Path) -> None:
+    words = ("model/scheduler=plateau", "model.scheduler_monitor=null")
+    outcome = command("train", *QUIET, *words, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: model.scheduler_monitor=null: a schedule that waits for a plateau has to look at a "
+        "score; expected train/loss or, with data.val_size, val/loss\n",
+    )
+
+
+# a model of the project's with something of somebody's
+
+
+def test_a_subclass_is_tested_read_and_exported(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    config = "defaults:\n  - mlp\n  - _self_\n\n_target_: support.own.Noted\nnote: mine\n"
+    (tmp_path / "model" / "noted.yaml").write_text(config)
+    own = f"--config-dir={tmp_path}"
+    words = (*QUIET, "model=noted", "model.hidden_size=8", "trainer.max_epochs=1")
+    trained = command("train", own, *words, outputs=tmp_path / "out")
+    assert (trained.code, trained.err) == (0, "")
+    last = trained.folder / "checkpoints" / "last.ckpt"
+    tested = command("eval", own, f"ckpt_path={last}", FAST[1], outputs=tmp_path / "out")
+    assert (tested.code, tested.err) == (0, "")
+    assert table(tested)["test accuracy"] == table(trained)["test accuracy"]
+    picture = str(ROOT / "docs" / "drawings" / "photo.jpg")
+    code, out, err = tool("predict", picture, "--ckpt", str(last), own)
+    assert (code, err) == (0, "")
+    assert "photo.jpg" in out
+    for kind, name in (("onnx", "digits.onnx"), ("safetensors", "digits.safetensors")):
+        code, _, err = tool("export", "--format", kind, "--ckpt", str(last), own)
+        assert (code, err) == (0, "")
+        assert (RunFolder(trained.folder).path / "export" / name).is_file()
+
+
+def test_a_model_that_reads_no_digits_says_why(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    config = "_target_: support.own.Flat\n"
+    (tmp_path / "model" / "flat.yaml").write_text(config)
+    own = f"--config-dir={tmp_path}"
+    words = (*QUIET, "model=flat", "trainer.max_epochs=1")
+    trained = command("train", own, *words, outputs=tmp_path / "out")
+    assert (trained.code, trained.err) == (0, "")
+    last = trained.folder / "checkpoints" / "last.ckpt"
+    code, _, err = tool("predict", "x.png", "--ckpt", str(last), own)
+    assert code == 2
+    assert err == (
+        f"error: --ckpt {last}: expected images (B, 28, 28) to logits (B, 10); its model gives "
+        "(2, 1) for a batch of 2\n"
+    )
+
+
+def test_state_that_is_no_plain_data_is_named(tmp_path: Path) -> None:
+    own = "+callbacks.mine._target_=support.own.KeepsObject"
+    outcome = command("train", *QUIET, own, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: checkpoint: callbacks.KeepsObject.when is a datetime.date; expected plain data in "
+        "the state of modules and callbacks: numbers, strings, lists, dicts, tensors\n",
+    )
+
+
+def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+    outcome = command("train", *QUIET, "model._target_=builtins.dict", outputs=tmp_path)
+    line = "error: model: its _target_ gives a dict; expected a LightningModule of Lightning's\n"
+    assert (outcome.code, outcome.err) == (2, line)
+
+
+def test_importing_the_package_takes_no_time() -> None:
+    code = "import sys, digits; print(*sys.modules)"
+    _, out, _ = finish("-c", code)
+    assert not set(out.split()) & {"torch", "lightning", "numpy", "hydra", "yaml"}
+    assert sys.modules["digits"]
