@@ -44,7 +44,7 @@ def test_a_question_is_answered_at_once(question: list[str], tmp_path: Path) -> 
 
 def test_help_names_groups_settings_and_examples() -> None:
     _, out, _ = finish("src/train.py", "--help")
-    for group in ("trainer: cpu, ddp, ddp_sim, default, gpu", "logger: csv, default, none"):
+    for group in ("trainer: cpu, ddp, ddp_sim, default, gpu", "logger: csv, default, many_loggers"):
         assert group in out
     for setting in ("trainer.max_epochs=5", "data.batch_size=128", "model.optimizer.lr=0.001"):
         assert setting in out

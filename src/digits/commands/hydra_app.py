@@ -95,7 +95,8 @@ def run(command: Any, config_name: str, words: Sequence[str]) -> str:
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     argv, sys.argv = sys.argv, [config_name, *words]
     try:
-        _run(job)
+        with _logging_restored():
+            _run(job)
         return job.folder
     except Exception as error:
         if isinstance(error, InputError) or exit_code(error) == OUR_FAULT:
@@ -236,6 +237,21 @@ def _job_name() -> str:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return ""
     return f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname}): "
+
+
+@contextmanager
+def _logging_restored() -> Iterator[None]:
+    """Without Hydra's handlers afterwards: one writes into the run's log file."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 @contextmanager
