@@ -210,6 +210,7 @@ class StepsItself(Ours):
 
 class Compiled(Ours):
     def setup(self, stage: str) -> None:
+        torch.compiler.reset()  # each has the same code, and only so often it is compiled anew
         self.net.compile(backend="eager")
 
 
