@@ -80,3 +80,51 @@ def test_limits_are_its_own(words: list[str], line: str, tmp_path: Path) -> None
     assert outcome.code == 2
     assert outcome.err.startswith(f"error: {line}")
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["model.side=28"], "model.side=28: the data set has 10; expected that"),
+        (["model.classes=2"], "model.classes=2: the data set has 3; expected that"),
+        (
+            ["+data.declares=[8,3]"],
+            "data: Shapes.read gives images of (90, 10, 10) torch.uint8; expected (N, 8, 8) "
+            "torch.uint8",
+        ),
+        (
+            ["+data.declares=[10,2]"],
+            "data: Shapes.read gives labels from 0 to 2; expected 0 to 1",
+        ),
+    ],
+    ids=str,
+)
+def test_a_model_and_data_that_do_not_fit_are_told_of(
+    words: list[str], line: str, tmp_path: Path
+) -> None:
+    text = SHAPES.replace(
+        "    def read",
+        "    def __init__(self, declares=None, **more):\n"
+        "        super().__init__(**more)\n"
+        "        if declares:\n"
+        "            self.side, self.classes = declares\n\n"
+        "    def read",
+    )
+    (tmp_path / "shapes.py").write_text(text)
+    outcome = train(tmp_path, *words)
+    assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
+
+
+def test_the_model_takes_over_what_the_data_declares(tmp_path: Path) -> None:
+    (tmp_path / "shapes.py").write_text(
+        SHAPES.replace("    def read", "    side, classes = 10, 3\n\n    def read")
+    )
+    config = CONFIG.partition("model:")[0]
+    (tmp_path / "data" / "shapes.yaml").write_text(config)
+    outcome = train(tmp_path, "trainer.max_epochs=1", "logger=none", "model.hidden_size=8")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.metrics["parameters"] == 8 * 101 + 3 * 9
+    again = command(
+        "eval", f"--config-dir={tmp_path}", "ckpt_path=latest", outputs=tmp_path / "outputs"
+    )
+    assert (again.code, again.err) == (0, "")

@@ -51,6 +51,7 @@ def test_groups_that_were_chosen_count(tmp_path: Path) -> None:
 def test_a_users_own_configs_count(tmp_path: Path) -> None:
     own = tmp_path / "configs" / "model"
     own.mkdir(parents=True)
+    (own / "broken.yaml").write_text("a: [1\n")
     (own / "cnn.yaml").write_text("_target_: mine.CNN\nchannels: 8\n")
     given = f"--config-dir={own.parent}"
     outcome = command("train", given, "model.channels=3", outputs=tmp_path / "out")

@@ -63,9 +63,7 @@ def _going_on(run: RunFolder, asked: str, given: Sequence[str]) -> list[str]:
 
 
 def beside(now: Sequence[str], then: Sequence[str]) -> list[str]:
-    """`now`, which has flags, too, and `then`, whichever comes first: argparse wants all words side
-    by side. What is given twice in both is not asked for here.
-    """
+    """Both, with the flags of `now` at one end: argparse wants all words side by side."""
     begins_with_flags = bool(now) and now[0].startswith("-")
     return [*now, *then] if begins_with_flags else [*then, *now]
 

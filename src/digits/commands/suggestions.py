@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def _elsewhere(config_dirs: Sequence[str]) -> dict[str, str]:
             header = PACKAGE.match(text)
             package = header[1] if header else group.replace("/", ".")
             prefix = "" if package == "_global_" else f"{package}."
-            for name in _names(yaml.safe_load(text), prefix):
-                found.setdefault(name, f"{group}={path.stem}")
+            with suppress(yaml.YAMLError):  # Hydra says so to whoever chooses it
+                for name in _names(yaml.safe_load(text), prefix):
+                    found.setdefault(name, f"{group}={path.stem}")
     return found
 
 

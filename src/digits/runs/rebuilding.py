@@ -35,7 +35,11 @@ def words(run: RunFolder) -> list[str]:
         choices = choices.get(name, {}) if isinstance(choices, dict) else {}
     config = _read(run, run.config)
     chosen = [f"{group}={option}" for group, option in _chosen(choices)]
-    values = [word for group in GROUPS for word in _values(config.get(group), group)]
+    try:
+        groups = {group: config[group] for group in GROUPS if isinstance(config.get(group), dict)}
+        values = [word for group, node in groups.items() for word in _values(node, group)]
+    except RecursionError as error:  # a mapping that holds itself
+        raise InputError(f"{run.config}: no run's settings, or damaged") from error
     if len(chosen) + len(values) > MAX_WORDS:
         raise InputError(f"{run.config}: more settings than a model and its data have")
     return [*chosen, *values]
