@@ -57,6 +57,7 @@ def test_the_commands_and_packages_are_all_there(site: Path) -> None:
     assert sorted(path.relative_to(there) for path in there.rglob("*.yaml")) == configs
 
 
+@pytest.mark.slow
 def test_it_trains_offline_and_predicts_wherever_one_is(site: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "drawings" / "photo.jpg", tmp_path)
     asked = run(site, tmp_path, "digits-train", "--help")
