@@ -39,6 +39,7 @@ def test_a_job_elsewhere_fails_as_one_here(tmp_path: Path, monkeypatch: pytest.M
     assert len(list((tmp_path / "multirun").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_job_elsewhere_hears_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "TERMINATE_AT", "checkpoints/last.ckpt")
     given = ["-m", "hydra/launcher=elsewhere", "seed=1", "trainer.max_epochs=99", *QUICK[1:]]

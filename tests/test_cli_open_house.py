@@ -81,6 +81,7 @@ def test_why_it_ended(words: list[str], ended: str | None, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.slow
 def test_where_a_run_comes_from(tmp_path: Path) -> None:
     assert origin.without_secrets("logger.wandb.api_key=hunter2") == "logger.wandb.api_key=***"
     words = ["trainer.max_epochs=1", "tags=[baseline,a.b]", *QUIET]

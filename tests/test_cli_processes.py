@@ -62,7 +62,11 @@ ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100")
 
 @pytest.mark.parametrize(
     ("name", "code", "trainer"),
-    [("SIGINT", 130, "cpu"), ("SIGTERM", 143, "cpu"), ("SIGTERM", 143, "ddp_sim")],
+    [
+        ("SIGINT", 130, "cpu"),
+        pytest.param("SIGTERM", 143, "cpu", marks=pytest.mark.slow),
+        pytest.param("SIGTERM", 143, "ddp_sim", marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_keeps_its_last_checkpoint(
     name: str, code: int, trainer: str, tmp_path: Path
