@@ -1,55 +1,84 @@
-"""RMSprop as torch computes it, bit for bit, in half the time on a CPU."""
+"""RMSprop in one pass over the weights, on a CPU."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim.adam import adam
 
-TINY = torch.finfo(torch.float32).tiny
+FOREVER = torch.tensor(1e9)  # steps, to which 1 adds nothing in float32
+KINDS = (torch.float32, torch.float64)
+ASKS_MORE = ("momentum", "weight_decay", "centered", "maximize", "capturable", "differentiable")
+
+Slot = tuple[Tensor, Tensor, dict[str, Any]]  # a weight, its gradient and its state
 
 
 class RMSprop(torch.optim.RMSprop):
-    """torch.optim.RMSprop, faster on a CPU in float32 without momentum and weight decay.
+    """torch.optim.RMSprop, two to six times as fast on a CPU without momentum and weight decay.
 
-    torch's square root is MKL's, which takes 5 times as long over zeros, and 30 over denormals, as
-    over other numbers. Of MNIST's 784 pixels 67 are zero in all training images, and 24 % in all
-    but 0.1 % of them: the averages of their weights' gradients stay zero, or fade into denormals.
-    Bounding them from below by 1e-38 changes no result: eps is 1e-7.
+    torch's own takes six passes over the weights, and MKL's square root, which is slow over zeros
+    and denormals. Adam's fused kernel takes one: with beta1 = 0, beta2 = alpha, and so late that
+    the bias corrections are 1, it computes the same step, w -= lr * g / (sqrt(v) + eps), rounded in
+    another order. State and checkpoints are torch.optim.RMSprop's.
 
     Hinton, Neural Networks for Machine Learning, lecture 6e (2012).
     """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        if not all(_is_plain(group) for group in self.param_groups):
-            return super().step(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, weight.grad, group)
+        slots = [self._slots(group) for group in self.param_groups]
+        if not all(map(_suits_one_pass, self.param_groups, slots)):
+            super().step()
+            return loss
+        for group, of_group in zip(self.param_groups, slots, strict=True):
+            _step_in_one_pass(group, of_group)
         return loss
 
-    def _update(self, weight: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]) -> None:
-        state = self.state[weight]
-        if not state:  # what torch's step keeps, and a checkpoint holds
-            state["step"] = torch.zeros(())
-            state["square_avg"] = torch.zeros_like(weight)
-        state["step"] += 1
-        square_avg = state["square_avg"]
-        square_avg.mul_(group["alpha"]).addcmul_(grad, grad, value=1 - group["alpha"])
-        root = square_avg.clamp_min(TINY).sqrt_().add_(group["eps"])
-        weight.addcdiv_(grad, root, value=-group["lr"])
+    def _slots(self, group: dict[str, Any]) -> list[Slot]:
+        """Those of the weights in `group` with a gradient; a new state is as torch's step has it."""
+        slots = [(w, w.grad, self.state[w]) for w in group["params"] if w.grad is not None]
+        for weight, _, state in slots:
+            if not state and not any(group[option] for option in ASKS_MORE):
+                state["step"] = torch.zeros(())
+                state["square_avg"] = torch.zeros_like(weight)
+        return slots
 
 
-def _is_plain(group: dict[str, Any]) -> bool:
-    asks_more = ("momentum", "weight_decay", "centered", "maximize", "capturable", "differentiable")
+def _suits_one_pass(group: dict[str, Any], slots: list[Slot]) -> bool:
     return (
-        not any(group[option] for option in asks_more)
-        and group["eps"] > 1e-11  # beside which sqrt(TINY), 1.1e-19, is nothing in float32
-        and not isinstance(group["lr"], torch.Tensor)
-        and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in group["params"])
+        not any(group[option] for option in ASKS_MORE)
+        and group["alpha"] ** FOREVER.item() == 0
+        and not isinstance(group["lr"], Tensor)
+        and all(
+            part.is_cpu and part.dtype in KINDS and part.is_contiguous()
+            for weight, grad, state in slots
+            for part in (weight, grad, state["square_avg"])
+        )
+    )
+
+
+def _step_in_one_pass(group: dict[str, Any], slots: list[Slot]) -> None:
+    weights, grads, states = zip(*slots, strict=True) if slots else ((), (), ())
+    for state in states:
+        state["step"] += 1
+    adam(
+        list(weights),
+        list(grads),
+        list(grads),  # their mean with beta1 = 0: each is written onto itself
+        [state["square_avg"] for state in states],
+        [],
+        [FOREVER] * len(slots),
+        fused=True,
+        amsgrad=False,
+        beta1=0.0,
+        beta2=group["alpha"],
+        lr=group["lr"],
+        weight_decay=0.0,
+        eps=group["eps"],
+        maximize=False,
     )

@@ -1,0 +1,95 @@
+"""Whether denormals are flushed can't be undone in a process: each test has one of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from digits.files import ROOT
+
+COUNT = """
+def kept():
+    denormals = torch.full((1 << 20,), 1, dtype=torch.int32).view(torch.float32)
+    return int((denormals * 1).view(torch.int32).count_nonzero())
+"""
+
+
+def printed(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [("", "0 True"), ("kept()", "524288 False")], ids=["first", "late"]
+)
+def test_threads_flush_that_start_afterwards(before: str, expected: str) -> None:
+    """Half of a tensor is the second thread's."""
+    program = f"""
+import torch
+from digits import denormals
+torch.set_num_threads(2)
+{COUNT}
+{before}
+denormals.flush()
+print(kept(), denormals.are_flushed())
+"""
+    assert printed(program) == expected
+
+
+def test_numpy_says_nothing_of_it_afterwards() -> None:
+    program = """
+import warnings
+import numpy, torch
+from digits import denormals
+denormals.flush()
+warnings.simplefilter("error")
+print(numpy.finfo("float32").max > 0, numpy.finfo("float64").max > 0)
+"""
+    assert printed(program) == "True True"
+
+
+PROBE = f"""
+import lightning as L
+import torch
+{COUNT}
+class Probe(L.Callback):
+    def on_train_start(self, trainer, pl_module):
+        print("rank", trainer.global_rank, "keeps", kept())
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    words = [
+        "trainer.fast_dev_run=true",
+        "logger=none",
+        f"paths.outputs_dir={tmp_path}/outputs",
+        "+callbacks.probe._target_=probe.Probe",
+        *(["trainer=ddp_sim", "trainer.oversubscribe=true"] if processes > 1 else []),
+    ]
+    done = subprocess.run(
+        [sys.executable, ROOT / "src" / "train.py", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for rank in range(processes):
+        assert f"rank {rank} keeps 0" in done.stdout
+    assert "denormals" not in done.stderr
+
+
+def test_a_notebook_that_came_too_late_is_told(tmp_path: Path) -> None:
+    program = f"""
+import torch
+torch.set_num_threads(2)
+torch.rand(1 << 20).mul_(2)
+import digits
+digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "its threads keep denormals" in done.stdout + done.stderr
