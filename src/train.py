@@ -12,12 +12,13 @@ def main(cfg: DictConfig) -> float | None:
     with importing():  # 3 s: --help and a mistyped setting do not wait for it
         import lightning as L
 
-        from digits import signals
+        from digits import denormals, signals
         from digits.commands import signatures
         from digits.runs import start
         from digits.training import parts, results, resumption, saving
         from digits.training.trainer import make_trainer
 
+    denormals.flush()
     signatures.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     model, datamodule = parts.make(cfg)

@@ -1,3 +1,6 @@
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 from support.commands import SHORT, Outcome, command
@@ -9,3 +12,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     outcome = command("train", *SHORT, outputs=tmp_path_factory.mktemp("finished"))
     assert outcome.code == 0, outcome.err
     return outcome
+
+
+@pytest.fixture(autouse=True)
+def denormals_are_kept() -> Iterator[None]:
+    """After a test that trains in this process: hypothesis needs them."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)

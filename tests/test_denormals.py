@@ -82,6 +82,19 @@ def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
     assert "denormals" not in done.stderr
 
 
+def test_a_notebook_has_its_denormals_back_and_the_next_run_flushes(tmp_path: Path) -> None:
+    program = f"""
+import digits
+for _ in range(2):
+    digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
+print("half", 2.3e-308 / 4 > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "half True" in done.stdout
+    assert "denormals" not in done.stdout + done.stderr
+
+
 def test_a_notebook_that_came_too_late_is_told(tmp_path: Path) -> None:
     program = f"""
 import torch

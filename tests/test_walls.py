@@ -10,7 +10,17 @@ import pytest
 from support.commands import ROOT
 
 SRC = ROOT / "src"
-GROUND = {"console", "errors", "files", "imports", "machine", "parent", "redact", "signals"}
+GROUND = {
+    "console",
+    "denormals",
+    "errors",
+    "files",
+    "imports",
+    "machine",
+    "parent",
+    "redact",
+    "signals",
+}
 MAY_IMPORT = {
     "data": set(),
     "model": set(),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 
-from digits import denormals, signals
+from digits import signals
 
 
 def look_here_too() -> None:
@@ -21,16 +21,13 @@ def look_here_too() -> None:
 def importing() -> Iterator[None]:
     """Around the imports of a command: a quarter faster without the garbage collector.
 
-    What they make stays; looking through it later would take 0.25 s each time. If torch is among
-    them, denormals are flushed from here on.
+    What they make stays; looking through it later would take 0.25 s each time.
     """
     # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     try:
         with nullcontext() if "torch" in sys.modules else _without_collector():
             yield
-            if "torch" in sys.modules:
-                denormals.flush()
     finally:
         signals.raise_again()
 

@@ -1,12 +1,28 @@
-"""What this machine and its launchers (torchrun, srun) give to a process."""
+"""What this machine is, and what it and its launchers (torchrun, srun) give to a process."""
 
 import os
+import platform
+import re
 import sys
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def cores() -> int:
     """Those this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+@cache
+def cpu_maker() -> str:
+    """As the CPU itself says it: GenuineIntel, AuthenticAMD; empty if it does not (ARM)."""
+    if CPUINFO.is_file():
+        named = re.search(r"^vendor_id\s*:\s*(\w+)$", CPUINFO.read_text(), re.MULTILINE)
+    else:  # Windows has "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel"
+        named = re.search(r", (\w+)$", platform.processor())
+    return named[1] if named else ""
 
 
 def processes() -> int:

@@ -1,6 +1,7 @@
 """How many processes a run may have is settled before one is started."""
 
 import subprocess
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -161,6 +162,7 @@ def test_a_shell_within_slurm_launches_nothing(monkeypatch: pytest.MonkeyPatch) 
 def test_nothing_is_started_or_made_before(
     words: list[str], line: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import_module("torch")  # which starts ldconfig
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process is started"))
     outcome = command("train", "trainer=ddp_sim", *words, outputs=tmp_path)
     assert outcome.code == 2

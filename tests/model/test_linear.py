@@ -1,17 +1,129 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digits.model.linear import Linear, bits_ignore_threads
+from digits import machine
+from digits.model import linear
+from digits.model.linear import Linear, bits_ignore_threads, matmuls, use_matmuls
+from digits.model.network import network
+
+CPUINFO = "processor\t: 0\nvendor_id\t: {}\ncpu family\t: 25\n"
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="torch without oneDNN"
+)
 
 
 def pair() -> tuple[nn.Linear, Linear]:
     torch.manual_seed(0)
     theirs, ours = nn.Linear(784, 512), Linear(784, 512)
     ours.load_state_dict(theirs.state_dict())
+    ours.matmul = "onednn"
     return theirs, ours
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    """What the machine has told is remembered."""
+    yield
+    machine.cpu_maker.cache_clear()
+    linear.has_onednn.cache_clear()
+
+
+def on(maker: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the reference's network uses on a CPU of `maker`."""
+    (folder / "cpuinfo").write_text(CPUINFO.format(maker))
+    monkeypatch.setattr(machine, "CPUINFO", folder / "cpuinfo")
+    machine.cpu_maker.cache_clear()
+    return matmuls(network(512))
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("maker", "expected"),
+    [
+        ("AuthenticAMD", {"1": "onednn", "3": "onednn"}),
+        ("GenuineIntel", {"1": "torch", "3": "onednn"}),
+        ("CentaurHauls", {"1": "torch", "3": "torch"}),
+    ],
+)
+def test_products_are_those_that_suit_the_cpu_and_the_shape(
+    maker: str, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert on(maker, tmp_path, monkeypatch) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", "GenuineIntel"),
+        ("arm", ""),
+    ],
+)
+def test_maker_where_there_is_no_proc(
+    told: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "nothing")
+    monkeypatch.setattr("platform.processor", lambda: told)
+    machine.cpu_maker.cache_clear()
+    assert machine.cpu_maker() == expected
+
+
+def test_arm_tells_no_maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nCPU implementer\t: 0x41\n")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    machine.cpu_maker.cache_clear()
+    assert machine.cpu_maker() == ""
+
+
+@pytest.mark.parametrize("operator", ["gone", "other arguments", "other result"])
+def test_an_operator_that_has_changed_is_not_used(
+    operator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*arguments: Any) -> Tensor:
+        if operator == "other arguments":
+            raise RuntimeError("mkldnn::_linear_pointwise() expected at most 4 argument(s)")
+        return F.linear(*arguments[:2])  # it forgets the bias
+
+    operators = SimpleNamespace(**({} if operator == "gone" else {"_linear_pointwise": changed}))
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    linear.has_onednn.cache_clear()
+    assert on("AuthenticAMD", tmp_path, monkeypatch) == {"1": "torch", "3": "torch"}
+    layer = network(512)
+    use_matmuls(layer, {"1": "onednn", "3": "onednn"})
+    assert matmuls(layer) == {"1": "torch", "3": "torch"}
+    assert layer(torch.rand(2, 28, 28)).shape == (2, 10)
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ({"1": "torch", "3": "onednn"}, {"1": "torch", "3": "onednn"}),
+        (None, {"1": "onednn", "3": "onednn"}),  # of a time before there was a choice
+    ],
+    ids=["chosen", "old"],
+)
+def test_a_run_goes_on_with_its_products(
+    before: dict[str, str] | None, expected: dict[str, str]
+) -> None:
+    layers = network(512)
+    for layer in (layers[1], layers[3]):
+        layer.matmul = "torch"  # type: ignore[assignment]
+    use_matmuls(layers, before)
+    assert matmuls(layers) == expected
+
+
+def test_torchs_products_are_torchs_bits() -> None:
+    theirs, ours = pair()
+    ours.matmul = "torch"
+    x = torch.rand(128, 784)
+    assert torch.equal(ours(x), theirs(x))
 
 
 @pytest.mark.parametrize("batch_size", [1, 96, 128])
@@ -28,7 +140,7 @@ def test_products_and_gradients_are_those_of_torch(batch_size: int) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=4e-6 * scale)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+@needs_onednn
 def test_products_are_onednns() -> None:
     with torch.profiler.profile() as profile:
         pair()[1](torch.rand(2, 784)).sum().backward()

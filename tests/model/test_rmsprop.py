@@ -9,9 +9,9 @@ from digits.model.rmsprop import RMSprop
 STEPS = 500
 RECIPE = {"lr": 1e-3, "alpha": 0.9, "eps": 1e-7}
 # Both round differently: the mean square by at most 3 units of rounding u a step, of which
-# 1 / (1 - alpha) = 10 steps are remembered, its root by half of that, the quotient by 2 more: 17 u of
-# a step of at most lr / sqrt(1 - alpha) = 0.0032. Adding it to a weight below 2 rounds by u, twice.
-# The errors have either sign and add up as the root of their number.
+# 1 / (1 - alpha) = 10 steps are remembered, its root by half of that, the quotient by 2 more: by
+# 17 u of a step of at most lr / sqrt(1 - alpha) = 0.0032. Adding it to a weight below 2 rounds by
+# u, twice. The errors have either sign and add up as the root of their number.
 DIFFERENCE = math.sqrt(STEPS) * (17 * 0.0032 + 2)  # units of rounding
 
 

@@ -142,7 +142,7 @@ def places(node: Any, *place: Any) -> Iterator[tuple[Any, ...]]:
 
 
 GONE = object()
-OLDER_LACK = (("hyper_parameters", "side"), ("hyper_parameters", "classes"))
+OLDER_LACK = (("matmuls",), ("hyper_parameters", "side"), ("hyper_parameters", "classes"))
 CHECKED_ELSEWHERE = ("state_dict", "settings")  # as it is compared with what it should be
 NEVER_LOADED = (("loops", "validate_loop"), ("loops", "test_loop"), ("loops", "predict_loop"))
 

@@ -16,7 +16,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from digits import machine, signals
+from digits import denormals, machine, signals
 from digits.commands import (
     environment,
     flags,
@@ -95,7 +95,8 @@ def run(command: Any, config_name: str, words: Sequence[str]) -> str:
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     argv, sys.argv = sys.argv, [config_name, *words]
     try:
-        with _logging_restored():
+        with _logging_restored(), denormals.as_before():
+            _say_if_slow()
             _run(job)
         return job.folder
     except Exception as error:
@@ -107,6 +108,14 @@ def run(command: Any, config_name: str, words: Sequence[str]) -> str:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _say_if_slow() -> None:
+    if "torch" in sys.modules and not denormals.are_flushed():
+        log.warning(
+            "torch had computed in this process before: its threads keep denormals, and epochs "
+            "take longer and longer; digits.denormals.flush() before that avoids it"
+        )
 
 
 def _run(job: "_Job") -> None:

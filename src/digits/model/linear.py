@@ -1,8 +1,7 @@
-"""nn.Linear, twice as fast on CPUs for which MKL was not made. Shapes: B batch, D features in, E
-features out.
-"""
+"""nn.Linear with the products that are quick on this CPU. Shapes: B batch, D features in, E out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,16 +9,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from digits import machine
+
+ONEDNN, TORCH = MATMULS = ("onednn", "torch")  # whose products; torch's are MKL's
+AMD = ("AuthenticAMD", "HygonGenuine")
+INTEL = ("GenuineIntel",)
+NARROW = 64  # features; with fewer, in or out, MKL's bits depend on the number of threads
+
 
 class Linear(nn.Linear):
-    """nn.Linear whose float32 products on a CPU are oneDNN's; elsewhere it is nn.Linear.
+    """nn.Linear whose float32 products on a CPU are oneDNN's where those suit it; elsewhere it is
+    nn.Linear. `matmul`, one of MATMULS, says which.
 
-    torch leaves them to MKL. On an AMD CPU with AVX-512 oneDNN took 0.26 ms where MKL took 0.58 ms
-    (128x784 by 784x512, 2 cores), and its bits don't depend on the number of threads; MKL's do.
+    The choice is by the CPU's maker and the layer's shape, so that it is the same each time: docs/
+    speed.md has the measurements. torch itself leaves all to MKL.
     """
 
+    def __init__(self, in_features: int, out_features: int, *more: Any, **settings: Any) -> None:
+        """With nn.Linear's arguments."""
+        super().__init__(in_features, out_features, *more, **settings)
+        self.matmul = matmul_for(in_features, out_features)
+
     def forward(self, x_BD: Tensor) -> Tensor:
-        if not _suits_onednn(x_BD):
+        if not (self.matmul == ONEDNN and _suits_onednn(x_BD)):
             return F.linear(x_BD, self.weight, self.bias)
         y_BE: Tensor = _OneDNN.apply(x_BD, self.weight, self.bias)
         return y_BE
@@ -47,6 +59,46 @@ def _product(x_BD: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> T
     """x @ weight.T + bias, through the operator that torch.compile uses for nn.Linear on CPUs."""
     y_BE: Tensor = torch.ops.mkldnn._linear_pointwise(x_BD, weight_ED, bias_E, "none", [], "")
     return y_BE
+
+
+def matmul_for(in_features: int, out_features: int) -> str:
+    """Of MATMULS, the one for a layer on this CPU; where nobody has measured, torch's."""
+    maker = machine.cpu_maker()
+    is_for_onednn = maker in AMD or (maker in INTEL and min(in_features, out_features) < NARROW)
+    return ONEDNN if is_for_onednn and has_onednn() else TORCH
+
+
+@cache
+def has_onednn() -> bool:
+    """Whether this torch has oneDNN, and the operator is what it was (it is not public)."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    x, weight, bias = (
+        torch.tensor(values, device="cpu", dtype=torch.float32)
+        for values in ([[1, 2]], [[3, 4], [5, 6]], [7, 8])
+    )
+    try:
+        return _product(x, weight, bias).tolist() == [[18, 25]]
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
+def matmuls(module: nn.Module) -> dict[str, str]:
+    """Whose products the Linear layers of `module` use, by the layers' names."""
+    return {name: layer.matmul for name, layer in _layers(module)}
+
+
+def use_matmuls(module: nn.Module, before: Mapping[str, str] | None) -> None:
+    """Have the layers of `module` use what those of a run used `before`, for the same bits. None:
+    that run was of a time when all used oneDNN's.
+    """
+    for name, layer in _layers(module):
+        given = ONEDNN if before is None else before[name]
+        layer.matmul = given if has_onednn() else TORCH
+
+
+def _layers(module: nn.Module) -> list[tuple[str, Linear]]:
+    return [(name, part) for name, part in module.named_modules() if isinstance(part, Linear)]
 
 
 def bits_ignore_threads(module: nn.Module, batch_sizes: Iterable[int]) -> bool:
@@ -100,6 +152,5 @@ def _suits_onednn(x_BD: Tensor) -> bool:
         and x_BD.dim() == 2
         and len(x_BD) > 0
         and torch.backends.mkldnn.enabled
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_autocast_enabled("cpu")
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 FOREVER = torch.tensor(1e9)  # steps, to which 1 adds nothing in float32
+MOST = torch.finfo(torch.float32).max  # of a setting; torch's own step refuses more
 KINDS = (torch.float32, torch.float64)
 ASKS_MORE = ("momentum", "weight_decay", "centered", "maximize", "capturable", "differentiable")
 
@@ -40,7 +41,7 @@ class RMSprop(torch.optim.RMSprop):
         return loss
 
     def _slots(self, group: dict[str, Any]) -> list[Slot]:
-        """Those of the weights in `group` with a gradient; a new state is as torch's step has it."""
+        """Those of the weights with a gradient, and their states, new ones as torch has them."""
         slots = [(w, w.grad, self.state[w]) for w in group["params"] if w.grad is not None]
         for weight, _, state in slots:
             if not state and not any(group[option] for option in ASKS_MORE):
@@ -54,6 +55,7 @@ def _suits_one_pass(group: dict[str, Any], slots: list[Slot]) -> bool:
         not any(group[option] for option in ASKS_MORE)
         and group["alpha"] ** FOREVER.item() == 0
         and not isinstance(group["lr"], Tensor)
+        and max(group["lr"], group["eps"]) <= MOST
         and all(
             part.is_cpu and part.dtype in KINDS and part.is_contiguous()
             for weight, grad, state in slots

@@ -11,6 +11,7 @@ from types import NoneType
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from digits.model.linear import MATMULS, matmuls
 from digits.model.score import Score, scores_of
 from digits.runs import counters, optimizer_state, plain_data, recipe
 from digits.runs.optimizer_state import Content, is_like
@@ -47,6 +48,7 @@ def _check_parts(content: Content, model: LightningModule) -> None:
         _check_running_scores(process["scores"], model)
     _check_scores(content["best_scores"], content["metrics"])
     _check_callbacks(content, fit[counters.EPOCHS]["current"]["processed"])
+    _check_matmuls(content.get("matmuls", matmuls(model)), model)
     if not re.match(r"2\.\d+\.\d+", content["pytorch-lightning_version"]):
         raise ValueError("it is of another Lightning")
     if not _is_of(content["hyper_parameters"], model):
@@ -76,6 +78,11 @@ def _check_running_scores(given: Content, model: LightningModule) -> None:
             raise ValueError(f"{name} is of another kind")
         if isinstance(metric, Score) and not 0 <= state["correct"] <= state["images"]:
             raise ValueError(f"{name} has more right than there are")
+
+
+def _check_matmuls(given: Content, model: LightningModule) -> None:
+    if given.keys() != matmuls(model).keys() or not set(given.values()) <= set(MATMULS):
+        raise ValueError("its matrix products are of other layers")
 
 
 def _check_scores(best: Content, metrics: Content) -> None:

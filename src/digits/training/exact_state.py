@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from digits.errors import InputError
+from digits.model.linear import matmuls, use_matmuls
 from digits.model.score import scores_of
 from digits.runs.random_states import random_states, set_random_states
 from digits.training.logged_means import LoggedMeans
@@ -22,7 +23,8 @@ Settings = Mapping[str, str | int | float | bool | None]
 
 class ExactState(Callback):
     """In every checkpoint: each process's random states, running scores and logged means, the last
-    metrics, whether training was to stop, and the settings that decide the result.
+    metrics, whether training was to stop, the settings that decide the result, and whose matrix
+    products.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,12 +46,14 @@ class ExactState(Callback):
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["should_stop"] = trainer.should_stop
         checkpoint["settings"] = dict(self.settings)
+        checkpoint["matmuls"] = matmuls(pl_module)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
             self.restored = checkpoint
+            use_matmuls(pl_module, checkpoint.get("matmuls"))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.restored is None:

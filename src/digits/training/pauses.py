@@ -1,6 +1,5 @@
 """Between two steps of a fit: a save by the clock, and an end that a signal asked for."""
 
-import logging
 from typing import Any
 
 import torch
@@ -9,13 +8,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from digits import denormals, signals
+from digits import signals
 from digits.training import observers, replay
 from digits.training.logged_means import LoggedMeans
 from digits.training.saving import LastCheckpoint
 from digits.training.threads import Threads
-
-log = logging.getLogger(__name__)
 
 GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
 
@@ -54,11 +51,6 @@ class PausingLoop(_TrainingEpochLoop):
             self.restarting = self.between_steps = False
         if self.threads is None:
             self.threads = Threads(observers.allow_other_threads(self.trainer))
-            if self.trainer.strategy.root_device.type == "cpu" and not denormals.are_flushed():
-                log.warning(
-                    "torch has computed in this process before: its threads keep denormals, and "
-                    "epochs will take longer and longer. Expected digits.denormals.flush() first"
-                )
 
     def run(self, data_fetcher: _DataFetcher) -> None:
         try:
