@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from digits import deferred
 from digits.commands.hydra_app import entry
 from digits.imports import importing
 
@@ -11,6 +12,7 @@ from digits.imports import importing
 @entry("eval")
 def main(cfg: DictConfig) -> None:
     with importing():
+        deferred.import_lightning()
         from digits.commands import signatures
         from digits.runs import checkpoint
         from digits.runs.start import Start

@@ -2,14 +2,19 @@
 
 from omegaconf import DictConfig
 
+from digits import deferred
 from digits.commands.hydra_app import entry
+from digits.data import unpacking
 from digits.imports import importing
 
 
 @entry("train")
 def main(cfg: DictConfig) -> float | None:
     """Returns `optimized_metric` for a sweeper."""
-    with importing():  # 3 s: --help and a mistyped setting do not wait for it
+    if cfg.train:
+        unpacking.begin(cfg)
+    with importing():  # 2 s: --help and a mistyped setting do not wait for it
+        deferred.import_lightning()
         import lightning as L
 
         from digits import denormals, signals

@@ -12,6 +12,7 @@ from support.commands import ROOT
 SRC = ROOT / "src"
 GROUND = {
     "console",
+    "deferred",
     "denormals",
     "errors",
     "files",

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import lightning as L
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor
 
 from digits.data import download, idx, mnist, shares
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
+from digits.data.unpacking import raw_dir
 from digits.errors import InputError
-from digits.files import DATA
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -131,7 +130,7 @@ class MNISTDataModule(ImageDataModule):
         mirrors: Sequence[str] | None = None,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, val_size, seed)
-        self.raw_dir, self.mirrors = Path(data_dir or DATA) / "MNIST" / "raw", mirrors
+        self.raw_dir, self.mirrors = raw_dir(data_dir), mirrors
 
     def prepare_data(self) -> None:
         download.ensure(self.raw_dir, self.mirrors)

@@ -5,20 +5,19 @@ in memory (0.3 s for all four), so there is no half-made state for a kill or a s
 leave behind.
 """
 
-import gzip
 import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from digits.data.mnist import MD5, is_intact, read_packed
+from digits.data.unpacking import unpacked
 from digits.errors import InputError
 
 
 def read(raw_dir: Path, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
     """Images (N, 28, 28) uint8 and labels (N,) int64 of TRAIN or TEST, verified on reading."""
-    images, labels = (_read_verified(raw_dir / name) for name in names)
+    images, labels = (parse(unpacked(raw_dir / name), str(raw_dir / name)) for name in names)
     return images, labels.long()
 
 
@@ -35,10 +34,3 @@ def parse(data: bytes, source: str) -> Tensor:
     if math.prod(shape) != len(data) - start or not shape or len(data) == start:
         raise InputError(f"{source}: the header promises {shape}, {len(data) - start} bytes follow")
     return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=start).view(shape)
-
-
-def _read_verified(path: Path) -> Tensor:
-    packed = read_packed(path)
-    if not is_intact(path.name, packed):  # it was intact when `ensure` looked
-        raise InputError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
-    return parse(gzip.decompress(packed), str(path))

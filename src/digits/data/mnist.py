@@ -5,6 +5,7 @@ from pathlib import Path
 
 from digits.errors import InputError
 
+DATA_MODULE = "digits.data.datamodule.MNISTDataModule"
 TRAIN_IMAGES = 60_000
 SIDE = 28  # pixels
 CLASSES = 10

@@ -11,13 +11,13 @@ from types import NoneType
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from digits.data.mnist import DATA_MODULE
 from digits.model.linear import MATMULS, matmuls
 from digits.model.score import Score, scores_of
 from digits.runs import counters, optimizer_state, plain_data, recipe
 from digits.runs.optimizer_state import Content, is_like
 from digits.runs.random_states import check_random_states
 
-OUR_DATA = "digits.data.datamodule.MNISTDataModule"
 OUR_BEST = re.compile(r"val/(acc|loss)_best")
 EARLY_STOPPING = "callbacks.early_stopping."
 OF_EARLY_STOPPING = {
@@ -40,7 +40,7 @@ def check(content: Content, model: LightningModule) -> None:
 
 def _check_parts(content: Content, model: LightningModule) -> None:
     settings, fit = content["settings"], content["loops"]["fit_loop"]
-    is_ours = recipe.is_same_class(str(settings.get("data._target_")), OUR_DATA)
+    is_ours = recipe.is_same_class(str(settings.get("data._target_")), DATA_MODULE)
     counters.check(content, model.automatic_optimization, is_ours)
     optimizer_state.check(content, model, fit[counters.SCHEDULE]["total"]["completed"])
     for process in content["processes"]:

@@ -119,12 +119,20 @@ class EpochBar(ProgressBar):
 
 
 class SampleFigure(Callback):
-    """Draws the first training digits, as the reference program plots one, into `path` (PNG)."""
+    """Draws the first training digits, as the reference program plots one, into `path` (PNG), after
+    the first epoch, which need not wait for matplotlib.
+    """
 
     def __init__(self, path: str, count: int = 32) -> None:
         self.path, self.count = Path(path), count
+        self.is_drawn = False
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.is_drawn:
+            self.is_drawn = True
+            self._draw(trainer)
+
+    def _draw(self, trainer: L.Trainer) -> None:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero and isinstance(datamodule, ImageDataModule) and datamodule.train:
             images_NHW, labels_N = (tensor[: self.count] for tensor in datamodule.train)
