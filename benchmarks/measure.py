@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,4 +89,25 @@ def machine() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "absent"
-    return {"cores": os.cpu_count(), "architecture": platform.machine(), **versions}
+    return {
+        "cpu": cpu(),
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        **versions,
+    }
+
+
+def cpu() -> str:
+    """The CPU's name and, as hosts shorten it, its family and model: `AMD EPYC (25, 17)`."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return platform.processor() or platform.machine()
+    told = dict(re.findall(r"^(.+?)\s*: (.*)$", path.read_text(), re.MULTILINE))
+    name = told.get("model name", platform.machine())
+    return f"{name} ({told['cpu family']}, {told['model']})" if "cpu family" in told else name
+
+
+def results_file(cpu: str, cores: int) -> Path:
+    """Where numbers of such a machine are kept: `results/amd-epyc-25-17-2-cores.json`."""
+    words = re.findall(r"[a-z0-9.]+", cpu.lower().replace("(r)", "").replace("(tm)", ""))
+    return ROOT / "benchmarks" / "results" / f"{'-'.join(words)}-{cores}-cores.json"

@@ -4,14 +4,13 @@
     python benchmarks/speed/compare.py                      # everything: half an hour on 2 cores
     python benchmarks/speed/compare.py processes --rounds 3
 
-Results go to benchmarks/results/<machine>.json and docs/speed.png. The test set is only the
-yardstick: nothing is chosen by it.
+Results go to benchmarks/results/, after each section, into a file for each kind of machine, and to
+docs/speed.png. The test set is only the yardstick: nothing is chosen by it.
 """
 
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -26,7 +25,7 @@ from chart import OURS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measure import ROOT, busy_neighbour, machine, run
+from measure import ROOT, busy_neighbour, cpu, machine, results_file, run
 
 PEERS = {
     "bare PyTorch loop": ["torch_loop.py"],
@@ -67,15 +66,35 @@ def processes(rounds: int, folder: Path) -> Results:
 
 
 def startup(rounds: int, folder: Path) -> Results:
-    """Seconds from the process's start to its first batch, beside `import lightning`."""
+    """Seconds from the process's start to its first batch, beside processes that do nothing else
+    than import torch and read the data, or import lightning.
+    """
     probe = "+callbacks.probe._target_=probe.FirstBatch"
-    seconds: dict[str, list[float]] = {"first batch": [], "import lightning": []}
+    bare = f"import torch, common, pathlib; common.arrays(pathlib.Path({str(folder)!r}), 'train')"
+    alone = {"import torch, read the data": bare, "import lightning": "import lightning"}
+    seconds: dict[str, list[float]] = {name: [] for name in ("first batch", *alone)}
     for _ in range(rounds):
         begin = time.time()
         reached = run(ours(folder, "trainer.max_epochs=1", probe), folder)
         seconds["first batch"].append(reached.report["first_batch_at"] - begin)
-        seconds["import lightning"].append(run(["-c", "import lightning"], folder).seconds)
+        for name, program in alone.items():
+            seconds[name].append(run(["-c", program], folder).seconds)
     return seconds
+
+
+def ageing(rounds: int, folder: Path) -> Results:
+    """Seconds of each of ten epochs: averages of squared gradients fade into denormals."""
+    probe = "+callbacks.probe._target_=probe.EpochSeconds"
+    commands = {
+        OURS: ours(folder, "trainer.max_epochs=10", probe),
+        "bare PyTorch loop": peer("bare PyTorch loop", folder, "--epochs=10"),
+    }
+    epochs: Results = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            epochs[name].append(run(command, folder).report["epoch_seconds"])
+            print(f"  {name:<20} {[round(seconds, 2) for seconds in epochs[name][-1]]}")
+    return epochs
 
 
 def inference(rounds: int, folder: Path) -> Results:
@@ -147,6 +166,10 @@ def summary(results: Results) -> str:
             low, high = min(seconds), max(seconds)
             middle = statistics.median(seconds)
             lines.append(f"{section}: {name:<28} {middle:.3f} s ({low:.3f}-{high:.3f})")
+    for name, runs in results.get("ageing", {}).items():
+        lasts = [statistics.median(run[-3:]) / statistics.median(run[:3]) for run in runs]
+        growth = statistics.median(lasts) - 1
+        lines.append(f"ageing: {name:<28} {growth:+.1%} from epochs 1-3 to 8-10")
     return "\n".join(lines)
 
 
@@ -161,15 +184,18 @@ def _row(runs: list[Results]) -> str:
     return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"
 
 
+SECTIONS = (processes, startup, ageing, inference, neighbour, growth)
+
+
 def main() -> None:
-    sections = {f.__name__: f for f in (processes, startup, inference, neighbour, growth)}
+    sections = {f.__name__: f for f in SECTIONS}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="|".join(sections), default=list(sections))
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     if unknown := set(given.sections) - set(sections):
         parser.error(f"{', '.join(unknown)}: expected some of {', '.join(sections)}")
-    path = ROOT / "benchmarks" / "results" / f"{os.cpu_count()}-cores-{platform.machine()}.json"
+    path = results_file(cpu(), os.cpu_count() or 1)
     results: Results = json.loads(path.read_text()) if path.is_file() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -177,9 +203,8 @@ def main() -> None:
         for section in given.sections:
             print(section, flush=True)
             results[section] = sections[section](given.rounds, folder)
-    results["machine"] = machine()
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+            results["machine"] = machine()
+            path.write_text(json.dumps(results, indent=1) + "\n")
     print(summary(results))
     chart.draw(results, ROOT / "docs" / "speed.png")
 

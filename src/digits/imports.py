@@ -1,4 +1,4 @@
-"""Importing what a command needs, 3 s of it, as fast as can be."""
+"""Importing what a command needs, as fast as can be."""
 
 import atexit
 import gc

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.compile import from_compiled
 from torch import Tensor, nn
 
 from digits import machine
 from digits.model import linear
+from digits.model.classifier import DigitClassifier
 from digits.model.linear import Linear, bits_ignore_threads, matmuls, use_matmuls
 from digits.model.network import network
 
@@ -209,6 +211,19 @@ def test_is_traced_as_a_plain_linear_layer() -> None:
     graph = str(torch.jit.trace(ours, torch.rand(2, 784)).graph)
     assert "aten::linear" in graph
     assert "PythonOp" not in graph
+
+
+@pytest.mark.parametrize("way", ["compile()", "torch.compile", "Lightning"])
+def test_of_a_compiled_module_it_is_not_known(way: str) -> None:
+    module = DigitClassifier()
+    assert bits_ignore_threads(module, ()) is True
+    if way == "compile()":
+        module.net.compile(backend="eager")
+    elif way == "torch.compile":
+        module.net = torch.compile(module.net, backend="eager")  # type: ignore[assignment]
+    else:
+        from_compiled(torch.compile(module, backend="eager"))  # type: ignore[arg-type]
+    assert bits_ignore_threads(module, ()) is False
 
 
 def test_whether_bits_depend_on_threads_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,22 @@ class FirstBatch(Callback):
             print(json.dumps({"first_batch_at": time.time()}), flush=True)
 
 
+class EpochSeconds(Callback):
+    """Prints how long each epoch took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.begin = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.seconds.append(time.perf_counter() - self.begin)
+
+    def on_fit_end(self, *_: object) -> None:
+        print(json.dumps({"epoch_seconds": self.seconds}), flush=True)
+
+
 class Scaled(datamodule.MNISTDataModule):
     """`images` training images: fewer of them, or all several times over."""
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from digits import machine
+from digits import deferred, machine
 
 ONEDNN, TORCH = MATMULS = ("onednn", "torch")  # whose products; torch's are MKL's
 AMD = ("AuthenticAMD", "HygonGenuine")
@@ -105,8 +105,11 @@ def bits_ignore_threads(module: nn.Module, batch_sizes: Iterable[int]) -> bool:
     """Whether `module` computes the same bits with 1 to torch's present number of threads.
 
     Tried out on its Linear layers: it depends on shapes, CPU and oneDNN's version, not on data.
-    False for a module that learns in other layers.
+    False for a module that learns in other layers, and for one that is compiled: its products are
+    the compiler's.
     """
+    if any(map(_is_compiled, module.modules())):
+        return False
     layers = [layer for layer in module.modules() if list(layer.parameters(recurse=False))]
     if not all(isinstance(layer, nn.Linear) for layer in layers):
         return False
@@ -120,6 +123,15 @@ def bits_ignore_threads(module: nn.Module, batch_sizes: Iterable[int]) -> bool:
         )
     finally:
         torch.set_num_threads(most)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """By module.compile(), by torch.compile or, the whole of it, by Lightning."""
+    return (
+        module._compiled_call_impl is not None
+        or isinstance(module, deferred.Compiled)
+        or getattr(module, "_compiler_ctx", None) is not None
+    )
 
 
 def _same_with_any_threads(layer: nn.Linear, batch_size: int, most: int) -> bool:
