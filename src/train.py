@@ -4,7 +4,6 @@ from omegaconf import DictConfig
 
 from digits import deferred
 from digits.commands.hydra_app import entry
-from digits.data import unpacking
 from digits.imports import importing
 
 
@@ -12,6 +11,8 @@ from digits.imports import importing
 def main(cfg: DictConfig) -> float | None:
     """Returns `optimized_metric` for a sweeper."""
     if cfg.train:
+        from digits.data import unpacking
+
         unpacking.begin(cfg)
     with importing():  # 2 s: --help and a mistyped setting do not wait for it
         deferred.import_lightning()

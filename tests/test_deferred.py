@@ -44,6 +44,7 @@ def test_a_run_imports_nothing_that_its_first_steps_do_not_use(tmp_path: Path) -
     assert "imported []" in done.stdout
 
 
+@pytest.mark.slow
 def test_metrics_are_all_there_when_somebody_asks() -> None:
     program = """
 import torchmetrics
@@ -58,6 +59,7 @@ print(torchmetrics.image.PeakSignalNoiseRatio.__name__, type(torchmetrics).__nam
     assert printed(program) == "PeakSignalNoiseRatio module"
 
 
+@pytest.mark.slow
 def test_a_metric_is_plotted() -> None:
     program = """
 from torchmetrics import Metric
@@ -78,6 +80,7 @@ print(axes.get_lines()[0].get_ydata().tolist())
     assert printed(program) == "[2.0]"
 
 
+@pytest.mark.slow
 def test_a_compiled_module_is_one_for_lightning() -> None:
     program = """
 import torch
@@ -112,6 +115,7 @@ print(disabled)
     assert printed(program) == "False\n['zero_grad', 'add_param_group']"
 
 
+@pytest.mark.slow
 def test_flops_are_counted() -> None:
     program = """
 import torch, lightning as L
@@ -128,7 +132,9 @@ print(ModelSummary(Model()).total_flops)
     assert printed(program) == "60"  # 2 * 5 * 3 * 2
 
 
-@pytest.mark.parametrize("broken", ["_import_some_metrics", "_let_optimizers_be"])
+@pytest.mark.parametrize(
+    "broken", ["_import_some_metrics", pytest.param("_let_optimizers_be", marks=pytest.mark.slow)]
+)
 def test_lightning_is_imported_as_ever_where_something_has_changed(broken: str) -> None:
     program = f"""
 import sys

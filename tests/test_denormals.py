@@ -60,7 +60,7 @@ class Probe(L.Callback):
 """
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
     words = [
@@ -82,6 +82,7 @@ def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
     assert "denormals" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_notebook_has_its_denormals_back_and_the_next_run_flushes(tmp_path: Path) -> None:
     program = f"""
 import digits

@@ -60,14 +60,64 @@ def test_a_failing_command_is_shown(tmp_path: Path) -> None:
         measure.run(["-c", "raise SystemExit(3)"], tmp_path)
 
 
-def test_the_committed_results_are_complete() -> None:
-    path = ROOT / "benchmarks" / "results" / "2-cores-x86_64.json"
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*-cores.json"))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_committed_results_are_complete(path: Path) -> None:
     results = json.loads(path.read_text())
-    assert {"processes", "startup", "inference", "neighbour", "growth", "machine"} <= results.keys()
+    assert {"processes", "startup", "ageing", "inference", "machine"} <= results.keys()
+    told = results["machine"]
+    assert path == measure.results_file(told["cpu"], told["cores"])
     for name in (*compare.PEERS, "ours"):
         assert len(results["processes"][name]) >= 5
         assert chart.median(results["processes"][name], "test_accuracy") > 0.97
     assert "steady epoch / JAX" in compare.summary(results)
+
+
+def test_there_are_results() -> None:
+    assert RESULTS
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cores", "name"),
+    [
+        ("AMD EPYC (25, 17)", 2, "amd-epyc-25-17-2-cores.json"),
+        (
+            "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz (6, 143)",
+            8,
+            "intel-xeon-platinum-8481c-cpu-2.70ghz-6-143-8-cores.json",
+        ),
+    ],
+)
+def test_each_kind_of_machine_has_a_file(cpu: str, cores: int, name: str) -> None:
+    assert measure.results_file(cpu, cores) == ROOT / "benchmarks" / "results" / name
+
+
+def test_a_section_is_written_as_it_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def startup(rounds: int, folder: Path) -> dict[str, list[float]]:
+        return {"first batch": [float(rounds)]}
+
+    def growth(rounds: int, folder: Path) -> dict[str, list[float]]:
+        raise RuntimeError("no more power")
+
+    path = tmp_path / "results.json"
+    path.write_text('{"inference": {"first": [1.0]}}')
+    monkeypatch.setattr(compare, "SECTIONS", (startup, growth))
+    monkeypatch.setattr(compare, "results_file", lambda cpu, cores: path)
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--rounds=3"])
+    with pytest.raises(RuntimeError, match="no more power"):
+        compare.main()
+    written = json.loads(path.read_text())
+    assert written["startup"] == {"first batch": [3.0]}
+    assert written["inference"] == {"first": [1.0]}
+    assert written["machine"]["cpu"] == measure.cpu()
+
+
+def test_ageing_is_from_the_first_epochs_to_the_last() -> None:
+    """The first epoch is left out: a figure is drawn in it."""
+    ten = [9.0, 1.0, 1.0, 1.2, 5.0, 5.0, 5.0, 1.1, 1.1, 1.3]
+    assert "+10.0%" in compare.summary({"ageing": {"ours": [ten]}})
 
 
 def test_an_unknown_section_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

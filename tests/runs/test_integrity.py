@@ -218,6 +218,7 @@ def is_free(place: tuple[Any, ...]) -> bool:
     return any(all(map(fnmatch, map(str, place), free.split(" "))) for free in FREE)
 
 
+@pytest.mark.slow
 def test_whatever_is_changed_is_refused_unless_it_may_be_anything(
     whole: tuple[Path, Content], tmp_path: Path
 ) -> None:
