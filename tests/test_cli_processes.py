@@ -82,6 +82,7 @@ def test_a_stopped_run_keeps_its_last_checkpoint(
     assert json.loads((last.parents[1] / "metrics.json").read_text())["epochs"] >= 1
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_stops(tmp_path: Path) -> None:
     sweep = ["-m", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", *sweep) as run:

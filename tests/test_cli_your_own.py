@@ -134,7 +134,9 @@ def rows(outcome: Outcome) -> list[str]:
     return (outcome.folder / "metrics.csv").read_text().splitlines()
 
 
-@pytest.mark.parametrize("stops", [5, 12, 17])
+@pytest.mark.parametrize(
+    "stops", [5, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (12, 17))]
+)
 def test_it_goes_on_bit_for_bit(
     stops: int, folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ def test_no_digit_is_wrong_and_a_right_one_that_is_not_sure_is_right() -> None:
     assert compared["points"] == pytest.approx(0)
 
 
+@pytest.mark.slow
 @NEED_FONTS
 def test_everything_is_measured_and_told(finished: Outcome) -> None:
     checkpoint = finished.folder / "checkpoints" / "last.ckpt"
