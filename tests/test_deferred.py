@@ -1,24 +1,18 @@
 """What is imported can't be undone in a process: each test has one of its own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from digits.files import ROOT
-from support.commands import SHORT
+from support.commands import SHORT, python
 
 NOT_USED = {"matplotlib", "scipy.signal", "sympy", "torch._dynamo", "torchvision", "triton"}
 START = "from digits import deferred\ndeferred.import_lightning()\n"
 
 
 def printed(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", START + program], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return python("-W", "error", "-c", START + program).stdout.strip()
 
 
 PROBE = """
@@ -34,13 +28,7 @@ class Probe(L.Callback):
 def test_a_run_imports_nothing_that_its_first_steps_do_not_use(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(f"NOT_USED = {NOT_USED}\n{PROBE}")
     words = [*SHORT, f"paths.outputs_dir={tmp_path}/o", "+callbacks.probe._target_=probe.Probe"]
-    done = subprocess.run(
-        [sys.executable, ROOT / "src" / "train.py", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(ROOT / "src" / "train.py", *words, cwd=tmp_path)
     assert "imported []" in done.stdout
 
 
@@ -149,9 +137,7 @@ print(torchmetrics.Accuracy.__name__, issubclass(deferred.Compiled, torch._dynam
 from lightning.fabric import wrappers
 print(wrappers.OptimizedModule is torch._dynamo.OptimizedModule)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "Accuracy False\nTrue\n"
+    assert python("-c", program).stdout == "Accuracy False\nTrue\n"
 
 
 # fmt: off

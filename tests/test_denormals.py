@@ -1,12 +1,11 @@
 """Whether denormals are flushed can't be undone in a process: each test has one of its own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from digits.files import ROOT
+from support.commands import python
 
 COUNT = """
 def kept():
@@ -16,8 +15,8 @@ def kept():
 
 
 def printed(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = python("-c", program)
+    assert done.stderr == ""
     return done.stdout.strip()
 
 
@@ -70,13 +69,7 @@ def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
         "+callbacks.probe._target_=probe.Probe",
         *(["trainer=ddp_sim", "trainer.oversubscribe=true"] if processes > 1 else []),
     ]
-    done = subprocess.run(
-        [sys.executable, ROOT / "src" / "train.py", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(ROOT / "src" / "train.py", *words, cwd=tmp_path)
     for rank in range(processes):
         assert f"rank {rank} keeps 0" in done.stdout
     assert "denormals" not in done.stderr
@@ -90,8 +83,7 @@ for _ in range(2):
     digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
 print("half", 2.3e-308 / 4 > 0)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = python("-c", program)
     assert "half True" in done.stdout
     assert "denormals" not in done.stdout + done.stderr
 
@@ -104,6 +96,5 @@ torch.rand(1 << 20).mul_(2)
 import digits
 digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = python("-c", program)
     assert "its threads keep denormals" in done.stdout + done.stderr

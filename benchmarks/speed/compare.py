@@ -1,7 +1,7 @@
 """Our whole run beside what one would write otherwise, taking turns in one session.
 
     pip install -e '.[bench]'
-    python benchmarks/speed/compare.py                      # everything: half an hour on 2 cores
+    python benchmarks/speed/compare.py                      # everything: an hour on 2 cores
     python benchmarks/speed/compare.py processes --rounds 3
 
 Results go to benchmarks/results/, after each section, into a file for each kind of machine, and to

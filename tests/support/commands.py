@@ -53,6 +53,13 @@ class Outcome:
         return json.loads((self.folder / "metrics.json").read_text())
 
 
+def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`python <arguments>` in a process of its own, which ends well."""
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def command(script: str, *arguments: str, outputs: Path) -> Outcome:
     """`python src/<script>.py <arguments>` in this process, its runs under `outputs`."""
     from tensorboard.summary.writer import event_file_writer

@@ -152,7 +152,7 @@ def _products(layer: nn.Linear, batch_size: int) -> tuple[Tensor, ...]:
     y_BE = layer(x_BD)
     grad_BE = torch.linspace(-1, 1, y_BE.numel(), dtype=y_BE.dtype).view_as(y_BE)
     learned = [weight for weight in layer.parameters() if weight.requires_grad]
-    # (given grad_BE, autograd would import sympy: 0.3 s)
+    # given grad_BE, autograd would import sympy: 0.3 s
     return y_BE, *torch.autograd.grad((y_BE * grad_BE).sum(), (x_BD, *learned))
 
 
