@@ -8,7 +8,7 @@ from digits.imports import importing
 
 
 @entry("train")
-def main(cfg: DictConfig) -> float | None:
+def main(cfg: DictConfig) -> float | list[float] | None:
     """Returns `optimized_metric` for a sweeper."""
     if cfg.train:
         from digits.data import unpacking
@@ -21,6 +21,7 @@ def main(cfg: DictConfig) -> float | None:
         from digits import denormals, signals
         from digits.commands import signatures
         from digits.runs import start
+        from digits.runs.folder import RunFolder
         from digits.training import parts, results, resumption, saving
         from digits.training.trainer import make_trainer
 
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> float | None:
     model, datamodule = parts.make(cfg)
     begin = start.find(cfg, model)
     if begin.is_over:
-        return None
+        return results.of_measured(RunFolder(cfg.resume).measured(), cfg.optimized_metric)
 
     with make_trainer(cfg, begin) as trainer:
         tested = begin.path

@@ -84,7 +84,7 @@ def test_a_stopped_run_keeps_its_last_checkpoint(
 
 @pytest.mark.slow
 def test_a_stopped_sweep_stops(tmp_path: Path) -> None:
-    sweep = ["-m", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
+    sweep = ["-m", "hydra/launcher=basic", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", *sweep) as run:
         assert run.stdout is not None
         assert any(line.startswith("Epoch 1/") for line in run.stdout)

@@ -335,7 +335,10 @@ def test_a_signal_ends_a_sweep_with_its_own_code_whatever_failed_before(
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("digits.training.trainer.make_trainer", stop)
-    outcome = command("train", "-m", "data.val_size=-1,0", *FAST, outputs=tmp_path)
+    given = ["-m", "hydra/launcher=basic", "data.val_size=-1,0", *FAST]
+    outcome = command("train", *given, outputs=tmp_path)
     assert outcome.code == 143
     assert outcome.err.count("expected a whole number from 0 to 59999") == 1
-    assert outcome.err.endswith("stopped; nothing was saved yet\n")
+    (sweep,) = tmp_path.glob("multirun/*")
+    again = f"stopped; go on with python src/train.py -m sweep={sweep}\n"
+    assert outcome.err.endswith(again)

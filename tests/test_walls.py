@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "prediction": {"images", "runs"},
     "exporting": {"data", "model", "prediction", "runs"},
     "serving": {"images", "prediction"},
-    "commands": {"data", "runs"},
+    "sweeps": {"runs", "training"},
+    "commands": {"data", "runs", "sweeps"},
 }
 FACTS = "data.mnist"  # all may know them
 SLOW = {"lightning", "torch", "torchmetrics", "torchvision"}

@@ -73,7 +73,7 @@ def test_a_run_without_hydras_files_is_one(mark: str, tmp_path: Path) -> None:
 def test_a_sweeps_jobs_have_folders_of_their_own(tmp_path: Path) -> None:
     outcome = command("train", "-m", "seed=-1,-2", "hydra.sweep.subdir=same", outputs=tmp_path)
     assert outcome.code == 2
-    first, second = outcome.err.splitlines()
+    first, second = sorted(outcome.err.splitlines())
     assert "seed=-1): seed=-1: expected a whole number" in first
     assert second.endswith(f"seed=-2): hydra.sweep.subdir=same: {ANOTHER}")
     (overrides,) = tmp_path.glob("multirun/*/same/.hydra/overrides.yaml")

@@ -13,6 +13,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,6 +29,8 @@ from digits.commands import (
     resume,
     settings,
     suggestions,
+    sweep_words,
+    sweeping,
     testing,
 )
 from digits.errors import (
@@ -48,7 +51,7 @@ log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig], Any]
 
-_codes: list[int] = []  # of the jobs of a sweep that failed
+_codes: list[int] = []  # of errors that were said, and of the jobs of a sweep that failed
 _is_command = False  # in this process; a launcher runs jobs in others
 
 environment.watch()
@@ -76,8 +79,8 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
             _is_command = True
             job = _Job(task, config_name, os.environ.get(FULL_ERROR) == "1")
             code = frame.code_of(partial(_run, job), job.say)
-            if code in (OUR_FAULT, INPUT_IS_WRONG):
-                code = min([code, *_codes])  # our fault is the graver
+            if _codes and code in (0, OUR_FAULT, INPUT_IS_WRONG):
+                code = OUR_FAULT if {code, *_codes} - {0, INPUT_IS_WRONG} else INPUT_IS_WRONG
             if code:
                 sys.exit(code)
 
@@ -125,20 +128,31 @@ def _run(job: "_Job") -> None:
     given = sys.argv
     try:
         parsed = flags.of_hydra(given[1:])
-        rewritten = {"train": resume.arguments, "eval": testing.arguments}[job.config_name]
+        rewritten = {"train": _of_train, "eval": testing.arguments}[job.config_name]
         sys.argv = [given[0], *rewritten(given[1:])]
         with (
             _environment_restored(),
             peers.writing_nothing(),
-            job_folders.before_folders_are_made(_claim),
+            job_folders.before_folders_are_made(_claim, partial(_guide, job)),
             jobs.counted() as ran,
         ):
             os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
             hydra.main(str(CONFIGS), job.config_name, "1.3")(wraps(job.task)(job))()
-        if not ran:
+        if job.sweep:
+            _codes.extend(job.sweep.codes)
+        if not (ran or (job.sweep and job.sweep.count)):
             flags.check_is_question(parsed)
     finally:
         sys.argv = given
+
+
+def _of_train(given: Sequence[str]) -> list[str]:
+    return resume.arguments(sweep_words.arguments(given))
+
+
+def _guide(job: "_Job", config: DictConfig, make: Callable[[], Sweeper]) -> Sweeper:
+    job.sweep = sweeping.Sweep(job.config_name, config, sys.argv[1:])
+    return job.sweep.guide(make())
 
 
 def _claim(cfg: DictConfig) -> None:
@@ -158,6 +172,10 @@ class _Job:
     def __init__(self, task: Task, config_name: str, with_trace: bool) -> None:
         self.task, self.config_name, self.with_trace = task, config_name, with_trace
         self.folder = ""  # of the last run
+        self.sweep: sweeping.Sweep | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"sweep": None}
 
     def __call__(self, cfg: DictConfig) -> Any:
         self.folder = HydraConfig.get().runtime.output_dir
@@ -167,13 +185,15 @@ class _Job:
         with _environment_restored(), job_folders.kept(run):
             try:
                 result = self._result(cfg, run)
-                run.end(None)
+                if cfg.get("resume") and not machine.rank():
+                    run.settle()
+                run.end(None, result)
                 return result
             except BaseException as error:
                 cause = _cause(error)
                 with suppress(OSError):  # the error is the news
                     run.end(cause)
-                if isinstance(cause, KeyboardInterrupt):
+                if isinstance(cause, KeyboardInterrupt) and not self.sweep:
                     print(resume.how_to_go_on(cfg), file=sys.stderr)
                 elif isinstance(cause, Exception):
                     log.debug(self.say(cause))  # into the run's log file only

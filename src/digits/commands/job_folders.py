@@ -20,6 +20,8 @@ from digits.files import relative
 from digits.redact import redacted
 from digits.runs.folder import RunFolder
 
+Guide = Callable[[DictConfig, Callable[[], Sweeper]], Sweeper]
+
 _made: set[str] = set()
 _claimed: dict[Path, ExitStack] = {}
 
@@ -63,10 +65,13 @@ def taken_back_if_refused(folder: str) -> Iterator[None]:
 
 
 @contextmanager
-def before_folders_are_made(look: Callable[[DictConfig], None]) -> Iterator[None]:
+def before_folders_are_made(
+    look: Callable[[DictConfig], None],
+    guide: Guide,
+) -> Iterator[None]:
     """Calls `look` with each job's settings once its folder is known, before Hydra makes it or
-    writes into it. A sweep's own folder is looked at here. (Hydra's callbacks can't refuse: it
-    warns of what they raise, and goes on.)
+    writes into it; `guide` with a sweep's settings and what makes its sweeper, once its folder has
+    been looked at here. (Hydra's callbacks can't refuse: it warns of what they raise, and goes on.)
     """
     set_config, instantiate_sweeper = HydraConfig.set_config, Plugins.instantiate_sweeper
 
@@ -78,8 +83,9 @@ def before_folders_are_made(look: Callable[[DictConfig], None]) -> Iterator[None
     def looking_at_sweep(self: Plugins, *, config: DictConfig, **options: Any) -> Sweeper:
         given = config.hydra.sweep.dir
         _check_is_named("hydra.sweep.dir", given)
-        _check_is_new("hydra.sweep.dir", given, RunFolder(given))
-        return instantiate_sweeper(self, config=config, **options)
+        if config.get("sweep") is None:
+            _check_is_new("hydra.sweep.dir", given, RunFolder(given))
+        return guide(config, lambda: instantiate_sweeper(self, config=config, **options))
 
     HydraConfig.set_config = looking  # type: ignore[method-assign]
     Plugins.instantiate_sweeper = looking_at_sweep  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from digits.data.mnist import TRAIN_IMAGES
 
 VALIDATION_METRICS = ("val/acc", "val/loss")
 METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # the test set selects nothing
+OBJECTIVES = (*METRICS, "fit_seconds")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
 LARGEST = 3.4e38  # in float32
 UNITS = {"weeks", "days", "hours", "minutes", "seconds"}
@@ -41,6 +42,14 @@ def _or_an_object(rule: Rule) -> Rule:
 
 def _one_of(*values: object) -> Rule:
     return lambda v: v in values, "one of " + ", ".join(map(str, values))
+
+
+def _or_some(rule: Rule) -> Rule:
+    def accepts(value: Any) -> bool:
+        values = list(value) if OmegaConf.is_list(value) else [value]
+        return bool(values) and all(map(rule[0], values))
+
+    return accepts, f"{rule[1]}, or a list of them"
 
 
 def _is_duration(value: object) -> bool:
@@ -103,7 +112,9 @@ RULES: dict[str, Rule] = {
     "seed": _or(None, "null for a new one", _whole(0, 2**32 - 1)),
     "train": _FLAG,
     "test": _FLAG,
-    "optimized_metric": _or(None, "null", _one_of(*METRICS)),
+    "optimized_metric": _or(None, "null", _or_some(_one_of(*OBJECTIVES))),
+    "sweep": _or(None, "null", (_PATH[0], "a sweep's folder, latest")),
+    "fail_fast": _FLAG,
     "data.batch_size": _whole(1),
     "data.eval_batch_size": _whole(1),
     "data.val_size": _whole(0),

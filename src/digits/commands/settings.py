@@ -4,6 +4,7 @@ wait.
 
 import logging
 import secrets
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -55,7 +56,9 @@ def drawn_seed() -> int:
 
 def _check_without_validation(cfg: DictConfig, callbacks: DictConfig) -> None:
     """Raises InputError for what waits for a score of validation, which there won't be."""
-    monitors = {"optimized_metric": cfg.get("optimized_metric")}
+    objectives = cfg.get("optimized_metric")
+    first, *_ = [m for m in _several(objectives) if str(m).startswith("val")] or [None]
+    monitors = {"optimized_metric": first}
     monitors["model.scheduler_monitor"] = OmegaConf.select(cfg, "model.scheduler_monitor")
     for name, node in callbacks.items():
         if OmegaConf.is_dict(node) and str(node.get("_target_")).endswith("Stopping"):
@@ -65,6 +68,10 @@ def _check_without_validation(cfg: DictConfig, callbacks: DictConfig) -> None:
             raise InputError(
                 f"{key}={shown(monitor)}: expected data.val_size above 0 too, e.g. 5000"
             )
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if OmegaConf.is_list(value) else [value]
 
 
 def _check_monitors(callbacks: DictConfig, trainer: DictConfig) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,9 @@ LAST = "last.ckpt"  # the newest state
 PREVIOUS = "previous.ckpt"  # the one before it
 BEST = "best.ckpt"  # by validation, if there is any
 DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
-DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
+PRUNED = "pruned"  # how the reason begins why a search's trial ended early
 _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
 
 
@@ -36,7 +37,7 @@ _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given agai
 class Status:
     """What became of a run: RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
     is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says
-    what makes its result doubtful.
+    what makes its result doubtful. `objective` is what the run returned to a sweeper.
     """
 
     status: str
@@ -44,6 +45,7 @@ class Status:
     begun: str | None = None
     ended: str | None = None
     warning: str | None = None
+    objective: float | list[float] | None = None
 
 
 class RunFolder:
@@ -78,6 +80,13 @@ class RunFolder:
         left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
         return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
 
+    def clear(self) -> None:
+        """Remove what a run has left."""
+        for folder in (self.hydra, self.checkpoints, self.tensorboard, self.figures):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.metrics_json, self.metrics_csv, self.status_json):
+            file.unlink(missing_ok=True)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
@@ -101,8 +110,14 @@ class RunFolder:
         if told.get("process") == _OURS and told["status"] == RUNNING:
             self._write(Status(RUNNING, begun=told["begun"], warning=warning))
 
-    def end(self, error: BaseException | None) -> None:
-        """The run that this process has begun, if any, is over, by `error`."""
+    def settle(self) -> None:
+        """Begin, if a run that is complete did not come to say so: `end` follows."""
+        told = self._told()
+        if told.get("process") != _OURS and told.get("status") != FINISHED:
+            self.begin()
+
+    def end(self, error: BaseException | None, objective: Any = None) -> None:
+        """The run that this process has begun, if any, is over, by `error` or with `objective`."""
         told = self._told()
         if told.get("process") != _OURS or told["status"] != RUNNING:
             return
@@ -111,7 +126,8 @@ class RunFolder:
             kind, line = DIVERGED if isinstance(error, DivergedError) else FAILED, one_line(error)
         elif error is not None:
             kind = STOPPED
-        self._write(Status(kind, line, told["begun"], _now(), told.get("warning")))
+        ended = Status(kind, line, told["begun"], _now(), told.get("warning"), objective)
+        self._write(ended)
 
     def status(self) -> Status | None:
         """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
@@ -130,17 +146,18 @@ class RunFolder:
 
     def _told(self) -> dict[str, Any]:
         told = read_json(self.status_json)
-        return told if all(isinstance(value, str | None) for value in told.values()) else {}
+        are_plain = all(isinstance(value, str | float | list | None) for value in told.values())
+        return told if are_plain else {}
 
     def _write(self, status: Status) -> None:
         text = json.dumps(asdict(status) | {"process": _OURS}, indent=2)
         write_atomically(self.status_json, f"{text}\n".encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """An object that anyone may have written; empty if there is none."""
     try:
-        content = json.loads(read_at_most(path, MAX_BYTES))
+        content = json.loads(read_at_most(path, max_bytes))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -35,8 +35,16 @@ _PLAIN = re.compile(
 )
 _STARTS = re.compile(r"[+~]*trainer\.(devices|num_nodes|strategy|oversubscribe)\b.*")  # processes
 _WRITES = re.compile(r"([^=]*[._])?(dir|dirpath|file|filename|path|root)([._][^=]*)?=")
-_OF_THE_FOLDER = ("resume", "task_name", "paths.outputs_dir", "hydra.run.dir", "hydra.sweep.dir")
-_ITS_OWN = ("seed", *_OF_THE_FOLDER)
+OF_THE_FOLDER = (
+    "resume",
+    "sweep",
+    "fail_fast",
+    "task_name",
+    "paths.outputs_dir",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
+_ITS_OWN = ("seed", *OF_THE_FOLDER)
 
 
 def record(cfg: DictConfig) -> None:
@@ -63,7 +71,7 @@ def read(run: RunFolder) -> list[str]:
     is_list = isinstance(words, list) and all(isinstance(word, str) for word in words)
     if not is_list or len(words) > MAX_WORDS or sum(map(len, words)) > MAX_BYTES:  # aliases
         raise InputError(f"no run's folder: {run.overrides} is missing or damaged")
-    return [word for word in words if key(word) not in _OF_THE_FOLDER]
+    return [word for word in words if key(word) not in OF_THE_FOLDER]
 
 
 def check_is_plain(folder: Path) -> None:
@@ -121,6 +129,11 @@ def unquoted(text: str) -> str:
         halved = r"(\\*)\1\\?(?=['\"]|$)"  # those before a quote; others are themselves
         return re.sub(halved, r"\1", text[1:-1])
     return text
+
+
+def is_of_folder(word: str) -> bool:
+    """Whether it says where a run is, not what it does."""
+    return key(word) in OF_THE_FOLDER
 
 
 def key(word: str) -> str:

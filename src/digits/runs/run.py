@@ -48,13 +48,15 @@ def read(path: Path | str) -> Run:
         run.path,
         run.status(),
         overrides.read(run),
-        _config(run.config),
+        config(run),
         run.measured(),
-        _by_epoch(run.metrics_csv),
+        epochs(run),
     )
 
 
-def _config(path: Path) -> dict[str, Any]:
+def config(run: RunFolder) -> dict[str, Any]:
+    """Its settings; empty if it has not written them. Raises InputError if they are damaged."""
+    path = run.config
     try:
         config = yaml.safe_load(read_at_most(path, MAX_CONFIG_BYTES))
     except FileNotFoundError:
@@ -64,8 +66,11 @@ def _config(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _by_epoch(path: Path) -> dict[int, Metrics]:
-    """The rows of a table that have an epoch, together. A row that a kill cut is left out."""
+def epochs(run: RunFolder) -> dict[int, Metrics]:
+    """The scores of each epoch in metrics.csv: rows that have the same one, together. A row that a
+    kill cut is left out. Raises InputError if the file is damaged.
+    """
+    path = run.metrics_csv
     try:
         text = read_at_most(path, MAX_BYTES).decode()
         rows = list(csv.DictReader(StringIO(text, newline=""), restval=None))

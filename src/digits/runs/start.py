@@ -106,7 +106,9 @@ def _check_is_new(run: RunFolder) -> None:
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
     """Whether the run, whose training is complete, has nothing left to do: then it says so."""
     measured = run.measured()
-    accuracy = measured.get("test/acc") if measured.get("epochs") == begin.epochs else None
+    if measured.get("epochs") != begin.epochs:
+        return False
+    accuracy = measured.get("test/acc")
     if to_be_tested and accuracy is None:
         return False
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""

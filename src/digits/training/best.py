@@ -7,14 +7,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
-LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
+from digits.runs import scores
 
 
 class BestScores(Callback):
     """Keeps the best value of each metric whose name begins with "val", as NAME_best.
 
-    Which way is better is what a callback that monitors it says, else what its name says: of a
-    loss or an error (the last word of the name, see LESS_IS_BETTER) less is better.
+    Which way is better is what a callback that monitors it says, else what its name says.
     """
 
     def __init__(self) -> None:
@@ -48,4 +47,4 @@ def less_is_better(name: str, trainer: L.Trainer) -> bool:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if getattr(callback, "monitor", None) == name:
             return bool(getattr(callback, "mode", "min") == "min")
-    return name.replace("/", "_").rpartition("_")[2].lower() in LESS_IS_BETTER
+    return scores.less_is_better(name)

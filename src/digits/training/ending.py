@@ -3,6 +3,8 @@
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
+from digits.runs.folder import PRUNED
+
 WHOLE = "trainer.max_epochs"
 
 
@@ -12,6 +14,8 @@ def reason(trainer: Trainer) -> str:
         if isinstance(callback, EarlyStopping) and callback.stopping_reason.value:
             said, _, _ = str(callback.stopping_reason_message).partition(" Signaling")
             return f"{type(callback).__name__}: {said}"
+        if told := getattr(callback, PRUNED, None):
+            return str(told)
         if isinstance(callback, Timer) and _is_up(callback):
             return "trainer.max_time"
     if trainer.max_steps == trainer.global_step:

@@ -2,6 +2,8 @@
 
 import logging
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -19,19 +21,37 @@ log = logging.getLogger(__name__)
 NAMES = {"test/acc": "test accuracy", "test/loss": "test loss"}
 
 
-def objective(trainer: L.Trainer, metric: str | None) -> float | None:
-    """The metric a sweep optimises after a fit: the best validation score, or the last training
-    one.
+Objective = float | list[float] | None  # of a sweeper: a list for several metrics
+
+
+def objective(trainer: L.Trainer, metric: str | Sequence[str] | None) -> Objective:
+    """The metric a sweep optimises after a fit: the best validation score, the last training one,
+    or the seconds of the fit.
     """
+    summaries = [c for c in trainer.callbacks if isinstance(c, RunSummary)]  # type: ignore[attr-defined]
+    measured = trainer.callback_metrics | dict(summaries[0].metrics if summaries else {})
+    return of_measured(measured, metric)
+
+
+def of_measured(measured: Mapping[str, Any], metric: str | Sequence[str] | None) -> Objective:
+    """The same from what metrics.json has."""
     if metric is None:
         return None
+    if not isinstance(metric, str):
+        return [_one(measured, name) for name in metric]
+    return _one(measured, metric)
+
+
+def _one(measured: Mapping[str, Any], metric: str) -> float:
     name = f"{metric}_best" if metric.startswith("val/") else metric
-    if name not in trainer.callback_metrics:
-        there_are = ", ".join(n for n in trainer.callback_metrics if n.count("_") == 0) or "none"
+    try:
+        return float(f"{float(measured[name]):.7g}")  # as metrics.json has it
+    except (KeyError, TypeError, ValueError):
+        known = [n for n in measured if n.startswith(("train/", "val/")) and n.count("_") == 0]
         raise InputError(
-            f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
-        )
-    return float(trainer.callback_metrics[name])
+            f"optimized_metric={metric}: not measured in this run; there are: "
+            + (", ".join(known) or "none")
+        ) from None
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:

@@ -1,0 +1,43 @@
+"""Ending a search's trial that is unlikely to be the best."""
+
+import os
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from digits.runs.folder import PRUNED
+from digits.sweeps.study import STORAGE, TRIAL, of_this_job
+
+
+class Pruning(Callback):
+    """Tells the study of `monitor` once an epoch, and stops when its pruner says so. In a run that
+    is no trial, or has several objectives, it does nothing.
+    """
+
+    def __init__(self, monitor: str = "val/acc") -> None:
+        self.monitor = monitor
+        self.pruned: str | None = None  # why the run ended
+        self.trial: Any = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == TrainerFn.FITTING and trainer.is_global_zero and TRIAL in os.environ:
+            trial = of_this_job(os.environ[STORAGE], os.environ[TRIAL])
+            self.trial = trial if len(trial.study.directions) == 1 else None
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        stop = self._stop(trainer) if trainer.is_global_zero else False
+        if trainer.world_size > 1:
+            stop = trainer.strategy.broadcast(stop)
+        if stop:
+            self.pruned = f"{PRUNED}: {self.monitor} is behind in epoch {trainer.current_epoch + 1}"
+            trainer.should_stop = True
+
+    def _stop(self, trainer: L.Trainer) -> bool:
+        score = trainer.callback_metrics.get(self.monitor)
+        if self.trial is None or score is None or not score.isfinite():
+            return False
+        self.trial.report(score.item(), trainer.current_epoch)
+        is_last = trainer.current_epoch + 1 == trainer.max_epochs
+        return not is_last and bool(self.trial.should_prune())

@@ -1,0 +1,31 @@
+"""A sweep's leaderboard, made again from its jobs' folders: `leaderboard.py latest`."""
+
+import argparse
+from typing import NoReturn
+
+from digits.commands import argparse_app, sweep_words
+from digits.files import home
+from digits.sweeps import ending
+from digits.sweeps.folder import SweepFolder
+
+
+def task(arguments: argparse.Namespace) -> None:
+    folder = sweep_words.find(arguments.sweep, home() / "outputs", arguments.sweep)
+    print(ending.write(SweepFolder(folder), arguments.metric))
+
+
+def main() -> NoReturn:
+    parser = argparse_app.Parser(description=__doc__)
+    parser.add_argument("sweep", metavar="SWEEP|latest", help="a sweep's folder, finished or not")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="rank by val/acc, val/loss (their best) or another score of metrics.json; "
+        "default: what the sweep optimised",
+    )
+    argparse_app.run(parser, task)
+
+
+if __name__ == "__main__":
+    main()
