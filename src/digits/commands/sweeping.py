@@ -5,7 +5,7 @@ one that fails is one line, and the leaderboard comes at the end.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -171,8 +171,13 @@ class Sweep:
         return [*(w for w in job.words if not (chooses and key(w) == "test")),
                 *(["test=false"] if chooses else [])]  # fmt: skip
 
-    def work(self, job: Job, threads: int | None, environment: dict[str, str]) -> Work:
-        """For a process of its own."""
+    def work(
+        self, job: Job, threads: int | None, environment: Mapping[str, str], is_here: bool = True
+    ) -> Work:
+        """For a process of its own. One that is not here has its machine's environment: this one's
+        secrets stay out of files and other programs' hands.
+        """
+        inherited = os.environ if is_here else {}
         hydras = OmegaConf.to_container(self.config.hydra.overrides.hydra)
         assert isinstance(hydras, list)
         kept = [str(word) for word in hydras if not key(str(word)).startswith(NOT_FOR_JOBS)]
@@ -184,7 +189,7 @@ class Sweep:
             str(job.folder),
             os.getcwd(),
             threads,
-            tuple((os.environ | environment | dict(job.environment)).items()),
+            tuple({**inherited, **environment, **dict(job.environment)}.items()),
         )
 
     def _new_name(self, words: Sequence[str], number: int) -> str:

@@ -1,7 +1,7 @@
 """How a sweep ends: its leaderboard, and the winner's test."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from digits.machine import cores
 from digits.runs.folder import RunFolder
@@ -15,7 +15,7 @@ from digits.sweeps.pool import Forks
 
 log = logging.getLogger(__name__)
 
-TestWork = Callable[[Job, int | None, dict[str, str]], Work]
+TestWork = Callable[[Job, int | None, Mapping[str, str]], Work]
 
 
 def show(sweep: SweepFolder, work: TestWork | None = None) -> None:

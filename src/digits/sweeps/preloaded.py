@@ -5,6 +5,7 @@ import os
 from digits import deferred
 from digits.console import program
 from digits.imports import importing
+from digits.sweeps.folder import STORAGE
 
 program("train")
 with importing():
@@ -15,5 +16,6 @@ with importing():
     import digits.training.saving
     import digits.training.trainer
 
-    if "DIGITS_STUDY_STORAGE" in os.environ:  # a search: its trials may be pruned
-        import digits.sweeps.pruning  # noqa: F401
+    if STORAGE in os.environ:  # a search: its trials may be pruned
+        import digits.sweeps.pruning
+        import digits.sweeps.study  # noqa: F401

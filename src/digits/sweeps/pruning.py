@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.runs.folder import PRUNED
-from digits.sweeps.study import STORAGE, TRIAL, of_this_job
+from digits.sweeps.folder import STORAGE, TRIAL
 
 
 class Pruning(Callback):
@@ -23,6 +23,8 @@ class Pruning(Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == TrainerFn.FITTING and trainer.is_global_zero and TRIAL in os.environ:
+            from digits.sweeps.study import of_this_job
+
             trial = of_this_job(os.environ[STORAGE], os.environ[TRIAL])
             self.trial = trial if len(trial.study.directions) == 1 else None
 

@@ -20,9 +20,9 @@ from digits.errors import InputError, blaming
 from digits.runs.folder import FINISHED, KILLED, STOPPED
 from digits.runs.scores import less_is_better
 from digits.sweeps import leaderboard, space
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.folder import STORAGE, TRIAL, SweepFolder
 from digits.sweeps.launch import Job, Outcome
-from digits.sweeps.study import STORAGE, TRIAL, name_trial, opened
+from digits.sweeps.study import name_trial, opened
 
 log = logging.getLogger(__name__)
 

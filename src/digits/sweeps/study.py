@@ -11,8 +11,6 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from digits.errors import InputError, flat
 
-STORAGE = "DIGITS_STUDY_STORAGE"  # of a job's environment: it may have a password in it
-TRIAL = "DIGITS_TRIAL"  # study and id
 TRIES, WAIT_S = 12, 0.3
 
 

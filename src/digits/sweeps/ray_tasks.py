@@ -1,0 +1,89 @@
+"""Jobs as tasks of Ray's. A task has the job run in a process of its own, as the pool does, on
+whatever machine Ray finds; their folders are on a file system that all share.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ray
+
+from digits.errors import InputError, flat
+from digits.files import PACKAGE
+from digits.parent import end_with_parent
+from digits.sweeps.child import Work
+from digits.sweeps.launch import Job
+
+LOOK_EVERY_S = 1.0
+
+
+class RayTasks:
+    """At most `slots` tasks in Ray's queue, which wait for `cpus` and `gpus` each."""
+
+    speaks = False
+
+    def __init__(
+        self, work: Callable[[Job], Work], slots: int, address: str | None, cpus: float, gpus: float
+    ) -> None:
+        self.work, self.slots = work, slots
+        path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            ray.init(
+                address=address,
+                ignore_reinit_error=True,
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": {"PYTHONPATH": path}},
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"hydra.launcher.address={address}: {flat(str(error))}") from error
+        remote: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=-1, max_calls=1)
+        self.task: Any = remote(run_in_process)
+        self.jobs: dict[Any, Job] = {}  # by reference
+        self.is_asked = False
+
+    def start(self, job: Job) -> None:
+        self.jobs[self.task.remote(self.work(job).to_json())] = job
+
+    def wait(self) -> tuple[Job, int]:
+        while True:
+            ready, _ = ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
+            if ready:
+                return self.jobs.pop(ready[0]), _code(ready[0])
+
+    def stop(self) -> None:
+        for reference in self.jobs:
+            ray.cancel(reference, force=self.is_asked)
+        self.is_asked = True
+
+
+def run_in_process(text: str) -> int:
+    """The exit code of the work `text`. Ray cancels by KeyboardInterrupt: then the job saves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "digits.sweeps.child"],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
+    )
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        return process.wait()
+
+
+def _code(reference: Any) -> int:
+    try:
+        return int(ray.get(reference))
+    except (ray.exceptions.RayError, KeyboardInterrupt):
+        return 1
