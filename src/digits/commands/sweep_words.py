@@ -17,6 +17,7 @@ from digits.runs import overrides
 from digits.runs.overrides import OF_THE_FOLDER, key, quoted, unquoted
 from digits.sweeps.folder import NAME, SweepFolder
 
+_GLOB = r"(?!hydra)[a-z_]+(/[a-z_]+)?=glob\([\w*?]*\)"
 _OF_HYDRA = re.compile(
     r"hydra/(launcher|sweeper)(/\w+)?=\w+"
     r"|hydra\.(launcher|sweeper)\.(jobs|n_trials|n_jobs|max_batch_size|direction|seed"
@@ -102,7 +103,7 @@ def _modified(path: Path) -> int:
 
 
 def _is_taken(word: str, folder: Path) -> bool:
-    if _OF_HYDRA.fullmatch(word):
+    if _OF_HYDRA.fullmatch(word) or re.fullmatch(_GLOB, word):
         return True
     try:
         override = OverridesParser.create().parse_override(word)

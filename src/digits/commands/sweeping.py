@@ -44,7 +44,7 @@ class Sweep:
     def __init__(self, name: str, config: DictConfig, given: Sequence[str]) -> None:
         self.name, self.config, self.given = name, config, given
         self.codes: list[int] = []  # of the jobs that failed
-        self.count = 0  # of jobs
+        self.count = 0  # of jobs, run or finished before
         self.folder = SweepFolder(os.path.abspath(config.hydra.sweep.dir))
         self.words = sweep_words.of_the_sweep(given)
         with read_write(config), open_dict(config):
@@ -94,6 +94,7 @@ class Sweep:
         results = {job: _of_before(job) for job in jobs if is_over(job)}
         if results:
             log.info("%d of %d jobs are finished already", len(results), len(jobs))
+        self.count += len(results)
         results |= self._refused(jobs)
         left = [job for job in jobs if job not in results]
         for job in left:  # so that a job that nobody came to start is no success
@@ -136,6 +137,7 @@ class Sweep:
             launch.run(next_job, ended, count)
         finally:
             self.codes += launch.codes
+            self.count += launch.started
 
     def pool(self, count: int | None) -> Pool:
         if make := getattr(self.launcher, "pool", None):
@@ -162,7 +164,6 @@ class Sweep:
             self.known[own] = name
             self.planned[name] = list(words)
         number = int(name) if name.isdecimal() else number
-        self.count += 1
         return Job(number, words, self.folder.path / name, label)
 
     def words_of(self, job: Job) -> list[str]:

@@ -24,9 +24,12 @@ MAX_WORDS = 256  # Hydra parses as many in 0.04 s
 
 # A run's folder may come from anyone: of its settings only plain values are taken over, for parts
 # of the run that write no files of the settings' choosing
-_GROUP = r"(?!hydra)[a-z]+(/[a-z]+)?=(\w+|\[[\w,]*\])"
+_GROUP = r"(?!hydra)[a-z_]+(/[a-z_]+)?=(\w+|\[[\w,]*\])"
 _KEY = r"seed|test|(data|model|trainer|callbacks)(\.[a-zA-Z]\w*)+"
-_METRIC = r"(optimized_metric|model\.scheduler_monitor|callbacks\.\w+\.monitor)=\w+/\w+"
+_METRIC = (
+    r"(optimized_metric|model\.scheduler_monitor|callbacks\.\w+\.monitor)=\w+/\w+"
+    r"|optimized_metric=\[[\w/,]*\]"
+)
 _TIME = r"trainer\.max_time=[\w:{}., ]+"
 _TAGS = r"tags=\[[\w.,-]*\]"
 _FILE = r"(ckpt_path|paths\.data_dir)=[^${}]+"
@@ -75,7 +78,7 @@ def read(run: RunFolder) -> list[str]:
 
 
 def check_is_plain(folder: Path) -> None:
-    """Raises InputError for links, pipes and the like: writing would end, or wait, elsewhere."""
+    """Raises InputError for links, pipes and the like: writing would wait, or end elsewhere."""
     names: Counter[tuple[int, int]] = Counter()  # of each file: a kept checkpoint has two a while
     files: list[tuple[Path, os.stat_result]] = []
     for parent, inside, here in os.walk(folder):
@@ -84,6 +87,8 @@ def check_is_plain(folder: Path) -> None:
             if stat.S_ISREG(status.st_mode):
                 names[status.st_dev, status.st_ino] += 1
                 files += [(path, status)]
+            elif stat.S_ISLNK(status.st_mode) and _is_within(folder, path):
+                continue  # SLURM's files have some
             elif not stat.S_ISDIR(status.st_mode):
                 raise InputError(f"{path} is a link or a device; expected none in it")
     for path, status in files:

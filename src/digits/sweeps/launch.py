@@ -70,7 +70,7 @@ class Launch:
     def __init__(self, pool: Pool, fail_fast: bool) -> None:
         self.pool, self.fail_fast = pool, fail_fast
         self.codes: list[int] = []  # of the jobs that failed
-        self.running = 0
+        self.running = self.started = 0
 
     def run(
         self,
@@ -88,6 +88,7 @@ class Launch:
                     while self.running < self.pool.slots and (job := self._next(next_job)):
                         self.pool.start(job)
                         self.running += 1
+                        self.started += 1
                     if not self.running:
                         return
                     self._end_one(bar, ended)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from digits.errors import InputError, blaming
+from digits.errors import InputError, flat
 from digits.runs.folder import FINISHED, KILLED, STOPPED
 from digits.runs.scores import less_is_better
 from digits.sweeps import leaderboard, space
@@ -43,10 +44,8 @@ class Search:
         self.metrics = _metrics(config.get("optimized_metric"))
         directions = _directions(options.get("direction"), self.metrics)
         os.environ[STORAGE] = storage
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         name = options.get("study_name") or folder.name
-        with blaming("hydra.sweeper.pruner"):
-            pruner = instantiate(options["pruner"]) if options.get("pruner") else None
+        pruner = _made("pruner", options["pruner"]) if options.get("pruner") else None
         self.study = opened(storage, name, directions)
         self.study.pruner = pruner or optuna.pruners.NopPruner()
         self.study.sampler = self._sampler()
@@ -69,13 +68,12 @@ class Search:
     def _sampler(self) -> Any:
         """Its seed moves on with the study: the same numbers again would be the same trials."""
         options: Any = self.options["sampler"]
-        with blaming("hydra.sweeper.sampler"):
-            if OmegaConf.select(options, "seed") is None:
-                return instantiate(options)
-            seed = int(options.seed) + len(self.study.get_trials(deepcopy=False))
-            if self.options.get("storage"):  # others may begin at the same time
-                seed += zlib.crc32(self.folder.encode())
-            return instantiate(options, seed=seed % 2**31)
+        if OmegaConf.select(options, "seed") is None:
+            return _made("sampler", options)
+        seed = int(options.seed) + len(self.study.get_trials(deepcopy=False))
+        if self.options.get("storage"):  # others may begin at the same time
+            seed += zlib.crc32(self.folder.encode())
+        return _made("sampler", options, seed=seed % 2**31)
 
     def _next(self) -> Job | None:
         """Those of a killed sweep first."""
@@ -159,6 +157,14 @@ class Search:
                 f"hydra.sweeper.warm_start={earlier.path}: none of its jobs chose from these params"
             )
         log.info("%d results of %s are known", count, earlier.path)
+
+
+def _made(name: str, options: Any, **more: Any) -> Any:
+    try:
+        return instantiate(options, **more)
+    except InstantiationException as error:
+        reason = flat(str(error.__cause__ or error))
+        raise InputError(f"hydra.sweeper.{name}: {reason}") from error
 
 
 def _n_trials(value: object) -> int:

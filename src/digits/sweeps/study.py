@@ -20,6 +20,7 @@ def opened(storage: str, name: str, directions: Sequence[Any]) -> optuna.Study:
 
     Raises InputError for a storage that can't be reached.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     error: Exception | None = None
     for attempt in range(TRIES):
         if attempt:

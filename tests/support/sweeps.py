@@ -1,0 +1,60 @@
+"""Folders of jobs as runs leave them, and callbacks that end a job badly."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+
+
+def job(
+    sweep: Path, name: str, words: list[str], status: str = "finished", **measured: Any
+) -> Path:
+    """A job's folder; of `measured`, acc=0.9 is val/acc and val/acc_best."""
+    folder = sweep / name
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(words))
+    told = {"status": status, "error": measured.pop("error", None), "begun": "2026-01-01T00:00:00"}
+    told["ended"] = f"2026-01-01T00:{int(name) if name.isdecimal() else 0:02}:00"
+    (folder / "status.json").write_text(json.dumps(told))
+    if "acc" in measured:
+        best = measured.pop("acc")
+        measured |= {"val/acc_best": best, "val/acc": measured.pop("last", best)}
+    if measured:
+        (folder / "metrics.json").write_text(json.dumps({"fit_seconds": 2.0} | measured))
+    return folder
+
+
+def assert_same_weights(one: Path, other: Path, count: int) -> None:
+    """Of the jobs of a sweep under each."""
+    mine, theirs = (_weights(outputs) for outputs in (one, other))
+    assert len(mine) == len(theirs) == count
+    for a, b in zip(mine, theirs, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def _weights(outputs: Path) -> list[dict[str, Any]]:
+    paths = sorted(outputs.glob("multirun/*/*/checkpoints/last.ckpt"))
+    return [torch.load(path, weights_only=True)["state_dict"] for path in paths]
+
+
+class Bad(Callback):
+    """Ends a job after its first epoch, as the setting `how` says."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.how == "raise":
+            raise RuntimeError("it broke")
+        if self.how == "kill":
+            print("its last words", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "not":
+            for parameter in pl_module.parameters():
+                parameter.data.fill_(float("nan"))

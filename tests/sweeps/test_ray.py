@@ -1,0 +1,84 @@
+"""Jobs as Ray's tasks: here, and in a cluster of two nodes of which one is killed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.commands import process, python
+from support.sweeps import assert_same_weights
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+QUICK = (
+    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
+    "data.val_size=1000", "callbacks.samples=null", "logger=csv",
+)  # fmt: skip
+
+
+def test_jobs_end_as_in_the_pool(tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "model.optimizer.lr=0.001,-1,0.003"]
+    given = [*words, "hydra/launcher=ray", f"paths.outputs_dir={tmp_path}/a"]
+    with process("src/train.py", *given) as run:
+        out, err = run.communicate(timeout=200)
+    line = "model.optimizer.lr=-1: expected a number above 0, up to 3.4e+38"
+    assert run.returncode == 2
+    assert err == f"error: job 1 (model.optimizer.lr=-1): {line}\n"
+    assert "best  model.optimizer.lr=0.003" in out
+    words[-1] = "model.optimizer.lr=0.001,0.003"
+    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, int]]:
+    """The address of a head without cores and a node with two, and the second node's process."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    node = made.add_node(num_cpus=2)
+    made.wait_for_nodes()
+    try:
+        yield made, node
+    finally:
+        made.shutdown()
+
+
+def test_a_job_whose_node_dies_goes_on_elsewhere(cluster: tuple, tmp_path: Path) -> None:
+    made, node = cluster
+    words = ["-m", *QUICK, "trainer.max_epochs=150", "trainer.limit_train_batches=60", "seed=3,4"]
+    where = ["hydra/launcher=ray", f"hydra.launcher.address={made.address}"]
+    with process("src/train.py", *words, *where, f"paths.outputs_dir={tmp_path}/a") as run:
+        end = time.monotonic() + 90
+        while len(list(tmp_path.rglob("last.ckpt"))) < 2:
+            assert run.poll() is None, run.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        made.remove_node(node, allow_graceful=False)
+        made.add_node(num_cpus=2)
+        _, err = run.communicate(timeout=240)
+    assert (run.returncode, err) == (0, "")
+    logs = [path.read_text() for path in tmp_path.glob("a/multirun/*/*/train.log")]
+    assert len(logs) == 2
+    assert all("going on at epoch" in log for log in logs)
+    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
+
+
+def test_ctrl_c_saves(tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "trainer.max_epochs=3000", "seed=1,2", "hydra/launcher=ray"]
+    given = [*words, f"paths.outputs_dir={tmp_path}"]
+    with process("src/train.py", *given, start_new_session=True) as run:
+        end = time.monotonic() + 90
+        while len(list(tmp_path.rglob("last.ckpt"))) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        os.kill(run.pid, signal.SIGINT)
+        _, err = run.communicate(timeout=90)
+    assert run.returncode == 130
+    assert err.splitlines()[-1].startswith("stopped; go on with python src/train.py -m sweep=")
+    texts = [path.read_text() for path in tmp_path.glob("multirun/*/*/status.json")]
+    assert ['"status": "stopped"' in text for text in texts] == [True, True]

@@ -1,0 +1,223 @@
+"""Optuna's trials as a sweep's jobs: counted right, told right, gone on with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+
+from digits.errors import InputError
+from digits.runs.folder import Status
+from digits.sweeps.folder import SweepFolder
+from digits.sweeps.launch import Job, Outcome
+from digits.sweeps.search import Search
+from support.sweeps import job as folder_of_job
+
+Then = Callable[[Job], Status | None]
+
+
+def good(job: Job) -> Status:
+    lr = float(dict(word.split("=") for word in job.words)["lr"])
+    return Status("finished", objective=1 - (lr - 0.3) ** 2)
+
+
+class Sweep:
+    """Runs jobs as `then` says; None is a kill of the sweep with the job under way."""
+
+    def __init__(self, folder: Path, then: Then = good, slots: int = 1) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.then, self.slots = SweepFolder(folder), then, slots
+        self.jobs: list[Job] = []
+
+    def begin(self) -> None:
+        pass
+
+    def run(self, next_job: Any, ended: Any, count: int | None = None) -> None:
+        self.count = count
+        running: list[Job] = []
+        while True:
+            while len(running) < self.slots and (job := next_job()):
+                running.append(job)
+                self.jobs.append(job)
+            if not running:
+                return
+            job = running.pop(0)
+            status = self.then(job)
+            if status is None:
+                raise KeyboardInterrupt
+            ended(Outcome(job, 0 if status.status == "finished" else 1, status))
+
+
+def search(sweep: Sweep, storage: str | None = None, **more: Any) -> optuna.Study:
+    options = {
+        "n_trials": 8,
+        "storage": storage,
+        "study_name": "s" if storage else None,
+        "params": {"lr": "interval(0.0, 1.0)"},
+        "sampler": OmegaConf.create({"_target_": "optuna.samplers.RandomSampler", "seed": 1}),
+    } | more
+    metric = options.pop("metric", "val/acc")
+    arguments = options.pop("arguments", [])
+    found = Search(options, OmegaConf.create({"optimized_metric": metric}), sweep)
+    found.run(arguments)
+    return found.study
+
+
+def states(study: optuna.Study) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for trial in study.get_trials():
+        counts[trial.state.name] = counts.get(trial.state.name, 0) + 1
+    return counts
+
+
+def test_each_trial_is_a_job_and_its_score_is_told(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "a", slots=3)
+    study = search(sweep, arguments=["seed=7"])
+    assert states(study) == {"COMPLETE": 8}
+    assert study.direction.name == "MAXIMIZE"
+    for job, trial in zip(sweep.jobs, study.trials, strict=True):
+        assert job.words == ("seed=7", f"lr={trial.params['lr']}")
+        assert trial.value == pytest.approx(1 - (trial.params["lr"] - 0.3) ** 2)
+        assert job.folder == tmp_path / "a" / str(trial.number)
+    assert (tmp_path / "a" / "study.db").is_file()
+
+
+def test_what_fails_is_replaced_and_what_was_killed_tried_again(tmp_path: Path) -> None:
+    ends = {1: Status("diverged"), 3: Status("killed"), 5: Status("failed", "x")}
+
+    def then(job: Job) -> Status:
+        return ends.pop(job.number, None) or good(job)
+
+    sweep = Sweep(tmp_path / "a", then)
+    study = search(sweep)
+    assert states(study) == {"COMPLETE": 8, "FAIL": 3}
+    again = [trial for trial in study.trials if "retry_of" in trial.user_attrs]
+    assert [trial.user_attrs["retry_of"] for trial in again] == [3]
+    assert again[0].params == study.trials[3].params
+    assert [job.number for job in sweep.jobs].count(3) == 2  # in the same folder
+
+
+def test_a_search_in_which_all_fail_ends(tmp_path: Path) -> None:
+    study = search(Sweep(tmp_path / "a", lambda _: Status("failed", "x")))
+    assert states(study) == {"FAIL": 9}
+
+
+def test_a_killed_search_goes_on_with_the_trials_under_way(tmp_path: Path) -> None:
+    first = Sweep(tmp_path / "a", lambda job: good(job) if job.number < 3 else None, slots=2)
+    with pytest.raises(KeyboardInterrupt):
+        search(first)
+    second = Sweep(tmp_path / "a", slots=2)
+    study = search(second)
+    assert states(study) == {"COMPLETE": 8}
+    assert [job.number for job in second.jobs] == [3, 4, 5, 6, 7]
+    assert second.jobs[0].words == first.jobs[3].words
+    assert second.count == 5
+    drawn = [trial.params["lr"] for trial in study.trials]
+    assert len(set(drawn)) == 8  # the seed has moved on
+
+
+def test_two_sweeps_share_a_study_and_none_is_one_too_many(tmp_path: Path) -> None:
+    """The second begins, and ends, while a job of the first is under way."""
+    storage = f"sqlite:///{tmp_path}/shared.db"
+    others: list[Sweep] = []
+
+    def then(job: Job) -> Status:
+        if len(first.jobs) == 3 and not others:
+            others.append(Sweep(tmp_path / "b", slots=2))
+            search(others[0], storage)
+        return good(job)
+
+    first = Sweep(tmp_path / "a", then, slots=2)
+    study = search(first, storage)
+    counted = [trial for trial in study.trials if "surplus" not in trial.user_attrs]
+    assert [trial.state.name for trial in counted] == ["COMPLETE"] * 8
+    numbers = [job.number for sweep in (first, *others) for job in sweep.jobs]
+    assert sorted(numbers) == sorted(trial.number for trial in counted)
+    assert len({trial.params["lr"] for trial in counted}) == 8
+
+
+def test_who_asks_at_the_same_time_gives_the_surplus_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tmp_path / "a")
+    ask = optuna.Study.ask
+
+    def after_another(study: optuna.Study) -> optuna.Trial:
+        if sum(trial.state.is_finished() for trial in study.get_trials()) == 7:
+            ask(study)  # somebody else's, the eighth
+        return ask(study)
+
+    monkeypatch.setattr(optuna.Study, "ask", after_another)
+    study = search(sweep)
+    assert states(study) == {"COMPLETE": 7, "RUNNING": 1, "FAIL": 1}
+    assert study.trials[-1].user_attrs == {"surplus": True}
+    assert len(sweep.jobs) == 7
+
+
+def test_earlier_results_are_known_and_not_counted(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    folder_of_job(earlier, "0", ["lr=0.3"], acc=0.9)
+    folder_of_job(earlier, "1", ["lr=2"], acc=0.9)  # outside
+    folder_of_job(earlier, "2", ["lr=0.4"], "failed", error="x")
+    study = search(Sweep(tmp_path / "a"), warm_start=[str(earlier)])
+    assert states(study) == {"COMPLETE": 9}
+    known = study.trials[0]
+    assert (known.params, known.value) == ({"lr": 0.3}, 0.9)
+    assert known.user_attrs == {"warm_start": str(earlier / "0")}
+    search(Sweep(tmp_path / "a"), warm_start=[str(earlier)])
+    assert len(optuna.load_study(study_name=None, storage=study._storage).trials) == 9
+    with pytest.raises(InputError, match="none of its jobs chose from these params"):
+        search(Sweep(tmp_path / "b"), warm_start=[str(earlier)], params={"x": "1,2"})
+
+
+def test_several_objectives_have_a_direction_each(tmp_path: Path) -> None:
+    then = lambda job: Status("finished", objective=[0.9, float(job.number)])  # noqa: E731
+    study = search(Sweep(tmp_path / "a", then), metric=["val/acc", "fit_seconds"])
+    assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert [trial.number for trial in study.best_trials] == [0]
+
+
+def test_a_pruned_job_is_a_pruned_trial(tmp_path: Path) -> None:
+    def then(job: Job) -> Status:
+        if job.number == 2:
+            folder_of_job(tmp_path / "a", "2", [], ended="pruned: val/acc is behind in epoch 1")
+        return good(job)
+
+    study = search(Sweep(tmp_path / "a", then))
+    assert states(study) == {"COMPLETE": 7, "PRUNED": 1}
+    assert study.trials[2].state.name == "PRUNED"
+
+
+TPE = {"_target_": "optuna.samplers.TPESampler"}
+WRONG = [
+    ({"metric": None}, "optimized_metric=null: expected what to search for, e.g. val/acc"),
+    ({"n_trials": 0}, "hydra.sweeper.n_trials=0: expected a whole number from 1"),
+    (
+        {"direction": "up"},
+        "hydra.sweeper.direction=up: expected minimize or maximize for each of val",
+    ),
+    (
+        {"direction": ["minimize", "maximize"]},
+        "hydra.sweeper.direction=['minimize', 'maximize']:",
+    ),
+    ({"storage": "nothing://x"}, "hydra.sweeper.storage=nothing:...: Can't load plugin"),
+    (
+        {"storage": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"},
+        "hydra.sweeper.storage=post",
+    ),
+    (
+        {"sampler": OmegaConf.create({"_target_": "optuna.samplers.TPESampler", "x": 1})},
+        "hydra.sweeper.sampler: T",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "line"), WRONG, ids=range(len(WRONG)))
+def test_wrong_options_are_one_line(options: dict[str, Any], line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        search(Sweep(tmp_path / "a"), **options)
+    assert str(refused.value).startswith(line)
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,112 @@
+"""Jobs of a real SLURM, which preempts them."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import slurm
+from support.commands import process, python
+from support.sweeps import assert_same_weights
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing())),
+]
+QUICK = (
+    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
+    "data.val_size=1000", "callbacks.samples=null", "logger=csv",
+)  # fmt: skip
+SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with slurm.cluster(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+def until(is_so: Callable[[], object], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_jobs_end_as_in_the_pool_and_a_wrong_one_is_a_line(running: None, tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "model.optimizer.lr=0.001,-1,0.003"]
+    with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}/a") as run:
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 2
+    line = "model.optimizer.lr=-1: expected a number above 0, up to 3.4e+38"
+    assert err == f"error: job 1 (model.optimizer.lr=-1): {line}\n"
+    assert "best  model.optimizer.lr=0.003" in out
+    (folder,) = tmp_path.glob("a/multirun/*")
+    assert [path.name for path in sorted(folder.glob("[0-9]"))] == ["0", "1", "2"]
+    words[-1] = "model.optimizer.lr=0.001,0.003"
+    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
+
+
+def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "trainer.max_epochs=150", "trainer.limit_train_batches=60", "seed=3,4"]
+    given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
+    with process("src/train.py", *given) as run:
+        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
+        urgent = said("sbatch", "--parsable", "-p", "high", "-n2", "--wrap", "sleep 3").strip()
+        until(lambda: urgent not in said("squeue", "--noheader", "--format=%i"))
+        _, err = run.communicate(timeout=200)
+    assert (run.returncode, err) == (0, "")
+    logs = [path.read_text() for path in tmp_path.glob("a/multirun/*/*/train.log")]
+    assert all("going on at epoch" in log for log in logs)
+    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
+
+
+def test_a_killed_sweep_finds_its_jobs_in_the_queue_again(running: None, tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "trainer.max_epochs=100", "trainer.limit_train_batches=60", "seed=3"]
+    with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
+        until(lambda: any(tmp_path.rglob("last.ckpt")))
+        run.kill()
+    (folder,) = tmp_path.glob("multirun/*")
+    number = (folder / "0" / "slurm_id").read_text()
+    again = ["-m", f"sweep={folder}", "hydra.launcher.poll_seconds=1"]
+    with process("src/train.py", *again) as run:
+        _, err = run.communicate(timeout=120)
+    assert (run.returncode, err) == (0, "")
+    assert said("squeue", "--noheader") == ""
+    assert json.loads((folder / "0" / "metrics.json").read_text())["epochs"] == 100
+    assert "going on" not in (folder / "0" / "train.log").read_text()
+    ids = [path.name.partition("_")[0] for path in (folder / ".slurm").glob("*_submission.sh")]
+    assert set(ids) <= {number, "submission"}
+
+
+def test_a_cancelled_job_is_recorded_and_the_others_go_on(running: None, tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "trainer.limit_train_batches=60", "trainer.max_epochs=5,3000"]
+    with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
+        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
+        (folder,) = tmp_path.glob("multirun/*")
+        said("scancel", (folder / "1" / "slurm_id").read_text())
+        out, _ = run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert ": 2 jobs, 1 finished, 1 stopped" in out
+
+
+def test_ctrl_c_empties_the_queue(running: None, tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "trainer.max_epochs=3000", "seed=1,2,3"]
+    with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
+        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
+        run.send_signal(2)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert err.splitlines()[-1].startswith("stopped; go on with python src/train.py -m sweep=")
+    assert said("squeue", "--noheader") == ""
+    statuses = sorted(tmp_path.glob("multirun/*/*/status.json"))
+    assert [json.loads(path.read_text())["status"] for path in statuses] == ["stopped"] * 2

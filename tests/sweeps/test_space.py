@@ -1,0 +1,78 @@
+"""A search space in Hydra's words."""
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from digits.errors import InputError
+from digits.sweeps import space
+
+WORDS = {
+    "interval(0.1, 0.5)": FloatDistribution(0.1, 0.5),
+    "tag(log, interval(1e-4, 0.1))": FloatDistribution(1e-4, 0.1, log=True),
+    "int(interval(4, 8))": IntDistribution(4, 8),
+    "interval(4, 8)": FloatDistribution(4.0, 8.0),
+    "int(tag(log, interval(4, 512)))": IntDistribution(4, 512, log=True),
+    "range(1, 8)": IntDistribution(1, 7),
+    "range(1, 10, 3)": IntDistribution(1, 7, step=3),
+    "range(0.0, 1.0, 0.25)": FloatDistribution(0.0, 0.75, step=0.25),
+    "choice(a, b)": CategoricalDistribution(["a", "b"]),
+    "32,64": CategoricalDistribution(["32", "64"]),
+    "choice(true, 2, 'x y')": CategoricalDistribution(["True", "2", "x\\ y"]),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_are_distributions(word: str) -> None:
+    assert space.of({"a": word}, {}, []).chosen == {"a": WORDS[word]}
+
+
+def test_the_command_line_replaces_and_fixes() -> None:
+    made = space.of({"a": "interval(0,1)", "b": "choice(1,2)"}, {}, ["b=3", "c=4", "a=5,6"])
+    assert made.chosen == {"a": CategoricalDistribution(["5", "6"])}
+    assert made.fixed == ["b=3", "c=4"]
+
+
+def test_a_condition_is_looked_at_after_what_it_depends_on() -> None:
+    params = {"momentum": "interval(0.5, 0.9)", "model/optimizer": "choice(sgd, adam)"}
+    made = space.of(params, {"momentum": "model/optimizer=sgd"}, ["seed=1"])
+    study = optuna.create_study()
+    for name, has_momentum in (("sgd", True), ("adam", False)):
+        study.enqueue_trial({"model/optimizer": name, "momentum": 0.75})
+        words = made.words(study.ask())
+        assert words == ["seed=1", f"model/optimizer={name}", *(["momentum=0.75"] * has_momentum)]
+
+
+WRONG = [
+    (
+        {},
+        {},
+        "hydra.sweeper.params: nothing to search; expected a setting with interval(0, 1), say",
+    ),
+    ({"a": "3"}, {}, "hydra.sweeper.params: nothing to search"),
+    ({"a": "interval(2, 1)"}, {}, "a: `low <= high` must hold"),
+    ({"a": "tag(log, interval(0, 1))"}, {}, "a: `low > 0` must hold"),
+    ({"a": "1,2"}, {"a": "b=1"}, "hydra.sweeper.when.a=b=1: expected OTHER=VALUE, both of them in"),
+    ({"a": "1,2"}, {"b": "a=1"}, "hydra.sweeper.when.b=a=1: expected OTHER=VALUE"),
+    ({"a": "range(1, 1)"}, {}, "a: an empty range"),
+]
+
+
+@pytest.mark.parametrize(("params", "when", "line"), WRONG, ids=range(len(WRONG)))
+def test_what_is_no_space_is_refused(params: dict, when: dict, line: str) -> None:
+    with pytest.raises(InputError) as refused:
+        space.of(params, when, [])
+    assert str(refused.value).startswith(line)
+
+
+def test_an_earlier_jobs_words_are_parameters_if_they_are_in_it() -> None:
+    params = {"lr": "interval(0.1, 1.0)", "n": "int(interval(1, 9))", "o": "choice(a,b)"}
+    made = space.of(params, {}, [])
+    assert made.parameters({"lr": "0.5", "n": "3", "o": "a", "x": "1"}) == {
+        "lr": 0.5,
+        "n": 3,
+        "o": "a",
+    }
+    for words in ({"lr": "0.5"}, {"lr": "2", "n": "3", "o": "a"}, {"lr": "x", "n": "3", "o": "a"},
+                  {"lr": "0.5", "n": "3", "o": "c"}):  # fmt: skip
+        assert made.parameters(words) is None
