@@ -8,7 +8,8 @@ import pytest
 
 from support.commands import ROOT
 
-TOOLS = ("pip", "ruff", "mypy", "pytest", "python3", "apt-get", "chromium", "fc-list")
+SERVERS = ("pg_lsclusters", "slurmctld", "slurmd", "munged")
+TOOLS = ("pip", "ruff", "mypy", "pytest", "python3", "apt-get", "chromium", "fc-list", *SERVERS)
 STAND_IN = """#!{bash}
 echo "$(basename "$0") $*" >>"{calls}"
 case "$0 $*" in
@@ -79,6 +80,14 @@ def test_without_a_browser_it_installs_one_or_goes_on(tmp_path: Path) -> None:
         assert (code, calls[-1]) == (0, "pytest -m slow")
         assert "apt-get update -qq" in calls
         assert ("their tests are skipped" in err) == (name == "anybody")
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_without_a_server_it_installs_one(name: str, tmp_path: Path) -> None:
+    code, calls, _ = run(tmp_path, lacks=name)
+    assert code == 0
+    (install,) = [call for call in calls if call.startswith("apt-get install")]
+    assert install.endswith("postgresql slurmctld slurmd slurm-client munge")
 
 
 def test_without_venv_it_says_what_to_install(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_rooms_are_entered_from_above(module: str) -> None:
     names = [name for node in ast.walk(tree(module)) for name in imported(node)]
     entered = {room(mine): name for name in names if (mine := own(name)) and mine != FACTS}
     assert {at: name for at, name in entered.items() if at not in allowed} == {}
-    assert not {"train", "eval", "predict", "serve", "export"} & set(names)
+    assert not {"train", "eval", "predict", "serve", "export", "leaderboard"} & set(names)
 
 
 @pytest.mark.parametrize("module", within(WITHOUT_TORCH))

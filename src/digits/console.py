@@ -19,6 +19,6 @@ def _run(name: str) -> None:
     program(name).main()
 
 
-train, evaluate, predict, serve, export = (
-    partial(_run, name) for name in ("train", "eval", "predict", "serve", "export")
+train, evaluate, predict, serve, export, leaderboard = (
+    partial(_run, name) for name in ("train", "eval", "predict", "serve", "export", "leaderboard")
 )

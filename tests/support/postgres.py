@@ -39,7 +39,7 @@ def server() -> Iterator[str]:
     control = [where / "pg_ctl", "-D", data, "-w", "-l", str(folder / "log")]
     subprocess.run([*control, "-o", options, "start"], check=True, **quiet)
     try:
-        yield f"postgresql+psycopg://digits@127.0.0.1:{port}/postgres"
+        yield f"postgresql+pg8000://digits@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
         shutil.rmtree(folder, ignore_errors=True)

@@ -109,11 +109,23 @@ def test_of_several_objectives_the_front_is_marked(tmp_path: Path) -> None:
 
 
 def test_a_sweep_without_validation_says_so(tmp_path: Path) -> None:
-    job(tmp_path, "0", ["seed=0"], **{"test/acc": 0.97, "train/loss": 0.1})
-    job(tmp_path, "1", ["seed=1"], **{"test/acc": 0.98, "train/loss": 0.1})
+    for name in "01":
+        job(tmp_path, name, [f"{LR}={name}"], **{"train/loss": 0.1, "epochs": 2})
     assert lines(tmp_path)[-2] == (
         "no validation: nothing says which setting is best; data.val_size=10000 holds images out"
     )
+
+
+def test_of_seeds_alone_each_is_shown_and_their_mean(tmp_path: Path) -> None:
+    for seed, acc in enumerate((0.96, 0.98)):
+        job(tmp_path, str(seed), [f"seed={seed}"], **{"test/acc": acc, "epochs": 2})
+    assert lines(tmp_path)[1:-1] == [
+        "seed  test/acc  seconds  job  status",
+        "0     0.9600    2.0      0    finished",
+        "1     0.9800    2.0      1    finished",
+        "mean  0.9700",
+        "+-    0.0141",
+    ]
 
 
 def test_the_csv_has_a_row_for_each_job_with_all_that_was_measured(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from digits.runs.folder import Status
 from digits.sweeps.folder import SweepFolder
 from digits.sweeps.launch import Job, Outcome
 from digits.sweeps.search import Search
+from support.commands import ROOT
 from support.sweeps import job as folder_of_job
+
+SAMPLERS = sorted((ROOT / "configs" / "hydra" / "sweeper" / "sampler").glob("*.yaml"))
 
 Then = Callable[[Job], Status | None]
 
@@ -146,7 +149,7 @@ def test_who_asks_at_the_same_time_gives_the_surplus_back(
 
     def after_another(study: optuna.Study) -> optuna.Trial:
         if sum(trial.state.is_finished() for trial in study.get_trials()) == 7:
-            ask(study)  # somebody else's, the eighth
+            ask(study).set_user_attr("sweep", "/other")  # somebody else's, the eighth
         return ask(study)
 
     monkeypatch.setattr(optuna.Study, "ask", after_another)
@@ -154,6 +157,17 @@ def test_who_asks_at_the_same_time_gives_the_surplus_back(
     assert states(study) == {"COMPLETE": 7, "RUNNING": 1, "FAIL": 1}
     assert study.trials[-1].user_attrs == {"surplus": True}
     assert len(sweep.jobs) == 7
+
+
+def test_a_trial_whose_sweep_was_killed_as_it_asked_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digits.sweeps.search.CLAIM_S", 0)
+    storage = f"sqlite:///{tmp_path}/shared.db"
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study.ask()
+    study.ask().set_user_attr("sweep", str(tmp_path / "a"))  # killed before it had chosen
+    assert states(search(Sweep(tmp_path / "a"), storage)) == {"FAIL": 2, "COMPLETE": 8}
 
 
 def test_earlier_results_are_known_and_not_counted(tmp_path: Path) -> None:
@@ -191,6 +205,18 @@ def test_a_pruned_job_is_a_pruned_trial(tmp_path: Path) -> None:
 
 
 TPE = {"_target_": "optuna.samplers.TPESampler"}
+
+
+@pytest.mark.parametrize("path", SAMPLERS, ids=lambda path: path.stem)
+def test_each_sampler_finds_the_better_half(path: Path, tmp_path: Path) -> None:
+    options = OmegaConf.load(path)
+    options.seed = 3
+    study = search(Sweep(tmp_path / "a", slots=2), sampler=options, n_trials=12)
+    assert type(study.sampler).__name__ == options._target_.rpartition(".")[2]
+    assert states(study) == {"COMPLETE": 12}
+    assert study.best_value > 1 - 0.1**2  # within 0.1 of the best
+
+
 WRONG = [
     ({"metric": None}, "optimized_metric=null: expected what to search for, e.g. val/acc"),
     ({"n_trials": 0}, "hydra.sweeper.n_trials=0: expected a whole number from 1"),
@@ -204,7 +230,7 @@ WRONG = [
     ),
     ({"storage": "nothing://x"}, "hydra.sweeper.storage=nothing:...: Can't load plugin"),
     (
-        {"storage": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"},
+        {"storage": "postgresql+pg8000://u:hunter2@127.0.0.1:1/x"},
         "hydra.sweeper.storage=post",
     ),
     (

@@ -1,42 +1,19 @@
 """Which setting of a sweep is best: read from its jobs' folders, at any time."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from digits.errors import InputError, flat
-from digits.runs import overrides, run
-from digits.runs.folder import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, RunFolder, Status
-from digits.runs.overrides import OF_THE_FOLDER, key, unquoted
+from digits.errors import InputError
+from digits.runs import run
+from digits.runs.folder import FINISHED, RunFolder
 from digits.runs.scores import BEST, less_is_better
-from digits.sweeps.folder import OF_THE_SWEEP, TESTS, SweepFolder, last_line
+from digits.sweeps import jobs as jobs_of
+from digits.sweeps.folder import TESTS, SweepFolder
+from digits.sweeps.jobs import LOST, Job
 
 SEED = "seed"
-WAITING = "waiting"  # of a job: planned, not begun
-LOST = (FAILED, DIVERGED, KILLED)
 FAVOURITES = ("val/acc", "val/loss")  # to rank by, unless told
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a job's folder says. `words` are its overrides; `seconds` those of its fit."""
-
-    name: str
-    words: dict[str, str]
-    status: str
-    line: str | None
-    seconds: float | None
-    ended: str | None
-    measured: dict[str, Any]
-    run: RunFolder
-
-    def score(self, metric: str) -> float | None:
-        """A number that was measured; None for none, and for those that are not finite."""
-        value = self.measured.get(metric)
-        is_number = isinstance(value, int | float) and math.isfinite(value)
-        return float(value) if is_number and self.status == FINISHED else None  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -99,7 +76,7 @@ def read(sweep: SweepFolder, metrics: Sequence[str] | None = None) -> Leaderboar
     """By `metrics`, else by what the jobs were told to optimise, else by validation accuracy or
     loss, whichever was measured. Raises InputError if there is no sweep.
     """
-    jobs = _jobs(sweep)
+    jobs = jobs_of.read(sweep)
     if not jobs:
         raise InputError(f"{sweep.path}: no sweep's folder; expected one with jobs in it")
     objectives = [_best(name) for name in metrics or _optimised(jobs)]
@@ -131,57 +108,6 @@ def tested(board: Leaderboard) -> dict[str, list[float]]:
             if isinstance(value := measured.get(name), float):
                 scores.setdefault(name, []).append(value)
     return scores
-
-
-def settings(words: Sequence[str]) -> dict[str, str]:
-    """Overrides as values by name, without those that say where a job is."""
-    kept = [word for word in words if key(word) not in (*OF_THE_FOLDER, *OF_THE_SWEEP)]
-    return {key(word): flat(unquoted(word.partition("=")[2])) for word in kept}
-
-
-def _jobs(sweep: SweepFolder) -> list[Job]:
-    planned = sweep.planned()
-    jobs = {sweep.name(folder): _job(sweep, folder, planned) for folder in sweep.runs()}
-    for name, words in planned.items():
-        waiting = Job(
-            name, settings(words), WAITING, None, None, None, {}, RunFolder(sweep.path / name)
-        )
-        jobs.setdefault(name, waiting)
-    return list(jobs.values())
-
-
-def _job(sweep: SweepFolder, folder: RunFolder, planned: dict[str, list[str]]) -> Job:
-    name, status = sweep.name(folder), folder.status()
-    try:
-        words = planned.get(name) or overrides.read(folder)
-    except InputError:
-        words = []
-    measured = folder.measured()
-    seconds = measured.get("fit_seconds")
-    return Job(
-        name,
-        settings(words),
-        _kind(status, measured),
-        _line(folder, status),
-        float(seconds) if isinstance(seconds, int | float) else None,
-        status.ended if status else None,
-        measured,
-        folder,
-    )
-
-
-def _kind(status: Status | None, measured: dict[str, Any]) -> str:
-    if status is None:
-        return WAITING
-    is_pruned = status.status == FINISHED and str(measured.get("ended")).startswith(PRUNED)
-    return PRUNED if is_pruned else status.status
-
-
-def _line(folder: RunFolder, status: Status | None) -> str | None:
-    """The last that was said of a job that came to no good."""
-    if status is None or status.status not in LOST:
-        return None
-    return flat(status.error or "") or last_line(folder)
 
 
 def _optimised(jobs: list[Job]) -> list[str]:

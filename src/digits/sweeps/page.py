@@ -11,7 +11,8 @@ from digits.runs import run
 from digits.runs.folder import FINISHED, RunFolder
 from digits.runs.scores import BEST, less_is_better
 from digits.sweeps import table
-from digits.sweeps.leaderboard import Group, Job, Leaderboard
+from digits.sweeps.jobs import Job
+from digits.sweeps.leaderboard import Group, Leaderboard
 
 MOST_POINTS = 60  # of a curve: more is not seen
 FILES = ("report.html", "train.log", "output.log", "metrics.json", "metrics.csv",

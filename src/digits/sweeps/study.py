@@ -35,7 +35,7 @@ def opened(storage: str, name: str, directions: Sequence[Any]) -> optuna.Study:
             raise _unreachable(storage, wrong) from wrong
         except (DuplicatedStudyError, SQLAlchemyError, KeyError) as race:
             error = race
-            if "could not connect" in str(race) or "connection failed" in str(race):
+            if "connect" in str(race).lower():  # psycopg's word, and pg8000's
                 raise _unreachable(storage, race) from race
     else:
         raise _unreachable(storage, error) from error

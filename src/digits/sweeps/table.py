@@ -3,16 +3,18 @@
 import csv
 import io
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from digits.errors import flat
 from digits.files import relative, write_atomically
 from digits.runs.folder import FINISHED
 from digits.runs.scores import BEST
 from digits.sweeps import leaderboard
-from digits.sweeps.leaderboard import SEED, Group, Job, Leaderboard
+from digits.sweeps.jobs import Job
+from digits.sweeps.leaderboard import SEED, Group, Leaderboard
 
 MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all
+OTHERS = ("val/acc_best", "val/loss_best", "train/loss", "test/acc", "test/loss")
 NO_VALIDATION = (
     "no validation: nothing says which setting is best; data.val_size=10000 holds images out"
 )
@@ -22,7 +24,10 @@ def text(board: Leaderboard) -> str:
     """What a terminal shows: groups, best first; what became of the rest; the winner."""
     lines = [_counts(board), ""]
     rows = [_row(rank, group, board) for rank, group in enumerate(board.groups, 1)]
-    lines += _aligned([_head(board), *rows[:MOST_ROWS]])
+    if board.has_seeds and not board.differing:
+        lines += _aligned([*_seeds(board)])
+    else:
+        lines += _aligned([_head(board), *rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         lines.append(f"and {len(rows) - MOST_ROWS} more: {relative(board.sweep.leaderboard_csv)}")
     lines += _of_the_lost(board)
@@ -35,11 +40,27 @@ def shown(group: Group) -> str:
     return " ".join(f"{name}={value}" for name, value in group.settings.items())
 
 
+def _seeds(board: Leaderboard) -> Iterator[list[str]]:
+    """A sweep over seeds alone: each of them, then mean and standard deviation."""
+    names = columns(board)
+    yield ["seed", *map(_column, names), "seconds", "job", "status"]
+    for job in board.jobs[:MOST_ROWS]:
+        values = [_number(job.score(name)) for name in names]
+        seconds = "-" if job.seconds is None else f"{job.seconds:.1f}"
+        yield [job.words.get(SEED, ""), *values, seconds, job.name, job.status]
+    scores = [[s for job in board.jobs if (s := job.score(name)) is not None] for name in names]
+    if all(len(each) > 1 for each in scores):
+        yield ["mean", *(_number(statistics.fmean(each)) for each in scores), "", "", ""]
+        yield ["+-", *(_number(statistics.stdev(each)) for each in scores), "", "", ""]
+
+
 def verdict(board: Leaderboard) -> str:
     """What is best, and what its test said, in one line; empty if there was nothing to choose."""
+    if not board.differing:
+        return ""
     if not board.objectives:
-        return NO_VALIDATION
-    if not board.winner or not board.differing:
+        return NO_VALIDATION if any("epochs" in job.measured for job in board.jobs) else ""
+    if not board.winner:
         return ""
     parts = [f"best  {shown(board.winner)}"]
     for name, scores in leaderboard.tested(board).items():
@@ -69,7 +90,7 @@ def columns(board: Leaderboard) -> list[str]:
     validation.
     """
     measured = {name for job in board.jobs for name in job.measured}
-    others = [n for n in ("val/acc_best", "val/loss_best", "train/loss") if n in measured]
+    others = [name for name in OTHERS if name in measured]
     names = []
     for name in dict.fromkeys((*board.objectives, *others)):
         last = name.removesuffix(BEST)
