@@ -172,6 +172,27 @@ def test_a_job_says_how_it_can_be_run_alone(pooled: Outcome) -> None:
     assert f"{LR}=0.003" in metrics["command"]
 
 
+def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    """The first trial's learning rate is right; one that learns nothing is behind it."""
+    words = (
+        "hparams_search=mnist_optuna", "hydra.sweeper.n_trials=4", "trainer.max_epochs=3",
+        "hydra/sweeper/sampler=random", "hydra.sweeper.pruner.n_startup_trials=1",
+        "hydra.sweeper.params={model.optimizer.lr: 'choice(0.003, 1e-9)'}",
+        "hydra.launcher.jobs=1",
+    )  # fmt: skip
+    outcome = sweep(*words, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    told = {row["job"]: row for row in rows(tmp_path)}
+    assert {row["status"] for row in told.values()} <= {"finished", "pruned"}
+    for job, row in told.items():
+        epochs = csv.DictReader((folder(tmp_path) / job / "metrics.csv").read_text().splitlines())
+        scores = [float(line["val/acc"]) for line in epochs if line["val/acc"]]
+        assert float(row["val/acc_best"]) == pytest.approx(max(scores))
+        assert (row["status"] == "pruned") == row["ended"].startswith("pruned: val/acc is behind")
+        assert int(row["epochs"]) == len(scores) if row["status"] == "finished" else True
+    assert (folder(tmp_path) / "study.db").is_file()
+
+
 ENDLESS = ["trainer.max_epochs=2000", "data.val_size=1000", "logger=csv", "model.hidden_size=8"]
 
 

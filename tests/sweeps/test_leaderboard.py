@@ -22,12 +22,12 @@ def lines(sweep: Path) -> list[str]:
 def test_the_mean_over_seeds_ranks_and_the_best_epoch_counts(tmp_path: Path) -> None:
     job(tmp_path, "0", [f"{LR}=0.1", "seed=0"], acc=0.90, last=0.10)
     job(tmp_path, "1", [f"{LR}=0.1", "seed=1"], acc=0.94, last=0.20)
-    job(tmp_path, "2", [f"{LR}=0.2", "seed=0"], acc=0.93, last=0.93)
-    job(tmp_path, "3", [f"{LR}=0.2", "seed=1"], acc=0.89, last=0.89)
+    job(tmp_path, "2", [f"{LR}=0.2", "seed=0"], acc=0.95, last=0.95)
+    job(tmp_path, "3", [f"{LR}=0.2", "seed=1"], acc=0.87, last=0.87)
     assert lines(tmp_path)[1:-1] == [
         "   model.optimizer.lr  val/acc best  +-      seeds  val/acc  seconds  status",
         "1  0.1                 0.9200        0.0283  2      0.1500   2.0      finished",
-        "2  0.2                 0.9100        0.0283  2      0.9100   2.0      finished",
+        "2  0.2                 0.9100        0.0566  2      0.9100   2.0      finished",
         "best  model.optimizer.lr=0.1",
     ]
 
@@ -97,15 +97,15 @@ def test_of_a_loss_and_of_seconds_less_is_better(tmp_path: Path) -> None:
 
 
 def test_of_several_objectives_the_front_is_marked(tmp_path: Path) -> None:
-    """2 is slower than 0, and less accurate."""
-    for name, acc, seconds in (("0", 0.9, 5.0), ("1", 0.8, 4.0), ("2", 0.85, 6.0)):
+    """2 is slower than 0, and less accurate; 3 is as accurate as 0, and slower."""
+    for name, acc, seconds in (("0", 0.9, 5.0), ("1", 0.8, 4.0), ("2", 0.85, 6.0), ("3", 0.9, 7.0)):
         job(tmp_path, name, [f"{LR}={name}"], acc=acc, fit_seconds=seconds)
     config = {"optimized_metric": ["val/acc", "fit_seconds"]}
     (tmp_path / "0" / ".hydra" / "config.yaml").write_text(json.dumps(config))
     board = leaderboard.read(SweepFolder(tmp_path))
     assert {g.jobs[0].name for g in board.groups if board.is_on_front(g)} == {"0", "1"}
     assert board.winner is None
-    assert [line[:1] for line in lines(tmp_path)[2:5]] == ["*", " ", "*"]
+    assert [line[:1] for line in lines(tmp_path)[2:6]] == ["*", " ", " ", "*"]
 
 
 def test_a_sweep_without_validation_says_so(tmp_path: Path) -> None:
@@ -192,6 +192,19 @@ def test_the_page_asks_nothing_of_any_network(tmp_path: Path) -> None:
     assert "default-src 'none'" in page
     assert set(re.findall(r"https?://[^\s\"']+", page)) == {"http://www.w3.org/2000/svg"}
     assert "/*DATA*/" not in page
+
+
+def test_a_long_curve_is_thinned_to_its_end(tmp_path: Path) -> None:
+    path = job(tmp_path, "0", ["seed=0"], acc=0.5)
+    rows = "\n".join(f"{epoch},{epoch / 1000}" for epoch in range(600))
+    (path / "metrics.csv").write_text(f"epoch,val/acc\n{rows}\n")
+    ending.write(SweepFolder(tmp_path))
+    page = (tmp_path / "sweep.html").read_text()
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    curve = json.loads(data)["jobs"][0]["curve"]
+    assert curve[:2] == [[0, 0.0], [10, 0.01]]
+    assert curve[-1] == [599, 0.599]
+    assert len(curve) == 61
 
 
 def test_damaged_files_of_one_job_leave_the_others(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_each_trial_is_a_job_and_its_score_is_told(tmp_path: Path) -> None:
     for job, trial in zip(sweep.jobs, study.trials, strict=True):
         assert job.words == ("seed=7", f"lr={trial.params['lr']}")
         assert trial.value == pytest.approx(1 - (trial.params["lr"] - 0.3) ** 2)
+        assert dict(job.environment)["DIGITS_TRIAL"] == f"{trial._trial_id} a"
         assert job.folder == tmp_path / "a" / str(trial.number)
     assert (tmp_path / "a" / "study.db").is_file()
 

@@ -16,6 +16,7 @@ NAME = "sweep.json"
 OUTPUT = "output.log"  # what a job elsewhere prints, in its folder
 STORAGE = "DIGITS_STUDY_STORAGE"  # of a job's environment: its study's database
 TRIAL = "DIGITS_TRIAL"  # its study, and its id there
+PRUNER = "DIGITS_PRUNER"  # JSON of the pruner's settings
 TESTS = "test"  # a folder in it: of the winner's tests
 OF_THE_SWEEP = ("test",)  # what a sweep decides for its jobs
 LARGEST = 1 << 26  # bytes of sweep.json: 100,000 jobs have 20 MB

@@ -1,19 +1,21 @@
 """Ending a search's trial that is unlikely to be the best."""
 
+import json
 import os
 from typing import Any
 
 import lightning as L
+from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.runs.folder import PRUNED
-from digits.sweeps.folder import STORAGE, TRIAL
+from digits.sweeps.folder import PRUNER, STORAGE, TRIAL
 
 
 class Pruning(Callback):
     """Tells the study of `monitor` once an epoch, and stops when its pruner says so. In a run that
-    is no trial, or has several objectives, it does nothing.
+    is no trial, in a study without pruner, or with several objectives, it does nothing.
     """
 
     def __init__(self, monitor: str = "val/acc") -> None:
@@ -26,7 +28,10 @@ class Pruning(Callback):
             from digits.sweeps.study import of_this_job
 
             trial = of_this_job(os.environ[STORAGE], os.environ[TRIAL])
-            self.trial = trial if len(trial.study.directions) == 1 else None
+            pruner = json.loads(os.environ[PRUNER])
+            if pruner and len(trial.study.directions) == 1:
+                trial.study.pruner = instantiate(pruner)
+                self.trial = trial
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         stop = self._stop(trainer) if trainer.is_global_zero else False

@@ -4,6 +4,7 @@ Sweeps may share a study. Trials of one that was killed stay RUNNING in Optuna f
 when it goes on, goes on with them.
 """
 
+import json
 import os
 import time
 import zlib
@@ -12,13 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import optuna
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from digits.runs.folder import FINISHED, KILLED, STOPPED
 from digits.sweeps import search_options, space, warm_start
-from digits.sweeps.folder import STORAGE, TRIAL, SweepFolder
+from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder
 from digits.sweeps.launch import Job, Outcome
 from digits.sweeps.study import name_trial, opened
 from digits.sweeps.warm_start import WARM
@@ -42,9 +42,10 @@ class Search:
         directions = search_options.directions(options.get("direction"), self.metrics)
         os.environ[STORAGE] = storage
         name = options.get("study_name") or folder.name
-        pruner = search_options.made("pruner", options["pruner"]) if options.get("pruner") else None
+        self.pruner = search_options.plain(options.get("pruner"))
+        if self.pruner:
+            search_options.made("pruner", self.pruner)  # jobs make it again: is it right?
         self.study = opened(storage, name, directions)
-        self.study.pruner = pruner or optuna.pruners.NopPruner()
         self.study.sampler = self._sampler()
         self.lost = 0  # trials that failed, in this process
         self.running: dict[Job, FrozenTrial] = {}
@@ -133,8 +134,11 @@ class Search:
         number = trial.user_attrs.get(RETRY_OF, trial.number)
         names = set(self.space.chosen)
         label = " ".join(word for word in words if word.partition("=")[0] in names)
-        told = name_trial(self.study.study_name, trial)
-        job = Job(number, tuple(words), Path(self.folder) / str(number), label, ((TRIAL, told),))
+        told = (
+            (TRIAL, name_trial(self.study.study_name, trial)),
+            (PRUNER, json.dumps(self.pruner)),
+        )
+        job = Job(number, tuple(words), Path(self.folder) / str(number), label, told)
         self.running[job] = trial
         return job
 

@@ -45,6 +45,7 @@ class BestScores(Callback):
 
 def less_is_better(name: str, trainer: L.Trainer) -> bool:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if getattr(callback, "monitor", None) == name:
-            return bool(getattr(callback, "mode", "min") == "min")
+        mode = getattr(callback, "mode", None)
+        if getattr(callback, "monitor", None) == name and mode in ("min", "max"):
+            return bool(mode == "min")
     return scores.less_is_better(name)

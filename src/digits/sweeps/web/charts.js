@@ -14,6 +14,9 @@ function canvas(parent, width, height) {
   return drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, parent);
 }
 
+// Of a picture, so that its letters are as large on a phone as on a desktop.
+const widthOf = (id) => Math.max(300, Math.min(720, one(id).clientWidth));
+
 // A scale from values to pixels: numbers (by their logarithm where they span much), else words.
 function scaleOf(values, from, to) {
   const known = values.filter((value) => value !== null && value !== undefined && value !== "");
@@ -79,10 +82,10 @@ function parallel() {
   const rows = data.groups.filter((row) => row.score !== null);
   const names = [...data.differing, titled(data.metric || "")];
   if (!rows.length || !data.differing.length) return one("parallel").closest("section").remove();
-  const width = Math.max(480, 150 * names.length), height = 260;
+  const width = Math.max(480, 150 * names.length), height = 260; // wider than a phone: it scrolls
   const svg = canvas(one("parallel"), width, height);
   svg.style.maxWidth = `${width * 1.2}px`;
-  if (width > 900) svg.style.minWidth = `${width}px`;
+  svg.style.minWidth = `${width}px`;
   const values = names.map((name, i) => rows.map((row) => (i < data.differing.length ? row.settings[name] : row.score)));
   const scales = values.map((column) => scaleOf(column, height - 20, 34));
   const x = (i) => 70 + (i * (width - 140)) / Math.max(1, names.length - 1);
@@ -132,10 +135,11 @@ function progress() {
   const rows = data.jobs.filter((row) => row.score !== null && row.ended);
   if (rows.length < 2) return one("progress").closest("section").remove();
   rows.sort((a, b) => (a.ended < b.ended ? -1 : 1));
-  const svg = canvas(one("progress"), 720, 240);
-  const x = scaleOf([1, rows.length], 60, 700), y = scaleOf(rows.map((row) => row.score), 190, 14);
-  x.middle = 380;
-  leftAxis(svg, y, 56, 704);
+  const width = widthOf("progress");
+  const svg = canvas(one("progress"), width, 240);
+  const x = scaleOf([1, rows.length], 60, width - 20), y = scaleOf(rows.map((row) => row.score), 190, 14);
+  x.middle = (40 + width) / 2;
+  leftAxis(svg, y, 56, width - 16);
   bottomAxis(svg, x, 192, "jobs, in the order they ended");
   let best = rows[0].score, path = "";
   rows.forEach((row, i) => {
@@ -149,12 +153,13 @@ function progress() {
 function curves() {
   const rows = data.jobs.filter((row) => row.curve.length > 1);
   if (!rows.length) return one("curves").closest("section").remove();
-  const svg = canvas(one("curves"), 720, 280);
+  const width = widthOf("curves");
+  const svg = canvas(one("curves"), width, 280);
   const epochs = rows.flatMap((row) => row.curve.map((point) => point[0] + 1));
   const scores = rows.flatMap((row) => row.curve.map((point) => point[1]));
-  const x = scaleOf([Math.min(...epochs), Math.max(...epochs)], 60, 700), y = scaleOf(scores, 230, 14);
-  x.middle = 380;
-  leftAxis(svg, y, 56, 704);
+  const x = scaleOf([Math.min(...epochs), Math.max(...epochs)], 60, width - 20), y = scaleOf(scores, 230, 14);
+  x.middle = (40 + width) / 2;
+  leftAxis(svg, y, 56, width - 16);
   bottomAxis(svg, x, 232, `epoch (${data.curve})`);
   for (const row of [...rows].sort((a, b) => (b.rank || 1e9) - (a.rank || 1e9))) {
     const path = row.curve.map((point, i) => `${i ? "L" : "M"}${x.at(point[0] + 1)} ${y.at(point[1])}`).join("");

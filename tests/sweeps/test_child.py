@@ -1,0 +1,70 @@
+"""A job in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from digits.errors import InputError
+from digits.runs.folder import RunFolder
+from digits.sweeps.child import Work, to_begin_or_go_on
+from support.commands import ROOT
+from support.sweeps import job as folder_of_job
+
+QUICK = (
+    "trainer.max_epochs=1", "trainer.limit_train_batches=2", "model.hidden_size=4", "test=false",
+    "callbacks.samples=null", "logger=csv",
+)  # fmt: skip
+
+
+def ran(folder: Path, *words: str, threads: int | None = None) -> int:
+    work = Work("train", (), (*QUICK, *words), 7, str(folder), str(ROOT), threads, (("A", "b"),))
+    assert Work.of_json(work.to_json()) == work
+    command = [sys.executable, "-m", "digits.sweeps.child"]
+    done = subprocess.run(command, input=work.to_json(), capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")  # all is in its log
+    return done.returncode
+
+
+def test_it_is_a_run_in_the_folder_it_was_given(tmp_path: Path) -> None:
+    folder = tmp_path / "it's here" / "7"
+    assert ran(folder, "tags=[j${hydra:job.num}]", threads=1) == 0
+    run = RunFolder(folder)
+    assert run.status().status == "finished"  # type: ignore[union-attr]
+    assert run.measured()["device"] == "cpu, 1 thread"
+    assert "Epoch 1/1 " in (folder / "output.log").read_text()
+    assert run.measured()["tags"] == "j7"
+
+
+def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
+    folder = folder_of_job(tmp_path, "0", ["seed=-1"])
+    before = (folder / "status.json").read_text()
+    assert ran(folder, "seed=-1") == 0
+    assert (folder / "status.json").read_text() == before
+
+
+def test_wrong_input_is_a_line_in_its_log(tmp_path: Path) -> None:
+    assert ran(tmp_path / "0", "seed=-1") == 2
+    log = (tmp_path / "0" / "output.log").read_text()
+    assert log.startswith("error: seed=-1: expected a whole number from 0 to 4294967295")
+
+
+def test_half_done_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
+    folder = folder_of_job(tmp_path, "0", ["model.hidden_size=4", "seed=123"], "running")
+    run = RunFolder(folder)
+    run.checkpoints.mkdir()
+    run.last.touch()
+    words = ["model.hidden_size=4", "seed=null"]
+    resume = f"resume='{folder}'"
+    assert to_begin_or_go_on(run, words) == ["model.hidden_size=4", "seed=123", resume]
+    run.last.unlink()
+    assert to_begin_or_go_on(run, words) == words  # and begins anew
+    assert not run.has_run()
+
+
+def test_nothing_is_removed_under_a_running_job(tmp_path: Path) -> None:
+    run = RunFolder(folder_of_job(tmp_path, "0", [], "running"))
+    with run.held(), pytest.raises(InputError, match="another process is training there"):
+        to_begin_or_go_on(run, [])
+    assert run.status_json.is_file()
