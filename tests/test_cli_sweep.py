@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import Outcome, command, finish, process, python, tool
+from support.commands import ROOT, Outcome, command, finish, process, python, tool
 from support.sweeps import assert_same_weights
 
 QUICK = (
@@ -191,6 +192,23 @@ def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: P
         assert (row["status"] == "pruned") == row["ended"].startswith("pruned: val/acc is behind")
         assert int(row["epochs"]) == len(scores) if row["status"] == "finished" else True
     assert (folder(tmp_path) / "study.db").is_file()
+
+
+def test_jobs_run_the_code_of_the_clone_they_were_started_from(tmp_path: Path) -> None:
+    """Not that of another, which pip has installed."""
+    clone = tmp_path / "clone"
+    for name in ("src", "configs"):
+        shutil.copytree(ROOT / name, clone / name)
+    (clone / "data").symlink_to(ROOT / "data")
+    summary = clone / "src" / "digits" / "training" / "summary.py"
+    text = summary.read_text()
+    assert text.count("platform.python_version()") == 1
+    summary.write_text(text.replace("platform.python_version()", '"the clone\'s"'))
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    given = ["-m", *QUICK, "seed=0,1", f"paths.outputs_dir={tmp_path}"]
+    code, _, err = finish(str(clone / "src" / "train.py"), *given, env=env, cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert [row["python"] for row in rows(tmp_path)] == ["the clone's"] * 2
 
 
 ENDLESS = ["trainer.max_epochs=2000", "data.val_size=1000", "logger=csv", "model.hidden_size=8"]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from digits.console import program
 from digits.errors import InputError
+from digits.files import PACKAGE
 from digits.parent import end_with_parent
 from digits.runs import overrides
 from digits.runs.folder import FINISHED, RunFolder
@@ -42,6 +43,15 @@ class Work:
         pairs = tuple((str(name), str(value)) for name, value in fields.pop("environment"))
         fields |= {name: tuple(fields[name]) for name in ("flags", "words")}
         return cls(**fields, environment=pairs)
+
+
+def find_this_package() -> None:
+    """Processes that are started from here on, by whomever, import this package, not another that
+    is installed, and need none that is.
+    """
+    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if there[0] != str(PACKAGE.parent):
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *filter(None, there)])
 
 
 def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:

@@ -35,6 +35,7 @@ class Forks:
             "forkserver" if "forkserver" in methods else "spawn"  # Windows
         )
         self.context.set_forkserver_preload([PRELOADED])
+        child.find_this_package()  # the server does not have this process's sys.path
 
     def start(self, job: Job) -> None:
         taken = {slot for _, slot, _ in self.running.values()}

@@ -14,9 +14,8 @@ from typing import Any
 import ray
 
 from digits.errors import InputError, flat
-from digits.files import PACKAGE
 from digits.parent import end_with_parent
-from digits.sweeps.child import Work
+from digits.sweeps.child import Work, find_this_package
 from digits.sweeps.launch import Job
 
 LOOK_EVERY_S = 1.0
@@ -31,7 +30,7 @@ class RayTasks:
         self, work: Callable[[Job], Work], slots: int, address: str | None, cpus: float, gpus: float
     ) -> None:
         self.work, self.slots = work, slots
-        path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        find_this_package()
         try:
             ray.init(
                 address=address,
@@ -39,7 +38,7 @@ class RayTasks:
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"env_vars": {"PYTHONPATH": path}},
+                runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(f"hydra.launcher.address={address}: {flat(str(error))}") from error

@@ -1,7 +1,6 @@
 """Jobs of SLURM's. What became of them is read from their folders, which all machines share."""
 
 import logging
-import os
 import re
 import subprocess
 import time
@@ -12,7 +11,6 @@ from typing import Any
 import submitit
 
 from digits.errors import InputError, flat
-from digits.files import PACKAGE
 from digits.runs.folder import STOPPED, RunFolder
 from digits.sweeps import child
 from digits.sweeps.child import Work
@@ -44,7 +42,7 @@ class Slurm:
         options: dict[str, Any],
     ) -> None:
         self.work, self.slots, self.poll_seconds = work, slots, poll_seconds
-        _add_to_path(PACKAGE.parent)
+        child.find_this_package()
         self.executor = _executor(folder / OURS, options)
         self.jobs: dict[str, Job] = {}  # by SLURM's id
         self.tries: dict[Job, int] = {}
@@ -146,10 +144,3 @@ def _read(path: Path) -> str:
     except OSError:
         return ""
     return text if text.isdecimal() else ""
-
-
-def _add_to_path(folder: Path) -> None:
-    """A job's Python finds this package, too, where nobody has installed it."""
-    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if str(folder) not in there:
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, there)])
