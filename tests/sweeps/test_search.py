@@ -103,6 +103,14 @@ def test_what_fails_is_replaced_and_what_was_killed_tried_again(tmp_path: Path) 
     assert [job.number for job in sweep.jobs].count(3) == 2  # in the same folder
 
 
+def test_a_job_that_was_stopped_stays_under_way(tmp_path: Path) -> None:
+    def then(job: Job) -> Status:
+        return Status("stopped") if job.number == 2 else good(job)
+
+    assert states(search(Sweep(tmp_path / "a", then))) == {"COMPLETE": 7, "RUNNING": 1}
+    assert states(search(Sweep(tmp_path / "a"))) == {"COMPLETE": 8}
+
+
 def test_a_search_in_which_all_fail_ends(tmp_path: Path) -> None:
     study = search(Sweep(tmp_path / "a", lambda _: Status("failed", "x")))
     assert states(study) == {"FAIL": 9}
