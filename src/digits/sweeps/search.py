@@ -97,7 +97,7 @@ class Search:
         trial.set_user_attr(SWEEP, self.folder)  # first: choosing may take seconds
         words = self.space.words(trial)
         trial.set_user_attr(WORDS, words)
-        return self.study.trials[trial.number], words
+        return self.study.get_trials(deepcopy=False)[trial.number], words
 
     def _are_enough(self) -> bool:
         states = [trial.state for trial in self._counted() if trial.state in COUNTED]
