@@ -14,7 +14,14 @@ from support import your_own
 from support.commands import ROOT
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
-COMMANDS = ["digits-train", "digits-eval", "digits-predict", "digits-serve", "digits-export"]
+COMMANDS = [
+    "digits-train",
+    "digits-eval",
+    "digits-predict",
+    "digits-serve",
+    "digits-export",
+    "digits-leaderboard",
+]
 SHORT = ("trainer.max_epochs=1", "trainer.limit_train_batches=20")
 
 
@@ -50,7 +57,7 @@ def test_the_commands_and_packages_are_all_there(site: Path) -> None:
     assert list(SETTINGS["project"]["scripts"]) == COMMANDS
     packages = {p.parent.relative_to(ROOT / "src") for p in (ROOT / "src").rglob("__init__.py")}
     names = {path.as_posix().replace("/", ".") for path in packages}
-    more = {"digits.configs", "digits.embedded", "digits.scripts"}
+    more = {"digits.configs", "digits.embedded", "digits.scripts", "hydra_plugins"}
     assert set(SETTINGS["tool"]["setuptools"]["packages"]) == names | more
     configs = sorted(p.relative_to(ROOT / "configs") for p in (ROOT / "configs").rglob("*.yaml"))
     there = site / "digits" / "configs"

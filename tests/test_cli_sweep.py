@@ -142,6 +142,7 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
     assert "job 2 " not in again.err
 
 
+@pytest.mark.slow
 def test_fail_fast_stops(tmp_path: Path) -> None:
     outcome = sweep("fail_fast=true", "hydra.launcher.jobs=1", "seed=-1,0,1", outputs=tmp_path)
     assert outcome.code == 2
@@ -159,6 +160,7 @@ def test_the_winner_alone_is_tested_when_asked(tmp_path: Path) -> None:
     assert told.startswith(f"best  {LR}=0.003, test/acc {tested['test/acc']:.4f} (n=1), test/loss ")
 
 
+@pytest.mark.slow
 def test_seeds_alone_are_all_tested_and_nothing_is_chosen(tmp_path: Path) -> None:
     outcome = sweep("seed=0,1", "data.val_size=0", outputs=tmp_path)
     assert [bool(row["test/acc"]) for row in rows(tmp_path)] == [True, True]
@@ -173,6 +175,7 @@ def test_a_job_says_how_it_can_be_run_alone(pooled: Outcome) -> None:
     assert f"{LR}=0.003" in metrics["command"]
 
 
+@pytest.mark.slow
 def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     """The first trial's learning rate is right; one that learns nothing is behind it."""
     words = (
@@ -194,6 +197,7 @@ def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: P
     assert (folder(tmp_path) / "study.db").is_file()
 
 
+@pytest.mark.slow
 def test_jobs_run_the_code_of_the_clone_they_were_started_from(tmp_path: Path) -> None:
     """Not that of another, which pip has installed."""
     clone = tmp_path / "clone"

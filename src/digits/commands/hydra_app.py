@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -29,8 +29,6 @@ from digits.commands import (
     resume,
     settings,
     suggestions,
-    sweep_words,
-    sweeping,
     testing,
 )
 from digits.errors import (
@@ -46,6 +44,9 @@ from digits.files import CONFIGS
 from digits.imports import look_here_too
 from digits.runs import overrides, resolvers
 from digits.runs.folder import RunFolder, find
+
+if TYPE_CHECKING:
+    from digits.commands.sweeping import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -147,11 +148,17 @@ def _run(job: "_Job") -> None:
 
 
 def _of_train(given: Sequence[str]) -> list[str]:
-    return resume.arguments(sweep_words.arguments(given))
+    if any(overrides.key(word) == "sweep" for word in given):
+        from digits.commands import sweep_words
+
+        given = sweep_words.arguments(given)
+    return resume.arguments(given)
 
 
 def _guide(job: "_Job", config: DictConfig, make: Callable[[], Sweeper]) -> Sweeper:
-    job.sweep = sweeping.Sweep(job.config_name, config, sys.argv[1:])
+    from digits.commands.sweeping import Sweep
+
+    job.sweep = Sweep(job.config_name, config, sys.argv[1:])
     return job.sweep.guide(make())
 
 
@@ -172,7 +179,7 @@ class _Job:
     def __init__(self, task: Task, config_name: str, with_trace: bool) -> None:
         self.task, self.config_name, self.with_trace = task, config_name, with_trace
         self.folder = ""  # of the last run
-        self.sweep: sweeping.Sweep | None = None
+        self.sweep: Sweep | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"sweep": None}

@@ -41,7 +41,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep.html"
 
 
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(
+    params=[pytest.param(DESKTOP, marks=pytest.mark.slow), PHONE], ids=["desktop", "phone"]
+)
 def page(request: pytest.FixtureRequest, chromium: Browser, large: Path) -> Iterator[Page]:
     page = chromium.new_page(viewport=request.param)
     wrong: list[str] = []
