@@ -74,11 +74,13 @@ def run_in_process(text: str) -> int:
     assert process.stdin is not None
     process.stdin.write(text)
     process.stdin.close()
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGTERM)
-        return process.wait()
+    while True:  # a wait without end would not hear the interrupt
+        try:
+            return process.wait(LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)
 
 
 def _code(reference: Any) -> int:
