@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 
+from digits import signals
 from digits.errors import InputError, flat
 from digits.parent import end_with_parent
 from digits.sweeps.child import Work, find_this_package
@@ -52,7 +53,11 @@ class RayTasks:
 
     def wait(self) -> tuple[Job, int]:
         while True:
-            ready, _ = ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
+            try:
+                ready, _ = ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
+            except KeyboardInterrupt:  # Ray's own, whatever the handler raised
+                signals.raise_again()
+                raise signals.Stopped(signal.SIGINT) from None
             if ready:
                 return self.jobs.pop(ready[0]), _code(ready[0])
 
