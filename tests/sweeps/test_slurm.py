@@ -60,7 +60,9 @@ def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) 
     given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
     with process("src/train.py", *given) as run:
         until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
-        urgent = said("sbatch", "--parsable", "-p", "high", "-n2", "--wrap", "sleep 3").strip()
+        urgent = said(
+            "sbatch", "--parsable", "--output=/dev/null", "-p", "high", "-n2", "--wrap", "sleep 3"
+        ).strip()
         until(lambda: urgent not in said("squeue", "--noheader", "--format=%i"))
         _, err = run.communicate(timeout=200)
     assert (run.returncode, err) == (0, "")

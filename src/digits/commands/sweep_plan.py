@@ -7,8 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import InputError
-from digits.runs.overrides import is_of_folder, key
-from digits.sweeps.folder import SweepFolder, identity
+from digits.runs.overrides import is_of_folder
+from digits.sweeps.folder import SweepFolder, for_jobs, identity
 from digits.sweeps.launch import Job
 
 BY_NUMBER = "${hydra.job.num}"
@@ -32,16 +32,15 @@ class Plan:
 
     def _job(self, words: Sequence[str], number: int, shared: set[str], loader: Any) -> Job:
         label = " ".join(word for word in words if word not in shared and not is_of_folder(word))
-        words = tuple(word for word in words if key(word) not in ("sweep", "fail_fast"))
         own = identity(words)
         name = self.known.get(own)
         if name is None:
             name = self._new_name(words, number, loader)
             self.known[own] = name
             self.taken.add(name)
-            self.names[name] = list(words)
+            self.names[name] = for_jobs(words)
         number = int(name) if name.isdecimal() else number
-        return Job(number, words, self.folder.path / name, label)
+        return Job(number, tuple(for_jobs(words)), self.folder.path / name, label)
 
     def _new_name(self, words: Sequence[str], number: int, loader: Any) -> str:
         raw = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)

@@ -154,6 +154,11 @@ class RunFolder:
         write_atomically(self.status_json, f"{text}\n".encode())
 
 
+def is_pruned(measured: dict[str, Any]) -> bool:
+    """Whether metrics.json says that a search ended the run early."""
+    return str(measured.get("ended")).startswith(PRUNED)
+
+
 def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """An object that anyone may have written; empty if there is none."""
     try:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -103,11 +102,6 @@ def begin(work: Work) -> NoReturn:
     sys.orig_argv[:] = [sys.executable, *sys.argv]  # what metrics.json tells of
     module.main()
     sys.exit(0)
-
-
-def end_now(pid: int) -> None:
-    """What a second Ctrl+C means."""
-    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _print_into(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from digits.machine import cores
 from digits.runs.folder import RunFolder
@@ -57,6 +58,4 @@ def _test(board: Leaderboard, work: TestWork) -> None:
 
 
 def _of_test(work: TestWork, job: Job) -> Work:
-    from dataclasses import replace
-
     return replace(work(job, cores(), {}), name="eval", words=job.words)

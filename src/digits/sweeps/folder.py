@@ -30,6 +30,11 @@ def identity(words: Iterable[str]) -> Identity:
     return tuple(sorted(own))
 
 
+def for_jobs(words: Iterable[str]) -> list[str]:
+    """Without those that only the sweep itself reads."""
+    return [word for word in words if key(word) not in ("sweep", "fail_fast")]
+
+
 class SweepFolder:
     """The folder at `path`, which need not exist."""
 

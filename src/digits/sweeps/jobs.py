@@ -7,7 +7,16 @@ from typing import Any
 
 from digits.errors import InputError, flat
 from digits.runs import overrides
-from digits.runs.folder import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, RunFolder, Status
+from digits.runs.folder import (
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    KILLED,
+    PRUNED,
+    RunFolder,
+    Status,
+    is_pruned,
+)
 from digits.runs.overrides import OF_THE_FOLDER, key, unquoted
 from digits.sweeps.folder import OF_THE_SWEEP, SweepFolder, last_line
 
@@ -75,8 +84,7 @@ def _job(sweep: SweepFolder, folder: RunFolder, planned: dict[str, list[str]]) -
 def _kind(status: Status | None, measured: dict[str, Any]) -> str:
     if status is None:
         return WAITING
-    is_pruned = status.status == FINISHED and str(measured.get("ended")).startswith(PRUNED)
-    return PRUNED if is_pruned else status.status
+    return PRUNED if status.status == FINISHED and is_pruned(measured) else status.status
 
 
 def _line(folder: RunFolder, status: Status | None) -> str | None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from digits.errors import OUR_FAULT, InputError, flat
 from digits.redact import redacted
-from digits.runs.folder import FINISHED, KILLED, PRUNED, STOPPED, RunFolder, Status
+from digits.runs.folder import FINISHED, KILLED, STOPPED, RunFolder, Status, is_pruned
 from digits.sweeps.folder import last_line
 
 
@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def is_pruned(self) -> bool:
-        return str(RunFolder(self.job.folder).measured().get("ended")).startswith(PRUNED)
+        return is_pruned(RunFolder(self.job.folder).measured())
 
     @property
     def objective(self) -> Any:

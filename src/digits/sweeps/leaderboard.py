@@ -1,6 +1,7 @@
 """Which setting of a sweep is best: read from its jobs' folders, at any time."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,11 @@ class Leaderboard:
         """None without validation, and for several objectives: there the front wins."""
         has_one = len(self.objectives) == 1 and self.groups and self.groups[0].scores
         return self.groups[0] if has_one else None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Of jobs, by status."""
+        return Counter(job.status for job in self.jobs)
 
     @property
     def lost(self) -> list[Job]:

@@ -38,13 +38,10 @@ def _data(board: Leaderboard) -> dict[str, Any]:
     columns = table.columns(board)
     jobs = [_job(job, ranks[job.name], metric, curve, columns) for job in board.jobs]
     groups = [_group(group, rank, columns) for rank, group in enumerate(board.groups, 1)]
-    counts: dict[str, int] = {}
-    for job in board.jobs:
-        counts[job.status] = counts.get(job.status, 0) + 1
     return {
         "title": f"sweep {relative(board.sweep.path)}",
         "best": table.verdict(board),
-        "counts": counts,
+        "counts": board.counts,
         "metric": metric,
         "less": bool(metric and less_is_better(metric)),
         "curve": curve,

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
+from digits.parent import KILL
 from digits.sweeps import child
 from digits.sweeps.child import Work
 from digits.sweeps.launch import Job
@@ -56,10 +57,7 @@ class Forks:
     def stop(self) -> None:
         for _, _, process in self.running.values():
             if process.is_alive() and process.pid:
-                if self.is_asked:
-                    child.end_now(process.pid)
-                else:
-                    os.kill(process.pid, signal.SIGTERM)
+                os.kill(process.pid, KILL if self.is_asked else signal.SIGTERM)
         self.is_asked = True
 
 

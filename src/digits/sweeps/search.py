@@ -18,14 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from digits.runs.folder import FINISHED, KILLED, STOPPED
 from digits.sweeps import search_options, space, warm_start
-from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder
+from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
 from digits.sweeps.launch import Job, Outcome
 from digits.sweeps.study import name_trial, opened
 from digits.sweeps.warm_start import WARM
 
 SWEEP, WORDS, RETRY_OF, SURPLUS = "sweep", "words", "retry_of", "surplus"
 CLAIM_S = 10
-NOT_FOR_JOBS = ("sweep", "fail_fast")
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 
 
@@ -51,11 +50,10 @@ class Search:
         self.running: dict[Job, FrozenTrial] = {}
 
     def run(self, arguments: Sequence[str]) -> None:
-        words = [word for word in arguments if word.partition("=")[0] not in NOT_FOR_JOBS]
         self.space = space.of(
             search_options.plain(self.options.get("params")),
             search_options.plain(self.options.get("when")),
-            words,
+            for_jobs(arguments),
         )
         self.sweep.begin()
         for folder in self.options.get("warm_start") or []:

@@ -41,7 +41,7 @@ def divide(trainer: DictConfig, asked: int | None, jobs: int | None) -> Slots:
     limit = cores() if there else most  # a small job leaves room on a GPU for others
     if asked is not None and not (type(asked) is int and 1 <= asked <= limit):
         raise InputError(f"hydra.launcher.jobs={asked}: expected a whole number from 1 to {limit}")
-    count = min(asked or most, jobs or most, asked or most)
+    count = min(asked or most, jobs or asked or most)
     threads = max(1, cores() // (count * (1 if there else each or 1)))
     if not there or not each:
         return Slots(count, threads)

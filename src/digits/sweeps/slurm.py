@@ -1,6 +1,5 @@
 """Jobs of SLURM's. What became of them is read from their folders, which all machines share."""
 
-import logging
 import re
 import subprocess
 import time
@@ -11,12 +10,10 @@ from typing import Any
 import submitit
 
 from digits.errors import InputError, flat
-from digits.runs.folder import STOPPED, RunFolder
+from digits.runs.folder import KILLED, STOPPED, RunFolder
 from digits.sweeps import child
 from digits.sweeps.child import Work
 from digits.sweeps.launch import Job
-
-log = logging.getLogger(__name__)
 
 ID = "slurm_id"  # a file in a job's folder
 OURS = ".slurm"  # a folder in the sweep's: of submitit's files
@@ -69,7 +66,7 @@ class Slurm:
             for number in [number for number in self.jobs if number not in queued]:
                 job = self.jobs.pop(number)
                 (job.folder / ID).unlink(missing_ok=True)
-                said = _run("scontrol", "show", "job", "--oneliner", number)
+                said = _run("scontrol", "show", "job", "--oneliner", number) or ""
                 if not self._goes_on(job, said):
                     return job, _code(said)
                 self.start(job)
@@ -88,7 +85,7 @@ class Slurm:
     def _goes_on(self, job: Job, said: str) -> bool:
         """Whether it was stopped by SLURM (preempted, or at its time limit), not by a person."""
         status = RunFolder(job.folder).status()
-        was_stopped = status is not None and status.status in (STOPPED, "killed")
+        was_stopped = status is not None and status.status in (STOPPED, KILLED)
         cancelled = "JobState=CANCELLED" in said
         few = self.tries.get(job, 0) < MOST_TRIES
         return was_stopped and few and not (self.is_asked or cancelled)
@@ -121,15 +118,14 @@ def _states(numbers: Iterable[str]) -> dict[str, str]:
     return {number: state for number, state in pairs if state in QUEUED}
 
 
-def _run(*command: str) -> Any:
-    """What it prints; for squeue None where SLURM does not answer."""
+def _run(*command: str) -> str | None:
+    """What it prints; None where SLURM does not answer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        return None if command[0] == "squeue" else ""
-    if done.returncode and "Invalid job id" not in done.stderr and command[0] == "squeue":
         return None
-    return done.stdout
+    is_forgotten = "Invalid job id" in done.stderr
+    return done.stdout if is_forgotten or not done.returncode else None
 
 
 def _code(said: str) -> int:

@@ -99,10 +99,7 @@ def columns(board: Leaderboard) -> list[str]:
 
 
 def _counts(board: Leaderboard) -> str:
-    counts: dict[str, int] = {}
-    for job in board.jobs:
-        counts[job.status] = counts.get(job.status, 0) + 1
-    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in board.counts.items())
     return f"sweep {relative(board.sweep.path)}: {len(board.jobs)} jobs, {kinds}"
 
 
