@@ -6,11 +6,11 @@ import pytest
 
 from digits.runs.folder import RunFolder
 from support import elsewhere
-from support.commands import command
+from support.commands import UNSEEN, command
 
 QUICK = (
     "trainer.max_epochs=1", "trainer.limit_train_batches=3", "trainer.limit_test_batches=1",
-    "model.hidden_size=2", "callbacks.samples=null", "logger=csv",
+    "model.hidden_size=2", *UNSEEN, "logger=csv",
 )  # fmt: skip
 
 

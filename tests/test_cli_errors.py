@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from digits.training import trainer
-from support.commands import ROOT, Outcome, command, finish
+from support.commands import ROOT, UNSEEN, Outcome, command, finish
 from support.hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
@@ -131,7 +131,7 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
     try:
-        outcome = command("train", *short, "callbacks.samples=null", outputs=tmp_path)
+        outcome = command("train", *short, *UNSEEN, outputs=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     last = tmp_path / "checkpoints" / "last.ckpt"
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
 
 
 def test_what_a_fit_shows_is_said_before_its_first_step(tmp_path: Path) -> None:
-    more = ["data.val_size=5000", "callbacks.samples=null"]
+    more = ["data.val_size=5000", *UNSEEN]
     outcome = command("train", "trainer.val_check_interval=10000", *more, outputs=tmp_path)
     says(outcome, "trainer: `val_check_interval` (10000) must be less than or equal to the number")
     assert not list(tmp_path.rglob("*.ckpt"))

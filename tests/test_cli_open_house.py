@@ -15,9 +15,9 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from digits.runs import origin
 from digits.runs.folder import RunFolder
 from support import hparams_tab
-from support.commands import ROOT, Outcome, command, finish, tool
+from support.commands import ROOT, UNSEEN, Outcome, command, finish, tool
 
-FAST = ("trainer.limit_train_batches=10", "trainer.limit_test_batches=1", "callbacks.samples=null")
+FAST = ("trainer.limit_train_batches=10", "trainer.limit_test_batches=1", *UNSEEN)
 QUIET = (*FAST, "logger=none")
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from digits.model.classifier import DigitClassifier
-from support.commands import Outcome, command
+from support.commands import UNSEEN, Outcome, command
 
 CONFIG = "_target_: support.own.Loaders\ncount: 640\n"
 
@@ -40,7 +40,7 @@ def test_it_goes_on_bit_for_bit_within_an_epoch(
     stops: int, configs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shuffle and augmentation are drawn as if it had never stopped: 20 batches an epoch."""
-    words = (configs, "data=loaders", "trainer.max_epochs=2", "callbacks.samples=null")
+    words = (configs, "data=loaders", "trainer.max_epochs=2", *UNSEEN)
     whole = command("train", *words, outputs=tmp_path / "whole")
     step = DigitClassifier.configure_gradient_clipping
 

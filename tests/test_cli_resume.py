@@ -18,12 +18,12 @@ from digits.runs.overrides import quoted
 from digits.runs.recipe import Recipe
 from digits.training import loop
 from digits.training.pauses import PausingLoop
-from support.commands import SHORT, Outcome, command
+from support.commands import SHORT, UNSEEN, Outcome, command
 from support.settings import composed
 
 QUICK = (  # steps count here, not images; nobody looks at the figure
     "model.hidden_size=8",
-    "callbacks.samples=null",
+    *UNSEEN,
     "trainer.limit_val_batches=1",
     "trainer.limit_test_batches=2",
 )
@@ -155,7 +155,7 @@ def test_a_run_begun_when_the_classes_had_other_names_goes_on(tmp_path: Path) ->
     }
     torch.save(content, last)
     for folder in folders:
-        on = (f"resume={folder}", "trainer.max_epochs=2", "callbacks.samples=null")
+        on = (f"resume={folder}", "trainer.max_epochs=2", *UNSEEN)
         outcome = command("train", *on, outputs=tmp_path)
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out.startswith(f"going on at epoch 2, batch 0, from {folder / LAST}")

@@ -48,7 +48,7 @@ def test_output_is_a_line_an_epoch_and_a_table(finished: Outcome) -> None:
     assert " val/acc 0." in lines[0]
     assert lines[1].startswith("Epoch 2/2 loss ")
     table = {line[:14].strip(): line[15:] for line in lines[3:]}
-    names = ["test accuracy", "test loss", "device", "checkpoint", "run folder", "curves"]
+    names = ["test accuracy", "test loss", "device", "checkpoint", "run folder", "report", "curves"]
     assert list(table) == names
     assert table["test accuracy"] == f"{finished.metrics['test/acc']:.4f}"
     assert table["checkpoint"] == str(finished.folder / "checkpoints" / "best.ckpt")

@@ -24,6 +24,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 WORDS = ("model.optimizer.lr=3e-4,1e-3,3e-3", "seed=0,1", "data.val_size=1000",
          "trainer.max_epochs=12", "trainer.limit_train_batches=150", "callbacks.samples=null",
+         "callbacks.watch=null", "callbacks.report=null",
          "logger=csv")  # fmt: skip
 LONGEST_S = 9.0  # from a start to a kill
 OF_TIME = ("fit_seconds", "epoch_seconds", "images_per_second", "date", "command", "ckpt_path")

@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WORDS = ("hparams_search=mnist_optuna", "hydra/sweeper/sampler=random",
          "hydra.sweeper.n_trials=16", "trainer.max_epochs=8", "trainer.limit_train_batches=0.05",
-         "data.val_size=5000", "logger=csv", "callbacks.samples=null")  # fmt: skip
+         "data.val_size=5000", "logger=csv", "callbacks.samples=null",
+         "callbacks.watch=null", "callbacks.report=null")  # fmt: skip
 
 
 def search(seed: int, callbacks: str) -> tuple[int, int, float]:

@@ -19,6 +19,7 @@ def _run(name: str) -> None:
     program(name).main()
 
 
-train, evaluate, predict, serve, export, leaderboard = (
-    partial(_run, name) for name in ("train", "eval", "predict", "serve", "export", "leaderboard")
+train, evaluate, predict, serve, export, leaderboard, report = (
+    partial(_run, name)
+    for name in ("train", "eval", "predict", "serve", "export", "leaderboard", "report")
 )

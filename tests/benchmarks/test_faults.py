@@ -1,7 +1,6 @@
 """The short form of benchmarks/faults: real processes, really killed."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,11 @@ def test_runs_killed_at_a_moment_end_as_if_nothing_had_been(tmp_path: Path) -> N
     assert survived(kills.moments(tmp_path, times, shorter=SHORT), 4)
 
 
-@pytest.mark.parametrize("trial", [kills.kills, kills.stops])
-def test_two_processes_that_are_hit_go_on(
-    trial: Callable[..., Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_two_processes_that_are_killed_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(kills.SETTINGS, "2 processes", [*kills.SETTINGS["2 processes"], *SHORT])
-    assert survived(trial("2 processes", 1, tmp_path), 1)
+    assert survived(kills.kills("2 processes", 1, tmp_path), 1)
 
 
 def test_runs_that_begin_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -1,26 +1,145 @@
-from pathlib import Path
+from io import BytesIO
+from typing import Any
 
-import torch
-from matplotlib.image import imread
+import numpy as np
+import pytest
+from PIL import Image
 
-from digits.inspection import figures
+from digits.inspection import drawn
+from digits.inspection.figures import charts, tiles
+from digits.inspection.statistics import confusion, reliability
+from support import findings
+
+MATHS = "$\\frac{1$ <b>\n猫"
+EPOCHS = {
+    0: {"train/loss": 0.5, "train/acc": 0.9, "val/acc": 0.91, "val/acc_best": 0.91},
+    1: {"train/loss": 0.3, "train/acc": 0.95, "val/acc": 0.93, "val/acc_best": 0.93},
+    2: {"train/loss": 0.2, "train/acc": 0.97, "val/acc": 0.92, "val/acc_best": 0.93},
+}
 
 
-def test_ink_is_black_on_white_paper_under_its_label(tmp_path: Path) -> None:
-    images = torch.zeros(3, 28, 28, dtype=torch.uint8)
+def grey(picture: Image.Image) -> Any:
+    return np.asarray(picture.convert("L"))
+
+
+def test_ink_is_black_on_white_paper_under_its_label() -> None:
+    """Three dots a pixel: tiles of 12 + 84 + 12 by 36 + 84."""
+    images = np.zeros((3, 28, 28), np.uint8)
     images[2, 10:18, 10:18] = 255
-    figure = figures.samples(images, torch.tensor([5, 0, 4]), columns=2)
-    (axis,) = figure.axes
-    assert [text.get_text() for text in axis.texts] == ["5", "0", "4"]
-    for text in axis.texts:
-        text.remove()
-    figure.savefig(
-        tmp_path / "x.png", dpi=36
-    )  # a dot for each pixel: 2 rows of 40, 2 columns of 36
-    grey = imread(tmp_path / "x.png")[..., :3].mean(-1)
-    assert grey.shape == (80, 72)
-    rows, columns = (grey < 0.5).nonzero()
-    assert {int(r) for r in rows} == set(range(40 + 12 + 10, 40 + 12 + 18))
-    assert {int(c) for c in columns} == set(range(4 + 10, 4 + 18))
-    assert grey[0, 0] == 1.0
-    assert grey[65, 16] == 0.0
+    labelled = grey(tiles.samples(images, ["5", "0", "4"], columns=2))
+    plain = grey(tiles.samples(images, ["", "", ""], columns=2))
+    assert plain.shape == (240, 216)
+    rows, columns = (plain < 128).nonzero()
+    assert {int(row) for row in rows} == set(range(120 + 36 + 30, 120 + 36 + 54))
+    assert {int(column) for column in columns} == set(range(12 + 30, 12 + 54))
+    assert (plain[plain < 128] == 0).all()
+    assert (plain[plain >= 128] == 255).all()
+    assert (labelled[:36, :108] < 128).sum() > 20, "a label above the first"
+    assert (labelled[120:156, 108:] < 128).sum() == 0, "none where there is no picture"
+
+
+def test_titles_say_what_was_found() -> None:
+    """Of eight images five are right at 0.9; wrong at 0.99, 0.8 and 0.6: 2.89 / 8."""
+    whole = findings.evidence()
+    counts = confusion(whole.labels_N, whole.predicted_N, 3)
+    assert drawn.most_confused(whole, counts) == "cat and dog are confused most: 2 of 8"
+    assert drawn.how_many_wrong(whole) == "3 of 8 are wrong; 3 of them with most confidence"
+    assert drawn.which_units(whole) == "First layer's weights: the 1 of 5 units with the largest"
+    error = reliability(whole.confidence_N, whole.is_right_N).error
+    assert drawn.over_or_under(whole, error) == "Overconfident by 23.6 points: ECE 0.3613"
+    assert drawn.captions(whole) == [
+        ("cat", "not dog  99.0%"), ("owl", "not cat  80.0%"), ("cat", "not dog  60.0%"),
+    ]  # fmt: skip
+
+
+def test_a_classifier_without_mistakes_has_its_titles() -> None:
+    labels = np.array([0, 1], np.int32)
+    sure = np.array([1.0, 1.0], np.float32)
+    whole = findings.evidence(labels_N=labels, predicted_N=labels, confidence_N=sure,
+                              shown_M=np.zeros(0, int))  # fmt: skip
+    assert drawn.most_confused(whole, confusion(labels, labels, 3)) == (
+        "None of 2 test images is confused"
+    )
+    assert drawn.over_or_under(whole, 0.0) == "As sure as it is right: ECE 0.0000"
+    assert [name for name, _ in drawn.pictures(whole)] == [
+        "samples", "confusion", "weights",
+    ]  # fmt: skip
+
+
+def test_the_more_mistakes_the_bluer_the_cell() -> None:
+    """Three classes, cells of 42 from (70, 40) on; the diagonal is white however much is there."""
+    counts = np.array([[900, 10, 5], [0, 900, 0], [0, 0, 900]])
+    picture = tiles.confusion(counts, ["a", "b", "c"], "title")
+    corners = [[picture.getpixel((70 + 42 * c + 3, 40 + 42 * r + 3)) for c in range(3)]
+               for r in range(3)]  # fmt: skip
+    white, deep, half = (255, 255, 255), (8, 48, 107), (132, 152, 181)
+    assert corners == [[white, deep, half], [white] * 3, [white] * 3]
+
+
+def test_weights_are_blue_below_zero_and_red_above() -> None:
+    """Four pixels of 28 dots each, after a margin of 2 and the title."""
+    picture = tiles.weights(np.array([[[-2.0, 2.0], [0.0, 1.0]]]), "title", columns=1)
+    at = [picture.getpixel((2 + 28 * x + 14, 40 + 2 + 28 * y + 14)) for y in (0, 1) for x in (0, 1)]
+    assert at == [(33, 102, 172), (178, 24, 43), (255, 255, 255), (216, 140, 149)]
+
+
+def test_curves_are_by_epoch_and_say_which_was_best() -> None:
+    ((name, figure),) = drawn.charts_of(None, EPOCHS, {"test/acc": 0.925})
+    assert name == "curves"
+    loss, accuracy = figure.axes
+    assert loss.get_title(loc="left") == "training loss"
+    lines = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
+    assert lines["training"] == [[1, 0.9], [2, 0.95], [3, 0.97]]
+    assert lines["validation"] == [[1, 0.91], [2, 0.93], [3, 0.92]]
+    (title,) = (text.get_text() for text in figure.texts)
+    assert title == "Best validation accuracy 0.9300, in epoch 2 of 3, 0.9250 on test images"
+
+
+def test_a_run_without_epochs_has_no_curves() -> None:
+    assert list(drawn.charts_of(None, {}, {"test/acc": 0.9})) == []
+
+
+def test_an_own_score_has_a_panel() -> None:
+    ((_, figure),) = drawn.charts_of(None, {0: {"train/f1": 0.5}}, {})
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["training f1"]
+    assert figure.texts[0].get_text() == "train/f1 0.5000 after 1 epochs"
+
+
+def test_many_points_are_some_and_the_last() -> None:
+    epochs = {epoch: {"train/loss": float(epoch)} for epoch in range(10_001)}
+    epochs[10_000]["train/loss"] = 0.25
+    epochs[3]["train/loss"] = float("inf")
+    curve = drawn.by_score({"train": "training"}, epochs)["loss"]["training"]
+    assert 1000 < len(curve) <= 2001
+    assert curve[10_001] == 0.25
+    assert 4 not in curve
+
+
+def test_a_calibrated_classifiers_bars_end_at_the_line() -> None:
+    bins = reliability(np.array([0.5, 0.5, 1.0]), np.array([True, False, True]), bins=2)
+    figure = charts.calibration(bins, "title")
+    bars = [patch.get_height() for patch in figure.axes[0].patches]
+    assert bars == [0.5, 1.0]
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["1"]
+
+
+NAMES = ["samples", "confusion", "mistakes", "weights"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_names_and_colours_can_be_drawn(name: str) -> None:
+    names = np.array([MATHS, "$", "x" * 500])
+    whole = findings.evidence(names_K=names, samples_SHW=np.zeros((2, 4, 4, 3), np.uint8),
+                              pictures_MHW=np.zeros((3, 90, 70, 3), np.uint8))  # fmt: skip
+    png = drawn.png(dict(drawn.pictures(whole))[name])
+    Image.open(BytesIO(png)).verify()
+
+
+def test_any_words_can_be_drawn_in_curves() -> None:
+    assert drawn.png(charts.curves({MATHS: {MATHS: {1: 1}, "b": {1: 2}}}, MATHS))
+
+
+def test_many_classes_and_empty_bins_can_be_drawn() -> None:
+    many = tiles.confusion(np.eye(1000, dtype=int), ["x"] * 1000, "many")
+    assert many.width < 4000
+    assert drawn.png(charts.calibration(reliability(np.array([0.1]), np.array([False])), "one"))

@@ -23,6 +23,7 @@ from digits.parent import end_with_parent
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "data" / "MNIST" / "raw"
+UNSEEN = ("callbacks.samples=null", "callbacks.watch=null", "callbacks.report=null")
 SHORT = ("trainer.max_epochs=2", "trainer.limit_train_batches=30", "data.val_size=5000")
 
 # threads that wait for one another lose a step's time each time that another worker has their core

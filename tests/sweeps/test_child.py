@@ -9,12 +9,12 @@ import pytest
 from digits.errors import InputError
 from digits.runs.folder import RunFolder
 from digits.sweeps.child import Work, to_begin_or_go_on
-from support.commands import ROOT
+from support.commands import ROOT, UNSEEN
 from support.sweeps import job as folder_of_job
 
 QUICK = (
     "trainer.max_epochs=1", "trainer.limit_train_batches=2", "model.hidden_size=4", "test=false",
-    "callbacks.samples=null", "logger=csv",
+    *UNSEEN, "logger=csv",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from support import postgres
-from support.commands import process, python
+from support.commands import UNSEEN, process, python
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,7 +20,7 @@ pytestmark = [
 QUICK = (
     "hparams_search=mnist_optuna", "hydra.sweeper.n_trials=30", "trainer.max_epochs=3",
     "trainer.limit_train_batches=2", "trainer.limit_val_batches=1", "logger=csv",
-    "callbacks.samples=null", "hydra.sweeper.study_name=shared", "hydra/launcher=local",
+    *UNSEEN, "hydra.sweeper.study_name=shared", "hydra/launcher=local",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_two_sweeps_open_a_new_study_at_once_are_killed_and_go_on(url: str, tmp_
     where = f"hydra.sweeper.storage={url}"
     outputs = [tmp_path / name for name in "ab"]
     begin = [["-m", *QUICK, where, f"paths.outputs_dir={folder}"] for folder in outputs]
-    for kill in range(3):
+    for kill in range(2):
         words = begin if not kill else [
             ["-m", "sweep=latest", where, "hydra.sweeper.study_name=shared",
              f"paths.outputs_dir={folder}"] for folder in outputs

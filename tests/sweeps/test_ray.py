@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import process, python
+from support.commands import UNSEEN, process, python
 from support.sweeps import assert_same_weights
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 QUICK = (
     "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
-    "data.val_size=1000", "callbacks.samples=null", "logger=csv",
+    "data.val_size=1000", *UNSEEN, "logger=csv",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def cluster() -> Iterator[tuple[str, int]]:
 
 def test_a_job_whose_node_dies_goes_on_elsewhere(cluster: tuple, tmp_path: Path) -> None:
     made, node = cluster
-    words = ["-m", *QUICK, "trainer.max_epochs=150", "trainer.limit_train_batches=60", "seed=3,4"]
+    words = ["-m", *QUICK, "trainer.max_epochs=60", "trainer.limit_train_batches=60", "seed=3,4"]
     where = ["hydra/launcher=ray", f"hydra.launcher.address={made.address}"]
     with process("src/train.py", *words, *where, f"paths.outputs_dir={tmp_path}/a") as run:
         end = time.monotonic() + 90

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import slurm
-from support.commands import process, python
+from support.commands import UNSEEN, process, python
 from support.sweeps import assert_same_weights
 
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
 ]
 QUICK = (
     "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
-    "data.val_size=1000", "callbacks.samples=null", "logger=csv",
+    "data.val_size=1000", *UNSEEN, "logger=csv",
 )  # fmt: skip
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
 
@@ -56,7 +56,7 @@ def test_jobs_end_as_in_the_pool_and_a_wrong_one_is_a_line(running: None, tmp_pa
 
 
 def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) -> None:
-    words = ["-m", *QUICK, "trainer.max_epochs=150", "trainer.limit_train_batches=60", "seed=3,4"]
+    words = ["-m", *QUICK, "trainer.max_epochs=60", "trainer.limit_train_batches=60", "seed=3,4"]
     given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
     with process("src/train.py", *given) as run:
         until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)

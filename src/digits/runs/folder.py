@@ -61,6 +61,8 @@ class RunFolder:
         self.metrics_csv = self.path / "metrics.csv"
         self.tensorboard = self.path / "tensorboard"
         self.figures = self.path / "figures"
+        self.evidence = self.path / "evidence.npz"  # what the figures are drawn from
+        self.report = self.path / "report.html"
         self.status_json = self.path / "status.json"
         self.hydra = self.path / ".hydra"
         self.overrides = self.hydra / "overrides.yaml"
@@ -84,7 +86,8 @@ class RunFolder:
         """Remove what a run has left."""
         for folder in (self.hydra, self.checkpoints, self.tensorboard, self.figures):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics_json, self.metrics_csv, self.status_json):
+        files = (self.metrics_json, self.metrics_csv, self.status_json, self.evidence, self.report)
+        for file in files:
             file.unlink(missing_ok=True)
 
     @contextmanager

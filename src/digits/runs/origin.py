@@ -7,8 +7,11 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 from digits import redact
 from digits.files import home
@@ -37,6 +40,22 @@ def without_secrets(word: str) -> str:
     """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
     key, _, value = word.partition("=")
     return f"{key}={HIDDEN}" if value and redact.sounds_secret(key) else redact.redacted(word)
+
+
+def settings(cfg: DictConfig) -> str:
+    """All of a run's, as YAML, without Hydra's own."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    return redact.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(inside, str(key)) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inside, name) for inside in value]
+    return HIDDEN if value is not None and redact.sounds_secret(name) else value
 
 
 def commit(folder: Path) -> Facts:

@@ -1,4 +1,4 @@
-"""Progress on the screen, and the figure of the first training digits."""
+"""Progress on the screen."""
 
 import logging
 import math
@@ -6,17 +6,11 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
-
-from digits.data.datamodule import ImageDataModule
-from digits.files import write_atomically
-from digits.inspection import figures
 
 log = logging.getLogger(__name__)
 
@@ -116,29 +110,6 @@ class EpochBar(ProgressBar):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-
-
-class SampleFigure(Callback):
-    """Draws the first training digits, as the reference program plots one, into `path` (PNG), after
-    the first epoch, which need not wait for matplotlib.
-    """
-
-    def __init__(self, path: str, count: int = 32) -> None:
-        self.path, self.count = Path(path), count
-        self.is_drawn = False
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_drawn:
-            self.is_drawn = True
-            self._draw(trainer)
-
-    def _draw(self, trainer: L.Trainer) -> None:
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if trainer.is_global_zero and isinstance(datamodule, ImageDataModule) and datamodule.train:
-            images_NHW, labels_N = (tensor[: self.count] for tensor in datamodule.train)
-            png = BytesIO()
-            figures.samples(images_NHW, labels_N).savefig(png, dpi=120)
-            write_atomically(self.path, png.getvalue())
 
 
 def _epoch(trainer: L.Trainer) -> str:

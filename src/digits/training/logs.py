@@ -20,6 +20,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from digits.errors import InputError, flat
 from digits.files import write_atomically
+from digits.inspection import tensorboard
+from digits.inspection.writers import writers
 from digits.redact import redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
@@ -30,14 +32,19 @@ END = ".end"  # of the name of the event file that tells how a run ended
 
 
 class SettingsLogged(Callback):
-    """Tells every logger the `settings` that decide the run, as its fit starts."""
+    """Tells every logger the `settings` that decide the run, as its fit starts, and TensorBoard
+    `texts` by what they are.
+    """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
+    def __init__(self, settings: dict[str, Any], texts: dict[str, str]) -> None:
+        self.settings, self.texts = settings, texts
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(self.settings))
+        for writer in writers(trainer):
+            for tag, words in self.texts.items():
+                tensorboard.text(writer, tag, words, trainer.global_step)
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -83,7 +90,8 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        super().log_metrics(metrics, step)
+        """Without `epoch`: it would be the first of all charts, and vs_epoch/ has its place."""
+        super().log_metrics({name: metrics[name] for name in metrics if name != "epoch"}, step)
         if not self.told:
             self.told = True
             self._write(self.experiment, _start(_once(cast(dict[str, Any], self.hparams))))

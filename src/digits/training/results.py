@@ -68,6 +68,8 @@ def show(trainer: L.Trainer, paths: DictConfig) -> None:
     if ckpt_path := saving.judged_by(trainer):
         rows += [("checkpoint", relative(ckpt_path))]
     rows += [("run folder", relative(paths.output_dir))]
+    if (report := RunFolder(paths.output_dir).report).is_file():
+        rows += [("report", relative(report))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         rows += [("curves", f"tensorboard --logdir {shlex.quote(relative(paths.outputs_dir))}")]
     log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import InputError, blaming, flat
+from digits.runs import origin
 from digits.runs.start import Start
 from digits.training import loop, rendezvous
 from digits.training.best import BestScores
@@ -54,7 +55,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             BestScores(),  # the first: others look at the best ones
             *callbacks,
             Divergence(),
-            SettingsLogged(begin.settings | limits),
+            SettingsLogged(begin.settings | limits, _texts(cfg)),
             ExactState(begin.settings),
         ]
     make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
@@ -81,6 +82,11 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _texts(cfg: DictConfig) -> dict[str, str]:
+    """What the run was asked to do, for people to read."""
+    return {"run/command": str(origin.facts()["command"]), "run/settings": origin.settings(cfg)}
 
 
 @contextmanager

@@ -1,0 +1,164 @@
+"""Several runs side by side, read from their folders as data."""
+
+import statistics as mean_of
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digits.errors import flat
+from digits.inspection import drawn, page, paired, report, statistics
+from digits.inspection.evidence import Evidence
+from digits.inspection.figures import charts
+from digits.inspection.page import Figure, Page, Table
+from digits.inspection.report import Findings
+
+SEED = "seed"
+NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_fast", "ckpt_path",
+               "optimized_metric")  # fmt: skip
+MOST_LINES = 40  # curves of a panel
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`settings` are those that differ among the runs, by name; `labels` tell the runs apart."""
+
+    runs: Sequence[Findings]
+    settings: Sequence[Mapping[str, str]]
+    labels: Sequence[str]
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(name for settings in self.settings for name in settings))
+
+    @property
+    def known(self) -> list[tuple[str, Evidence]]:
+        """Those with evidence."""
+        return [
+            (label, findings.evidence)
+            for label, findings in zip(self.labels, self.runs, strict=True)
+            if findings.evidence is not None
+        ]
+
+
+def compare(runs: Sequence[Findings]) -> Compared:
+    flattened = [dict(_flat(findings.run.config)) for findings in runs]
+    names = dict.fromkeys(name for settings in flattened for name in settings)
+    differ = [name for name in names
+              if len({settings.get(name, "") for settings in flattened}) > 1]  # fmt: skip
+    settings = [{name: each.get(name, "") for name in differ} for each in flattened]
+    labels = [", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in each.items())
+              for each in settings]  # fmt: skip
+    if len(set(labels)) < len(labels) or any(len(label) > 60 for label in labels):
+        labels = [findings.run.path.name for findings in runs]
+    if len(set(labels)) < len(labels):
+        labels = [findings.name for findings in runs]
+    return Compared(runs, settings, [flat(label)[:80] for label in labels])
+
+
+def write(compared: Compared, path: Path) -> None:
+    """Raises OSError if it can't be written."""
+    page.write(of(compared), path)
+
+
+def of(compared: Compared) -> Page:
+    count = len(compared.runs)
+    pairs = list(paired.pairs(compared.known))
+    return Page(
+        title=f"{count} runs compared",
+        verdict=verdict(compared),
+        status=f"They differ in {', '.join(compared.names) or 'nothing that their settings tell'}.",
+        lines=[f"{f.name}: {f.line}" for f in compared.runs if f.line],
+        figures=list(_figures(compared)),
+        tables=[_runs(compared), *_groups(compared), *([paired.table(pairs)] if pairs else [])],
+    )
+
+
+def verdict(compared: Compared) -> str:
+    scored = [(score, label) for score, label in zip(map(_accuracy, compared.runs),
+              compared.labels, strict=True) if score is not None]  # fmt: skip
+    if not scored:
+        return "No accuracy was measured"
+    best, label = max(scored, key=lambda pair: pair[0])
+    return f"Best: {label} with {best:.4f}"
+
+
+def _accuracy(findings: Findings) -> float | None:
+    """What its evidence says or, without, metrics.json."""
+    if findings.evidence is not None:
+        return findings.evidence.correct / findings.evidence.count
+    for name in ("test/acc", "val/acc_best", "train/acc"):
+        if (score := findings.score(name)) is not None:
+            return score
+    return None
+
+
+def _flat(settings: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings by their names on the command line, as text."""
+    for key, value in settings.items():
+        name = f"{prefix}{flat(str(key))}"
+        if name in NO_SETTINGS:
+            continue
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, str | int | float | None):
+            yield name, flat(str(value))[:80]
+
+
+def _runs(compared: Compared) -> Table:
+    rows = []
+    for findings, settings, label in zip(
+        compared.runs, compared.settings, compared.labels, strict=True
+    ):
+        found, seconds = findings.evidence, findings.run.seconds
+        accuracy = _accuracy(findings)
+        low, high = statistics.wilson(found.correct, found.count) if found else (None, None)
+        rows.append([
+            label,
+            *(settings[name] for name in compared.names),
+            "" if accuracy is None else f"{accuracy:.4f}",
+            "" if low is None else f"{low:.4f} to {high:.4f}",
+            f"{drawn.IMAGES_OF[str(found.stage)]}" if found else "",
+            "" if seconds is None else f"{seconds:.1f}",
+            findings.run.status.status if findings.run.status else "",
+        ])  # fmt: skip
+    rows.sort(key=lambda row: row[-5], reverse=True)
+    head = ("run", *compared.names, "accuracy", "95 % interval", "on", "seconds", "status")
+    first = 1 + len(compared.names)
+    note = "Intervals are Wilson's, of one network on that many images; seeds differ by more."
+    return Table("Runs", rows, head, (first, first + 3), note)
+
+
+def _groups(compared: Compared) -> Iterator[Table]:
+    """Mean and interval over seeds, where they differ."""
+    if SEED not in compared.names:
+        return
+    groups: dict[tuple[str, ...], list[float]] = {}
+    others = [name for name in compared.names if name != SEED]
+    for findings, settings in zip(compared.runs, compared.settings, strict=True):
+        if (accuracy := _accuracy(findings)) is not None:
+            groups.setdefault(tuple(settings[name] for name in others), []).append(accuracy)
+    rows = []
+    for values, scores in sorted(groups.items(), key=lambda pair: -mean_of.fmean(pair[1])):
+        spread, interval = "", ""
+        if len(scores) > 1:
+            mean, deviation, half = statistics.over_seeds(scores)
+            spread, interval = f"{deviation:.4f}", f"{mean - half:.4f} to {mean + half:.4f}"
+        rows.append([*values, str(len(scores)), f"{mean_of.fmean(scores):.4f}", spread, interval])
+    head = (*others, "seeds", "mean accuracy", "standard deviation", "95 % interval of the mean")
+    yield Table("Over seeds", rows, head, range(len(others), len(head)),
+                "Student's t; it takes what seeds give for normally distributed.")  # fmt: skip
+
+
+def _figures(compared: Compared) -> Iterator[Figure]:
+    lines: dict[str, dict[str, charts.Curve]] = {}
+    for label, findings in zip(compared.labels[:MOST_LINES], compared.runs, strict=False):
+        stage = "val" if any("val/acc" in s for s in findings.run.epochs.values()) else "train"
+        for name, curves in drawn.by_score({stage: label}, findings.run.epochs).items():
+            panel = lines.setdefault(f"{report.STAGES[stage]} {name}", {})
+            panel.update(curves)
+    if lines:
+        figure = charts.curves(dict(list(lines.items())[:4]), verdict(compared))
+        yield Figure("curves of all runs", drawn.png(figure), is_wide=True)
+    if picture := paired.picture(compared.known):
+        yield Figure("images on which the runs disagree", drawn.png(picture), is_wide=True)

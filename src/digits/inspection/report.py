@@ -1,0 +1,203 @@
+"""A run's report: read from its folder as data, finished or not; nothing in it is run."""
+
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from digits.errors import InputError, flat
+from digits.files import called, relative
+from digits.inspection import drawn, evidence, page, statistics
+from digits.inspection.drawn import IMAGES_OF
+from digits.inspection.evidence import Evidence
+from digits.inspection.page import Figure, Page, Table, Text
+from digits.runs import overrides, run
+from digits.runs.folder import RunFolder
+from digits.runs.run import Run
+from digits.runs.scores import BEST
+
+WORDS = {  # of metrics.json, beside scores
+    "epochs": "epochs", "ended": "ended by", "fit_seconds": "seconds of training",
+    "epoch_seconds": "seconds an epoch (median)", "images_per_second": "images a second",
+    "parameters": "parameters", "seed": "seed", "tags": "tags", "device": "device",
+    "matmuls": "products", "python": "Python", "torch": "PyTorch", "lightning": "Lightning",
+    "date": "date", "commit": "commit", "commit_is_clean": "without other changes",
+    "ckpt_path": "checkpoint",
+}  # fmt: skip
+STAGES = {"train": "training", "val": "validation", "test": "test"}
+MOST_ROWS = 200
+MOST_EPOCHS = 50
+MOST_SCORES = 12  # columns
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A run and what there is to show of it. `line` says what could not be read."""
+
+    run: Run
+    evidence: Evidence | None
+    line: str | None
+
+    @property
+    def name(self) -> str:
+        return relative(self.run.path)
+
+    def score(self, name: str) -> float | None:
+        value = self.run.metrics.get(name)
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        return float(value) if is_number else None  # type: ignore[arg-type]
+
+
+def read(folder: Path) -> Findings:
+    """Raises InputError if there is no run. What is damaged in it is said and left out."""
+    files = RunFolder(folder)
+    if not folder.is_dir() or not files.has_run():
+        raise InputError(f"{folder}: no run's folder; expected one that {called('train')} wrote")
+    found, line = _tried(evidence.read, files.evidence, None)
+    findings = with_evidence(folder, found)
+    return replace(findings, line="; ".join(filter(None, (line, findings.line))) or None)
+
+
+def with_evidence(folder: Path, found: Evidence | None) -> Findings:
+    """The rest of a run whose evidence is at hand."""
+    files = RunFolder(folder)
+    words, line = (
+        _tried(overrides.read, files, list[str]()) if files.overrides.is_file() else ([], None)
+    )
+    config, another = _tried(run.config, files, dict[str, Any]())
+    epochs, third = _tried(run.epochs, files, dict[int, run.Metrics]())
+    whole = Run(folder, files.status(), words, config, files.measured(), epochs)
+    return Findings(whole, found, "; ".join(filter(None, (line, another, third))) or None)
+
+
+def _tried(of: Callable[[Any], T], where: Any, otherwise: T) -> tuple[T, str | None]:
+    try:
+        return of(where), None
+    except InputError as error:
+        return otherwise, flat(str(error))
+
+
+def write(findings: Findings, path: Path) -> None:
+    """Raises OSError if it can't be written."""
+    page.write(of(findings, [*charts(findings), *pictures(findings)]), path)
+
+
+def of(findings: Findings, figures: list[Figure], status: str | None = None) -> Page:
+    """The page, with figures that were drawn; `status` is the run's, if it is about to end."""
+    said = findings.run.status
+    lines = [findings.line, said and said.error, said and said.warning]
+    return Page(
+        title=f"Run {flat(findings.name)}",
+        verdict=verdict(findings),
+        status=how_it_went(findings, status),
+        lines=[flat(line) for line in lines if line],
+        figures=figures,
+        tables=[scores(findings), by_epoch(findings.run), facts(findings.run)],
+        texts=list(texts(findings.run)),
+    )
+
+
+def verdict(findings: Findings) -> str:
+    """The accuracy, and how surely."""
+    found = findings.evidence
+    if found is not None:
+        low, high = statistics.wilson(found.correct, found.count)
+        share = found.correct / found.count
+        what = f"{share:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
+        return f"{what} (95 %: {low:.4f} to {high:.4f})"
+    for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
+        if (score := findings.score(name)) is not None:
+            stage, _, _ = name.partition("/")
+            return f"{STAGES[stage]} accuracy {score:.4f}"
+    return "No accuracy was measured"
+
+
+def how_it_went(findings: Findings, status: str | None = None) -> str:
+    """Its status, epochs and time, in a line."""
+    said = findings.run.status
+    parts = [status or (said.status if said else "of unknown status")]
+    epochs = findings.score("epochs") or len(findings.run.epochs)
+    if epochs:
+        parts.append(f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}")
+    if findings.run.seconds is not None:
+        parts.append(f"{findings.run.seconds:.1f} s of training")
+    if device := findings.run.metrics.get("device"):
+        parts.append(flat(str(device))[:80])
+    return ", ".join(parts)
+
+
+def pictures(findings: Findings) -> Iterator[Figure]:
+    for name, picture in drawn.pictures(findings.evidence) if findings.evidence else ():
+        yield Figure(name, drawn.png(picture))
+
+
+def charts(findings: Findings) -> Iterator[Figure]:
+    epochs, metrics = findings.run.epochs, numbers(findings.run.metrics)
+    for name, figure in drawn.charts_of(findings.evidence, epochs, metrics):
+        yield Figure(name, drawn.png(figure), is_wide=name == "curves")
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def scores(findings: Findings) -> Table:
+    """Last values and best ones, side by side."""
+    metrics = numbers(findings.run.metrics)
+    names = sorted(name.removesuffix(BEST) for name in metrics if name not in WORDS)
+    rows = []
+    for name in dict.fromkeys(names):
+        values = (metrics.get(key) for key in (name, name + BEST))
+        rows.append([flat(name), *("" if value is None else f"{value:.4f}" for value in values)])
+    return Table("Scores", rows[:MOST_ROWS], ("", "last", "best"), (1, 2))
+
+
+def by_epoch(finished: Run) -> Table:
+    """The last ones, if there are many."""
+    last = sorted(finished.epochs)[-MOST_EPOCHS:]
+    names = sorted({name for epoch in last for name in finished.epochs[epoch]})[:MOST_SCORES]
+    rows = [
+        [str(epoch + 1), *(f"{finished.epochs[epoch].get(name, math.nan):.4f}" for name in names)]
+        for epoch in last
+    ]
+    head = ("epoch", *map(flat, names))
+    return Table("Scores by epoch", rows, head, range(len(head)))
+
+
+def facts(finished: Run) -> Table:
+    rows = [
+        [word, flat(str(finished.metrics[name]))[:200]]
+        for name, word in WORDS.items()
+        if isinstance(finished.metrics.get(name), str | int | float)
+    ]
+    return Table("Facts", rows)
+
+
+def texts(finished: Run) -> Iterator[Text]:
+    yield Text("The command that does it again", command(finished), is_open=True)
+    if finished.config:
+        words = yaml.safe_dump(finished.config, sort_keys=False, allow_unicode=True)
+        yield Text("Settings", words)
+
+
+def command(finished: Run) -> str:
+    words = [flat(word) for word in finished.overrides]
+    seed = finished.metrics.get("seed")
+    if isinstance(seed, int) and not any(word.startswith("seed=") for word in words):
+        words.append(f"seed={seed}")
+    said = f"{called('train')} {shlex.join(words)}".rstrip()
+    commit = finished.metrics.get("commit")
+    if isinstance(commit, str):
+        clean = "" if finished.metrics.get("commit_is_clean") else ", with other changes"
+        said += f"  # at commit {flat(commit)[:12]}{clean}"
+    return said

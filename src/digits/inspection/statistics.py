@@ -1,0 +1,89 @@
+"""What a classifier's results say, and how surely. Shapes: N images, K classes, G bins."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.integer]
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
+
+LEVEL = 0.95  # of all intervals
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Of images in G bins of equal width by confidence: how many, their mean confidence, their
+    accuracy (fractions; 0 in an empty bin). `error` is the expected calibration error.
+    """
+
+    count_G: Ints
+    confidence_G: Floats
+    accuracy_G: Floats
+    error: float
+
+
+def confusion(labels_N: Ints, predicted_N: Ints, classes: int) -> Ints:
+    """Counts (K, K): rows are true classes, columns predicted ones."""
+    pairs_N = labels_N.astype(np.int64) * classes + predicted_N
+    return np.bincount(pairs_N, minlength=classes * classes).reshape(classes, classes)
+
+
+def confused_most(counts_KK: Ints) -> tuple[int, int, int]:
+    """The two classes taken for each other most often, in either direction, and how often."""
+    both_KK = np.triu(counts_KK + counts_KK.T, 1)
+    first, second = divmod(int(both_KK.argmax()), len(both_KK))
+    return first, second, int(both_KK[first, second])
+
+
+def wilson(correct: int, count: int) -> tuple[float, float]:
+    """The interval of a fraction (E. B. Wilson, 1927), at 95 %; (0, 1) for no images."""
+    if not count:
+        return 0.0, 1.0
+    z, share = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2), correct / count
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return (middle - half) / scale, (middle + half) / scale
+
+
+def over_seeds(scores: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, standard deviation, and half of the mean's 95 % interval by Student's t (Gosset, 1908).
+    Raises ValueError for fewer than two scores.
+    """
+    from scipy.special import stdtrit  # 0.1 s
+
+    spread = statistics.stdev(scores)
+    quantile = float(stdtrit(len(scores) - 1, (1 + LEVEL) / 2))
+    return statistics.fmean(scores), spread, quantile * spread / len(scores) ** 0.5
+
+
+def mcnemar(is_right_N: Bools, is_right_too_N: Bools) -> tuple[int, int, float]:
+    """Of two classifiers on the same images: how many only the first has right, how many only the
+    second, and the probability of a split at least as uneven if they are equally good (McNemar,
+    1947; exact, by the binomial).
+    """
+    from scipy.stats import binomtest  # 0.5 s
+
+    only_first = int((is_right_N & ~is_right_too_N).sum())
+    only_second = int((~is_right_N & is_right_too_N).sum())
+    if only_first + only_second == 0:
+        return 0, 0, 1.0
+    return only_first, only_second, float(binomtest(only_first, only_first + only_second).pvalue)
+
+
+def reliability(confidence_N: Floats, is_right_N: Bools, bins: int = 15) -> Reliability:
+    """In `bins` of equal width over (0, 1] (C. Guo et al., On Calibration of Modern Neural
+    Networks, 2017, section 2).
+    """
+    bin_N = np.clip(np.ceil(confidence_N * bins).astype(int) - 1, 0, bins - 1)
+    count_G = np.bincount(bin_N, minlength=bins)
+    filled_G = np.maximum(count_G, 1)
+    confidence_G = np.bincount(bin_N, confidence_N, bins) / filled_G
+    accuracy_G = np.bincount(bin_N, is_right_N, bins) / filled_G
+    gaps_G = count_G * np.abs(accuracy_G - confidence_G)
+    return Reliability(count_G, confidence_G, accuracy_G, float(gaps_G.sum() / max(1, len(bin_N))))

@@ -1,0 +1,71 @@
+"""A run's report, made again from its folder, or several runs compared: `report.py latest`."""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from digits.commands import argparse_app
+from digits.errors import InputError
+from digits.files import home, relative
+from digits.inspection import comparison, preview, report
+from digits.runs.folder import RunFolder, latest
+from digits.sweeps.folder import SweepFolder
+
+
+def task(arguments: argparse.Namespace) -> None:
+    runs = list(dict.fromkeys(_runs(arguments.runs)))
+    columns = shutil.get_terminal_size().columns
+    if len(runs) == 1:
+        findings = report.read(runs[0])
+        path = arguments.output or RunFolder(runs[0]).report
+        report.write(findings, path)
+        print(preview.of_run(findings, columns))
+    else:
+        compared = comparison.compare([report.read(run) for run in runs])
+        path = arguments.output or _place(arguments.runs)
+        comparison.write(compared, path)
+        print(preview.of_several(compared))
+    print(f"report {relative(path)}")
+
+
+def _runs(given: list[str]) -> Iterator[Path]:
+    """Of a sweep, all that have begun."""
+    for word in given:
+        path = latest(home() / "outputs", "latest").path if word == "latest" else Path(word)
+        sweep = SweepFolder(path)
+        if sweep.file.is_file():
+            begun = [run.path for run in sweep.runs()]
+            if not begun:
+                raise InputError(f"{path}: none of its jobs has begun")
+            yield from begun
+        else:
+            yield path
+
+
+def _place(given: list[str]) -> Path:
+    """A sweep's own folder, or a new file."""
+    if len(given) == 1:
+        return Path(given[0]) / "report.html"
+    return home() / "outputs" / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.html"
+
+
+def main() -> NoReturn:
+    parser = argparse_app.Parser(description=__doc__)
+    parser.add_argument(
+        "runs", metavar="RUN|SWEEP|latest", nargs="+", help="folders, finished or not"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="the page; default: report.html in the folder or, for several, a new file in "
+        "outputs/comparisons",
+    )
+    argparse_app.run(parser, task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Several runs, of which the literals are hand-computed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.inspection import comparison, paired, preview, report
+from digits.inspection.comparison import Compared
+from digits.inspection.evidence import Evidence
+from support import findings
+from support.runs import made
+
+
+def with_right(*places: int) -> Evidence:
+    """Of eight images of two classes, those at `places` are right."""
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32)
+    is_right = np.isin(np.arange(8), places)
+    wrong = np.flatnonzero(~is_right)
+    return findings.evidence(
+        labels_N=labels, predicted_N=np.where(is_right, labels, 1 - labels).astype(np.int32),
+        shown_M=wrong, pictures_MHW=np.zeros((len(wrong), 4, 4), np.uint8),
+    )  # fmt: skip
+
+
+def compared(folder: Path, *runs: tuple[dict, Evidence]) -> Compared:
+    folders = [
+        made(folder / str(number), config=settings | {"paths": {"x": number}}, found=found)
+        for number, (settings, found) in enumerate(runs)
+    ]
+    return comparison.compare([report.read(path) for path in folders])
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> Compared:
+    """Two settings with two seeds each: 6, 7; 3, 5 of 8 right."""
+    return compared(
+        tmp_path,
+        ({"model": {"lr": 0.1}, "seed": 0, "epochs": 2}, with_right(0, 1, 2, 3, 4, 5)),
+        ({"model": {"lr": 0.1}, "seed": 1, "epochs": 2}, with_right(0, 1, 2, 3, 4, 5, 6)),
+        ({"model": {"lr": 0.9}, "seed": 0, "epochs": 2}, with_right(0, 1, 2)),
+        ({"model": {"lr": 0.9}, "seed": 1, "epochs": 2}, with_right(0, 4, 5, 6, 7)),
+    )
+
+
+def test_settings_that_differ_are_named_and_the_best_comes_first(four: Compared) -> None:
+    assert four.names == ["model.lr", "seed"]
+    assert four.labels == ["lr 0.1, seed 0", "lr 0.1, seed 1", "lr 0.9, seed 0", "lr 0.9, seed 1"]
+    made = comparison.of(four)
+    assert made.verdict == "Best: lr 0.1, seed 1 with 0.8750"
+    (runs, over_seeds, pairs) = made.tables
+    assert [row[0] for row in runs.rows] == [
+        "lr 0.1, seed 1", "lr 0.1, seed 0", "lr 0.9, seed 1", "lr 0.9, seed 0",
+    ]  # fmt: skip
+    assert list(runs.rows[0][1:]) == [
+        "0.1", "1", "0.8750", "0.5291 to 0.9776", "test images", "3.2", "finished",
+    ]  # fmt: skip
+    assert over_seeds.rows == [
+        ["0.1", "2", "0.8125", "0.0884", "0.0184 to 1.6066"],
+        ["0.9", "2", "0.5000", "0.1768", "-1.0883 to 2.0883"],
+    ]
+    assert len(pairs.rows) == 6
+    by_pair = {(row[0], row[1]): tuple(row[2:]) for row in pairs.rows}
+    assert by_pair["lr 0.1, seed 1", "lr 0.9, seed 0"] == ("4", "0", "0.12")
+    assert by_pair["lr 0.9, seed 0", "lr 0.9, seed 1"] == ("2", "4", "0.69")
+
+
+def test_images_on_which_they_disagree_are_shown(four: Compared) -> None:
+    """Image 0 is right in all; 3, 6 in half of the runs, which comes first."""
+    curves, images = comparison.of(four).figures
+    assert (curves.name, images.name) == (
+        "curves of all runs", "images on which the runs disagree",
+    )  # fmt: skip
+    places, captions, title = paired.divided(four.known)
+    assert title == "7 of 8 images are right in some runs, wrong in others"
+    assert places[:2] == [3, 6]
+    assert captions[:2] == [("cat", "2 of 4 right"), ("dog", "2 of 4 right")]
+
+
+def test_two_runs_say_what_each_took_an_image_for(tmp_path: Path) -> None:
+    both = compared(tmp_path, ({"seed": 0}, with_right(0, 1)), ({"seed": 1}, with_right(0, 2)))
+    places, captions, _ = paired.divided(both.known)
+    assert places == [1, 2]
+    assert captions == [("cat", "cat / dog"), ("cat", "dog / cat")]
+
+
+def test_runs_on_other_images_are_not_paired(tmp_path: Path) -> None:
+    other = findings.evidence()
+    both = compared(tmp_path, ({"seed": 0}, with_right(0)), ({"seed": 1}, other))
+    made = comparison.of(both)
+    assert [table.title for table in made.tables] == ["Runs", "Over seeds"]
+    assert [figure.name for figure in made.figures] == ["curves of all runs"]
+
+
+def test_runs_whose_settings_do_not_differ_are_told_apart_by_name(tmp_path: Path) -> None:
+    both = compared(tmp_path, ({"seed": 0}, with_right(0)), ({"seed": 0}, with_right(1)))
+    assert both.labels == ["0", "1"]
+    assert comparison.of(both).status == "They differ in nothing that their settings tell."
+
+
+def test_of_many_runs_each_is_paired_with_the_best(tmp_path: Path) -> None:
+    many = compared(tmp_path, *(({"seed": n}, with_right(*range(n % 8))) for n in range(10)))
+    pairs = comparison.of(many).tables[-1]
+    assert len(pairs.rows) == 9
+    assert {row[0] for row in pairs.rows} == {"seed 7"}
+
+
+def test_a_terminal_has_the_tables(four: Compared) -> None:
+    lines = preview.of_several(four).splitlines()
+    assert lines[0] == "Best: lr 0.1, seed 1 with 0.8750"
+    start = lines.index("Over seeds")
+    assert lines[start + 1].split() == [
+        "model.lr", "seeds", "mean", "accuracy", "standard", "deviation", "95", "%", "interval",
+        "of", "the", "mean",
+    ]  # fmt: skip
+    assert lines[start + 2].split()[:3] == ["0.1", "2", "0.8125"]

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from digits.inspection import statistics
+
+TRUE = np.array([0, 0, 0, 1, 1, 2])
+SAID = np.array([0, 1, 1, 1, 0, 2])
+
+
+def test_rows_of_a_confusion_matrix_are_true_classes() -> None:
+    counts = statistics.confusion(TRUE, SAID, 3)
+    assert counts.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 1]]
+    assert statistics.confused_most(counts) == (0, 1, 3)
+
+
+def test_wilsons_interval_is_the_published_one() -> None:
+    """R's prop.test(8, 10, correct=FALSE) and (0, 10)."""
+    assert statistics.wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-7)
+    assert statistics.wilson(0, 10) == pytest.approx((0, 0.2775328), abs=1e-7)
+    assert statistics.wilson(0, 0) == (0.0, 1.0)
+
+
+def test_an_interval_over_seeds_is_students() -> None:
+    """Quantile 3.182446 for three degrees of freedom."""
+    mean, spread, half = statistics.over_seeds([1.0, 2.0, 3.0, 4.0])
+    assert (mean, spread) == pytest.approx((2.5, 1.2909944))
+    assert half == pytest.approx(3.182446 * 1.2909944 / 2, rel=1e-6)
+    with pytest.raises(ValueError, match="two data points"):
+        statistics.over_seeds([1.0])
+
+
+def test_mcnemar_counts_where_one_alone_is_right() -> None:
+    """2 of 12: twice (1 + 12 + 66) / 4096."""
+    both, neither = [True] * 5, [False] * 3
+    first = np.array([True] * 10 + [False] * 2 + both + neither)
+    second = np.array([False] * 10 + [True] * 2 + both + neither)
+    assert statistics.mcnemar(first, second) == (10, 2, pytest.approx(158 / 4096))
+    assert statistics.mcnemar(second, first) == (2, 10, pytest.approx(158 / 4096))
+    assert statistics.mcnemar(first, first) == (0, 0, 1.0)
+
+
+def test_calibration_error_is_the_gap_weighted_by_images() -> None:
+    """Three in (0.8, 1] at 0.9, two of them right; one in (0.4, 0.6] at 0.5, right."""
+    confidence = np.array([0.9, 0.9, 0.9, 0.5])
+    bins = statistics.reliability(confidence, np.array([True, True, False, True]), bins=5)
+    assert bins.count_G.tolist() == [0, 0, 1, 0, 3]
+    assert bins.accuracy_G == pytest.approx([0, 0, 1, 0, 2 / 3])
+    assert bins.confidence_G == pytest.approx([0, 0, 0.5, 0, 0.9])
+    assert bins.error == pytest.approx((3 * (0.9 - 2 / 3) + 0.5) / 4)
+
+
+def test_a_bin_has_its_upper_edge() -> None:
+    bins = statistics.reliability(np.array([0.2, 1.0, 0.0]), np.array([True] * 3), bins=5)
+    assert bins.count_G.tolist() == [2, 0, 0, 0, 1]

@@ -1,0 +1,285 @@
+"""What a plain run leaves to look at, in TensorBoard, as files and in its report."""
+
+import csv
+import json
+import struct
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+
+from digits.inspection import evidence
+from digits.runs.folder import RunFolder
+from support import hparams_tab
+from support.commands import SHORT, UNSEEN, Outcome, command, tool
+from support.tensorboard import events, points
+
+EPOCHS = [29, 59]
+
+
+def test_scalars_are_by_step_and_by_epoch(finished: Outcome) -> None:
+    folder, metrics = finished.folder, finished.metrics
+    tags = events(folder).Tags()["scalars"]
+    stages = {f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "acc")}
+    assert stages | {
+        "test/loss", "test/acc", "test/images", "val/acc_best", "val/loss_best",
+        "vs_epoch/train_loss", "vs_epoch/train_acc", "vs_epoch/val_loss", "vs_epoch/val_acc",
+        "watch/dead_relus/net.2", "watch/gradient_norm", "watch/images_per_second", "watch/lr",
+        "watch/weight_norm",
+    } == set(tags)  # fmt: skip
+    for tag in stages:
+        assert [step for step, _ in points(folder, tag)] == EPOCHS
+        by_epoch = points(folder, f"vs_epoch/{tag.replace('/', '_')}")
+        assert [epoch for epoch, _ in by_epoch] == [1, 2]
+        assert [value for _, value in by_epoch] == [value for _, value in points(folder, tag)]
+        assert by_epoch[-1][1] == pytest.approx(metrics[tag], abs=1e-6)
+
+
+def test_norms_and_learning_rate_are_the_steps(finished: Outcome) -> None:
+    folder = finished.folder
+    assert points(folder, "watch/lr") == [(49, pytest.approx(1e-3))]
+    ((_, weights),) = points(folder, "watch/weight_norm")
+    assert 20 < weights < 40, (
+        "784 * 512 weights of variance 2 / 1296, more since: 24.9 at the start"
+    )
+    ((_, gradient),) = points(folder, "watch/gradient_norm")
+    assert 0.05 < gradient < 5
+    rates = points(folder, "watch/images_per_second")
+    assert [step for step, _ in rates] == EPOCHS
+    whole = 30 * 128 / finished.metrics["epoch_seconds"]  # with validation
+    assert all(rate > whole / 3 for _, rate in rates)
+    dead = points(folder, "watch/dead_relus/net.2")
+    assert [step for step, _ in dead] == EPOCHS
+    assert all(0 <= share < 0.2 for _, share in dead)
+
+
+def test_histograms_are_of_weights_and_activations(finished: Outcome) -> None:
+    read = events(finished.folder)
+    assert set(read.Tags()["histograms"]) == {
+        "watch_activations/net.2", "watch_activations/net.3",
+        *(f"watch_weights/net.{layer}.{kind}" for layer in (1, 3) for kind in ("weight", "bias")),
+    }  # fmt: skip
+    first = read.Histograms("watch_weights/net.1.weight")
+    assert [event.step for event in first] == EPOCHS
+    assert first[-1].histogram_value.num == 784 * 512
+    assert sum(first[-1].histogram_value.bucket) == 784 * 512
+    assert -1 < first[-1].histogram_value.min < -0.06, "Glorot's bound is 0.068"
+    (hidden, _) = read.Histograms("watch_activations/net.2")
+    assert hidden.histogram_value.num == 1000 * 512
+    assert hidden.histogram_value.min == 0
+
+
+def test_pictures_are_those_on_disk(finished: Outcome) -> None:
+    read = events(finished.folder)
+    names = {"samples", "confusion", "mistakes", "weights"}
+    assert set(read.Tags()["images"]) == {f"views/{name}" for name in names}
+    for name in names:
+        (event,) = read.Images(f"views/{name}")
+        on_disk = (RunFolder(finished.folder).figures / f"{name}.png").read_bytes()
+        assert event.encoded_image_string == on_disk
+        assert Image.open(BytesIO(on_disk)).size == (event.width, event.height)
+
+
+def test_a_report_says_it_all(finished: Outcome) -> None:
+    text = RunFolder(finished.folder).report.read_text()
+    assert text.count("data:image/png;base64,") == 4
+    assert f"{finished.metrics['test/acc']:.4f} of 10,000 test images right" in text
+    assert "finished, 2 epochs, " in text
+    assert "train.py trainer.max_epochs=2 trainer.limit_train_batches=30 data.val_size=5000" in text
+
+
+def test_the_dearer_parts_are_a_callback(tmp_path: Path) -> None:
+    outcome = command("train", *SHORT, "callbacks=inspect", outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    names = {path.stem for path in RunFolder(outcome.folder).figures.iterdir()}
+    assert names == {"samples", "confusion", "mistakes", "weights", "curves", "calibration"}
+    read = events(outcome.folder)
+    assert set(read.Tags()["images"]) == {f"views/{name}" for name in names}
+    for layer in (1, 3):
+        norms = points(outcome.folder, f"watch/gradient_norm/net.{layer}.weight")
+        assert [step for step, _ in norms] == [49]
+        (event,) = read.Histograms(f"watch_gradients/net.{layer}.weight")
+        assert (event.step, event.histogram_value.num) == (49, (784 if layer == 1 else 10) * 512)
+    ((_, whole),) = points(outcome.folder, "watch/gradient_norm")
+    parts = [points(outcome.folder, f"watch/gradient_norm/net.{layer}.{kind}")[0][1]
+             for layer in (1, 3) for kind in ("weight", "bias")]  # fmt: skip
+    assert sum(part**2 for part in parts) ** 0.5 == pytest.approx(whole, rel=1e-5)
+    assert RunFolder(outcome.folder).report.read_text().count("data:image/png;base64,") == 6
+
+
+def test_precision_and_recall_are_of_each_class(finished: Outcome) -> None:
+    read = events(finished.folder)
+    found = evidence.read(RunFolder(finished.folder).evidence)
+    assert found is not None
+    for label in range(10):
+        (event,) = read.Tensors(f"class/{label}")
+        values = np.array(event.tensor_proto.float_val).reshape(6, -1)
+        positive, _, _, missed = values[:4, 0]
+        assert (positive, missed) == ((found.labels_N == label).sum(), 0), "all, from 0 on"
+        precision, recall = values[4:, 63]
+        assert 0.5 < precision <= 1
+        assert 0.5 < recall <= 1
+
+
+def test_one_chart_has_train_and_val(finished: Outcome) -> None:
+    (event,) = events(finished.folder).Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    first = layout.category[0].chart[0]
+    assert (first.title, list(first.multiline.tag)) == ("loss", ["^train/loss$", "^val/loss$"])
+
+
+def test_the_graph_is_of_the_layers_that_ran(finished: Outcome) -> None:
+    nodes = {node.name: node for node in events(finished.folder).Graph().node}
+    assert {name: (node.op, list(node.input)) for name, node in nodes.items()} == {
+        "input": ("input", []),
+        "net/0": ("Flatten", ["input"]),
+        "net/1": ("Linear", ["net/0"]),
+        "net/2": ("ReLU", ["net/1"]),
+        "net/3": ("Linear", ["net/2"]),
+    }
+    (shape,) = nodes["net/1"].attr["_output_shapes"].list.shape
+    assert [dimension.size for dimension in shape.dim] == [1000, 512]
+
+
+def test_text_has_the_settings_and_the_command(finished: Outcome) -> None:
+    read = events(finished.folder)
+    (settings,) = read.Tensors("run/settings/text_summary")
+    words = settings.tensor_proto.string_val[0].decode()
+    assert "      lr: 0.001\n" in words
+    assert "max_epochs: 2\n" in words
+    assert "${" not in words
+    assert read.Tensors("run/command/text_summary")
+
+
+def test_the_projector_has_the_hidden_layer_of_2000_test_images(finished: Outcome) -> None:
+    folder = RunFolder(finished.folder).tensorboard
+    config = (folder / "projector_config.pbtxt").read_text()
+    assert 'tensor_path: "projector/hidden.bytes"' in config
+    raw = (folder / "projector" / "hidden.bytes").read_bytes()
+    assert len(raw) == 2000 * 512 * 4
+    hidden = np.array(struct.unpack(f"<{2000 * 512}f", raw)).reshape(2000, 512)
+    assert hidden.min() == 0
+    assert 0.1 < (hidden == 0).mean() < 0.95
+    with (folder / "projector" / "labels.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["label"] for row in rows[:5]] == ["7", "2", "1", "0", "4"]
+    right = sum(row["right"] == "yes" for row in rows)
+    assert right == sum(row["label"] == row["predicted"] for row in rows) > 1700
+    with Image.open(folder / "projector" / "sprite.png") as sprite:
+        assert sprite.size == (45 * 28, 45 * 28)
+
+
+def test_evidence_is_what_the_test_measured(finished: Outcome) -> None:
+    found = evidence.read(RunFolder(finished.folder).evidence)
+    assert found is not None
+    assert str(found.stage) == "test"
+    assert found.count == 10_000
+    assert found.correct / found.count == pytest.approx(finished.metrics["test/acc"], abs=1e-7)
+    loss = -np.log(found.true_probability_N.astype(float)).mean()
+    assert loss == pytest.approx(finished.metrics["test/loss"], rel=1e-4)
+    assert len(found.sample_labels_S) == 32
+    assert len(found.shown_M) == min(500, found.count - found.correct)
+    assert found.weights_UHW.shape == (64, 28, 28)
+
+
+def test_a_sweep_has_the_same_columns_in_every_run(tmp_path: Path) -> None:
+    words = ("-m", "seed=0,1", "model.optimizer.lr=0.001,0.003", "trainer.max_epochs=1",
+             "trainer.limit_train_batches=10", "data.val_size=1000")  # fmt: skip
+    outcome = command("train", *words, outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    runs = hparams_tab.runs(tmp_path)
+    assert len(runs) == 4
+    settings = [run["hparams"] for run in runs]
+    assert {(each["data.seed"], each["model.optimizer.lr"]) for each in settings} == {
+        (0, 0.001), (0, 0.003), (1, 0.001), (1, 0.003),
+    }  # fmt: skip
+    for run in runs:
+        assert run["hparams"].keys() == runs[0]["hparams"].keys()
+        assert run["metrics"].keys() == runs[0]["metrics"].keys()
+        assert {"val/acc", "val/acc_best", "val/loss", "train/loss"} <= run["metrics"].keys()
+    (sweep,) = tmp_path.glob("multirun/*")
+    jobs = [RunFolder(sweep / str(number)) for number in range(4)]
+    for job in jobs:
+        found = evidence.read(job.evidence)
+        assert found is not None
+        assert (str(found.stage), found.count) == ("val", 1000)
+        best = json.loads(job.metrics_json.read_text())["val/acc_best"]
+        assert found.correct / 1000 == pytest.approx(best, abs=1e-7)
+        assert job.report.is_file()
+
+
+def test_a_resumed_run_shows_one_curve(finished: Outcome, tmp_path: Path) -> None:
+    """Stopped after the first of two epochs."""
+    begun = command("train", *SHORT, "trainer.max_epochs=1", outputs=tmp_path)
+    assert begun.code == 0, begun.err
+    again = command("train", f"resume={begun.folder}", "trainer.max_epochs=2", outputs=tmp_path)
+    assert again.code == 0, again.err
+    read = events(finished.folder)
+    for tag in read.Tags()["scalars"]:
+        if tag != "watch/images_per_second":
+            assert points(again.folder, tag) == points(finished.folder, tag), tag
+    steps = [event.step for event in events(again.folder).Histograms("watch_weights/net.3.bias")]
+    assert steps == EPOCHS
+    ours, theirs = (RunFolder(run.folder).figures for run in (again, finished))
+    for name in ("confusion", "mistakes", "weights"):
+        assert (ours / f"{name}.png").read_bytes() == (theirs / f"{name}.png").read_bytes(), name
+
+
+def test_nothing_of_it_changes_the_weights(finished: Outcome, tmp_path: Path) -> None:
+    bare = command(
+        "train", *SHORT, "callbacks.watch=null", "callbacks.report=null", "callbacks.samples=null",
+        "logger=csv", outputs=tmp_path,
+    )  # fmt: skip
+    assert bare.code == 0, bare.err
+    for name in ("train/loss", "val/loss", "test/loss"):
+        assert bare.metrics[name] == finished.metrics[name]
+    assert not RunFolder(bare.folder).figures.exists()
+    assert not RunFolder(bare.folder).report.exists()
+
+
+def test_the_report_command_shows_a_run_and_compares_several(
+    finished: Outcome, tmp_path: Path
+) -> None:
+    made = tmp_path / "report.html"
+    code, out, err = tool("report", str(finished.folder), "--output", str(made))
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].endswith(f"{finished.folder.name}: finished, 2 epochs, {seconds(finished)} s of "
+                             f"training, {finished.metrics['device']}")  # fmt: skip
+    assert lines[1].startswith(f"{finished.metrics['test/acc']:.4f} of 10,000 test images right")
+    assert lines[-1] == f"report {made}"
+    assert made.read_text().count("data:image/png;base64,") == 6
+    other = command("train", *SHORT, "seed=1", outputs=tmp_path)
+    both = tmp_path / "both.html"
+    runs = [str(finished.folder), str(other.folder)]
+    code, out, err = tool("report", *runs, "--output", str(both))
+    assert (code, err) == (0, "")
+    assert "They differ in seed." in out
+    assert "only A is right" in out
+    assert both.read_text().count("data:image/png;base64,") == 2
+
+
+def seconds(outcome: Outcome) -> str:
+    return f"{outcome.metrics['fit_seconds']:.1f}"
+
+
+def test_a_sweeps_folder_is_compared_in_its_own_page(tmp_path: Path) -> None:
+    words = ("-m", "seed=0,1", "trainer.max_epochs=1", "trainer.limit_train_batches=5",
+             "data.val_size=1000", "test=false", *UNSEEN[:2])  # fmt: skip
+    outcome = command("train", *words, outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    (sweep,) = tmp_path.glob("multirun/*")
+    code, out, err = tool("report", str(sweep))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"report {sweep / 'report.html'}"
+    assert "2 runs compared" in (sweep / "report.html").read_text()
+
+
+@pytest.mark.parametrize("given", ["nowhere", "configs"])
+def test_no_run_is_one_line(given: str) -> None:
+    code, _, err = tool("report", given)
+    line = f"error: {given}: no run's folder; expected one that python src/train.py wrote\n"
+    assert (code, err) == (2, line)
