@@ -89,6 +89,7 @@ def test_curves_are_by_epoch_and_say_which_was_best() -> None:
     loss, accuracy = figure.axes
     assert loss.get_title(loc="left") == "training loss"
     lines = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
+    assert list(lines) == ["training", "validation"]
     assert lines["training"] == [[1, 0.9], [2, 0.95], [3, 0.97]]
     assert lines["validation"] == [[1, 0.91], [2, 0.93], [3, 0.92]]
     (title,) = (text.get_text() for text in figure.texts)

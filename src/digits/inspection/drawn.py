@@ -107,7 +107,7 @@ def by_score(stages: Mapping[str, str], epochs: Epochs) -> dict[str, charts.Curv
             if stage in stages and not score.endswith(("_best", "_step", "_norm")):
                 panels.setdefault(score, {}).setdefault(stages[stage], {})[epoch + 1] = value
     thinned = {
-        score: {label: _thinned(curve) for label, curve in lines.items()}
+        score: {label: _thinned(lines[label]) for label in stages.values() if label in lines}
         for score, lines in panels.items()
     }
     return dict(sorted(thinned.items(), key=lambda panel: not panel[0].startswith("loss")))

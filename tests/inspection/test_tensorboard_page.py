@@ -1,0 +1,90 @@
+"""TensorBoard itself, in Chromium, on a finished run."""
+
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from support.commands import Outcome
+
+with warnings.catch_warnings(action="ignore"):  # html5lib's, which comes along
+    from tensorboard import default, program
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+PATIENCE_MS = 60_000
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def url(finished: Outcome) -> str:
+    server = program.TensorBoard(default.get_plugins())
+    words = ["--logdir", str(finished.folder), "--host", "127.0.0.1", "--port", "0"]
+    server.configure(["tensorboard", *words, "--load_fast=false"])
+    return str(server.launch())  # in a thread, which ends with this process
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", *WEBGL]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    page.close()
+
+
+def test_scores_are_its_first_page(page: Page, url: str) -> None:
+    page.goto(f"{url}#timeseries")
+    groups = page.locator(".group-title")
+    expect(groups.first).to_be_visible(timeout=PATIENCE_MS)
+    assert [title.strip() for title in groups.all_inner_texts()] == [
+        "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations", "watch_weights",
+    ]  # fmt: skip
+
+
+def test_training_and_validation_are_in_one_chart(page: Page, url: str) -> None:
+    page.goto(f"{url}#custom_scalars")
+    expect(page.get_by_text("Matches (2)").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("train and val")).to_be_visible()
+
+
+def test_pictures_are_shown(page: Page, url: str) -> None:
+    page.goto(f"{url}#images")
+    shown = page.locator("tf-image-loader img")
+    expect(shown).to_have_count(4, timeout=PATIENCE_MS)
+    page.wait_for_function(
+        "n => { const find = r => [...r.querySelectorAll('*')].flatMap(e => "
+        "[...(e.tagName === 'IMG' ? [e] : []), ...(e.shadowRoot ? find(e.shadowRoot) : [])]);"
+        "return find(document).filter(i => i.naturalWidth >= 480).length >= n }",
+        arg=4,
+    )
+
+
+def test_hyper_parameters_stand_beside_scores(page: Page, url: str, finished: Outcome) -> None:
+    page.goto(f"{url}#hparams")
+    expect(page.get_by_text("data.batch_size").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("test/acc").first).to_be_visible()
+    expect(page.get_by_text("128.00").first).to_be_visible()
+
+
+def test_the_projector_has_the_points(page: Page, url: str) -> None:
+    page.goto(f"{url}#projector")
+    inside = page.frame_locator("iframe").frame_locator("iframe")
+    expect(inside.get_by_text("hidden layer").first).to_be_visible(timeout=PATIENCE_MS)
+    whole = inside.locator("vz-projector")
+    expect(whole).to_contain_text(re.compile(r"Points:\s*2000"), timeout=PATIENCE_MS)
+    expect(whole).to_contain_text(re.compile(r"Dimension:\s*512"))
