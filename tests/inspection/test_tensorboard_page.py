@@ -52,7 +52,8 @@ def test_scores_are_its_first_page(page: Page, url: str) -> None:
     groups = page.locator(".group-title")
     expect(groups.first).to_be_visible(timeout=PATIENCE_MS)
     assert [title.strip() for title in groups.all_inner_texts()] == [
-        "Pinned", "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations", "watch_weights",
+        "Pinned", "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations",
+        "watch_weights",
     ]  # fmt: skip
 
 
