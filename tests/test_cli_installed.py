@@ -21,6 +21,7 @@ COMMANDS = [
     "digits-serve",
     "digits-export",
     "digits-leaderboard",
+    "digits-report",
 ]
 SHORT = ("trainer.max_epochs=1", "trainer.limit_train_batches=20")
 

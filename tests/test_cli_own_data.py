@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from digits.inspection import evidence
 from support.commands import Outcome, command, tool
 
 SHAPES = '''
@@ -14,6 +15,8 @@ from digits.data.datamodule import ImageDataModule
 
 class Shapes(ImageDataModule):
     """Three classes: a bar that is thin, wide or wider, on 10 x 10 pixels."""
+
+    class_names = ["thin", "wide", "wider"]
 
     def read(self, stage):
         labels_N = torch.arange(90 if stage == "fit" else 30) % 3
@@ -54,7 +57,15 @@ def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.metrics["test/acc"] == 1
     assert outcome.metrics["test/images"] == 30
-    assert (outcome.folder / "figures" / "samples.png").is_file()
+    figures = {path.stem for path in (outcome.folder / "figures").iterdir()}
+    assert figures == {"samples", "confusion", "weights"}, "no mistakes to show"
+    found = evidence.read(outcome.folder / "evidence.npz")
+    assert found is not None
+    assert (found.correct, found.names_K.tolist()) == (30, ["thin", "wide", "wider"])
+    assert found.weights_UHW.shape == (16, 10, 10)
+    code, out, _ = tool("report", str(outcome.folder))
+    assert code == 0
+    assert "None of 30 test images is confused" in out
     again = train(tmp_path, "resume=latest", "trainer.max_epochs=10")
     assert (again.code, again.err, again.metrics["epochs"]) == (0, "", 10)
     last = outcome.folder / "checkpoints" / "last.ckpt"

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 
+from digits.inspection import evidence
 from support.commands import SHORT, Outcome, finish, process
 
 
@@ -106,6 +108,16 @@ def test_two_processes_train_as_one_and_test_each_image_once(
     )
     assert [path.name for path in tmp_path.iterdir()] == ["multirun"]  # no process made another
     assert first["test/images"] == second["test/images"] == 10_000
+    folders = sorted(tmp_path.glob("multirun/*/[01]"))
+    for folder, measured in zip(folders, (first, second), strict=True):
+        found = evidence.read(folder / "evidence.npz")  # of both processes, in the test set's order
+        assert found is not None
+        assert found.count == 10_000
+        assert found.labels_N[:5].tolist() == [7, 2, 1, 0, 4]
+        assert found.correct / 10_000 == pytest.approx(measured["test/acc"], abs=1e-6)
+        wrong = found.shown_M
+        assert (found.labels_N[wrong] != found.predicted_N[wrong]).all()
+        assert (np.diff(found.confidence_N[wrong]) <= 0).all()
     # the two processes' batches are those of one process: only float32 sums differ
     assert first["train/loss"] == pytest.approx(finished.metrics["train/loss"], abs=2e-3)
     assert first["test/acc"] == pytest.approx(finished.metrics["test/acc"], abs=5e-3)
