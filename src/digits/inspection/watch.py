@@ -24,9 +24,10 @@ PROBED = 1000  # training images whose activations are looked at
 
 class Watch(Callback):
     """Logs the learning rate and the norms of gradients (of all weights together, before clipping)
-    and weights each `log_every_n_steps`; after each epoch the scores by epoch, images per second,
-    the share of dead ReLUs, and for TensorBoard histograms of weights and of the activations that
-    1,000 training images cause. `detail` adds each weight's gradient: its norm and histogram.
+    and weights each `log_every_n_steps`. TensorBoard has after each epoch the scores by epoch,
+    images per second, histograms of weights and of the activations that 1,000 training images (or
+    a batch) cause, and the share of dead ReLUs. `detail` adds each weight's gradient: its norm and
+    histogram.
     """
 
     sees_steps = "logged"
@@ -35,6 +36,7 @@ class Watch(Callback):
         self.detail = detail
         self.ended: int | None = None  # an epoch, from 1, whose scores are not logged yet
         self.x_B: Tensor | None = None
+        self.can_be_called = True  # with the images of a batch alone
         self.has_graph = False
         self.begin, self.first, self.validated = 0.0, 0, 0.0
 
@@ -94,25 +96,29 @@ class Watch(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if self.x_B is None and is_labelled(batch) and isinstance(batch[0], Tensor):
+        if (
+            self.x_B is None
+            and self.can_be_called
+            and is_labelled(batch)
+            and isinstance(batch[0], Tensor)
+        ):
             self.x_B = batch[0][:PROBED].detach().clone()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.ended = trainer.current_epoch + 1
-        told = {}
-        if speed := self._images_per_second(trainer):
-            told["watch/images_per_second"] = speed
-        seen = self._look(trainer, pl_module)
-        told |= {f"watch/dead_relus/{name}": share for name, share in seen.dead.items()}
+        seen, speed = self._look(trainer, pl_module), self._images_per_second(trainer)
         last = trainer.global_step - 1  # a run that goes on has TensorBoard hide later ones
-        _log(trainer, told, last)
         for writer in writers(trainer):
-            self._histograms(writer, pl_module, seen, last)
+            if speed:
+                writer.add_scalar("watch/images_per_second", speed, last)
+            self._activity(writer, pl_module, seen, last)
             if not self.has_graph and seen.layers and self.x_B is not None:
                 tensorboard.graph(writer, seen.layers, self.x_B.shape)
         self.has_graph = True
 
-    def _histograms(self, writer: SummaryWriter, module: nn.Module, seen: Probe, step: int) -> None:
+    def _activity(self, writer: SummaryWriter, module: nn.Module, seen: Probe, step: int) -> None:
+        for name, share in seen.dead.items():
+            writer.add_scalar(f"watch/dead_relus/{name}", share, step)
         for name, weight in module.named_parameters():
             tensorboard.histogram(writer, f"watch_weights/{name}", weight, step)
         for name, values in seen.activations.items():
@@ -121,14 +127,14 @@ class Watch(Callback):
     def _look(self, trainer: L.Trainer, module: L.LightningModule) -> Probe:
         """Nothing where the images are not known, or where a process has a part of the weights."""
         is_whole = trainer.world_size == 1 or isinstance(trainer.strategy, DDPStrategy)
-        if self.x_B is None or not is_whole or not (trainer.is_global_zero and trainer.loggers):
+        if self.x_B is None or not is_whole or not any(True for _ in writers(trainer)):
             return Probe()
         try:
             with trainer.precision_plugin.forward_context():
                 return probe.look(module, self.x_B)
         except Exception as error:  # of a model whose forward takes something else
             log.debug("its activations are not logged: %s", error)
-            self.x_B = None
+            self.x_B, self.can_be_called = None, False
             return Probe()
 
     def _images_per_second(self, trainer: L.Trainer) -> float | None:
