@@ -23,7 +23,9 @@ Strings = NDArray[np.str_]
 STAGES = ("test", "val")
 MAX_BYTES = 1 << 26  # of a file, which may come from anyone; MNIST's has 0.4 MB
 MAX_UNPACKED = 1 << 28
-MAX_CLASSES = 10_000
+MAX_CLASSES = 2_000  # a confusion matrix of more is not looked at
+LARGEST = 64  # pixels of a picture's side
+MOST_PICTURES = 500  # of a kind
 NAMES_OF_CLASSES = "class_names"  # what a data module may declare, in the order of its labels
 
 
@@ -115,6 +117,9 @@ def _check(arrays: dict[str, Any]) -> None:
     for pictures, labels in (("pictures_MHW", "shown_M"), ("samples_SHW", "sample_labels_S")):
         fits.append(len(arrays[pictures]) == len(arrays[labels]))
         fits.append(arrays[pictures].dtype == np.uint8 and arrays[pictures].shape[3:] in ((), (3,)))
+    for tiles in ("pictures_MHW", "samples_SHW", "weights_UHW"):
+        count_of, height, width = arrays[tiles].shape[:3]
+        fits.append(count_of <= MOST_PICTURES and 0 < height <= LARGEST and 0 < width <= LARGEST)
     fits += [_are_below(arrays["shown_M"], count), 0 < classes <= MAX_CLASSES, count > 0]
     fits += [str(arrays["stage"]) in STAGES, bool(np.isfinite(arrays["weights_UHW"]).all())]
     if not all(fits):

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from digits.inspection.evidence import NAMES_OF_CLASSES, Evidence, Pixels
-from digits.inspection.listening import LARGEST, Gatherer, Mistakes, is_labelled, pictures
+from digits.inspection.evidence import LARGEST, MAX_CLASSES, NAMES_OF_CLASSES, Evidence, Pixels
+from digits.inspection.listening import Gatherer, Mistakes, is_labelled, pictures
 
 MOST_SCORES = 1 << 25  # N * K: of more, no precision-recall curves
 SAMPLES = 32
@@ -55,7 +55,7 @@ def evidence(
     gathered: Gatherer, stage: str, module: nn.Module, data: Any
 ) -> tuple[Evidence, NDArray[np.float32]] | None:
     """Of all processes, and the probabilities (N, K); None for other processes than the first, and
-    where nothing was gathered.
+    where nothing was gathered, or of too many classes.
     """
     mine = (*gathered.scores(), gathered.worst) if gathered.count else None
     parts = [part for part in _of_all(mine) if part]
@@ -69,6 +69,8 @@ def evidence(
     shown_SHW, sample_labels_S = samples(data)
     classes = max(probabilities_NK.shape[1], int(labels_N.max()) + 1,
                   int(sample_labels_S.max(initial=0)) + 1)  # fmt: skip
+    if classes > MAX_CLASSES:
+        return None
     every = np.arange(len(labels_N))
     return Evidence(
         stage=np.array(stage),

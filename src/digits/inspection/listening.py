@@ -8,10 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from digits.inspection.evidence import Pixels
-
-MOST_PICTURES = 500  # of mistakes, the most confident ones
-LARGEST = 64  # pixels of a picture's side, if it is kept
+from digits.inspection.evidence import LARGEST, MOST_PICTURES, Pixels
 
 
 class Gatherer:

@@ -64,7 +64,7 @@ def confusion(counts_KK: Ints, names: Sequence[str], title: str) -> Image.Image:
     far more, stand numbers alone.
     """
     classes = len(counts_KK)
-    cell = 42 if classes <= 12 else max(3, 640 // classes)
+    cell = 42 if classes <= 12 else max(1, 640 // classes)
     wrong_KK = counts_KK * ~np.eye(classes, dtype=bool)
     share_KK = wrong_KK / max(1, int(wrong_KK.max()))
     cells = (255 + share_KK[..., None] * (DEEP - 255)).round().astype(np.uint8)
