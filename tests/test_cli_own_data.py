@@ -62,7 +62,7 @@ def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
     found = evidence.read(outcome.folder / "evidence.npz")
     assert found is not None
     assert (found.correct, found.names_K.tolist()) == (30, ["thin", "wide", "wider"])
-    assert found.weights_UHW.shape == (16, 10, 10)
+    assert (found.weights_UHW.shape, int(found.units)) == ((64, 10, 10), 512)
     code, out, _ = tool("report", str(outcome.folder))
     assert code == 0
     assert "None of 30 test images is confused" in out

@@ -84,6 +84,7 @@ print(isinstance(compiled, deferred.Compiled), isinstance(plain, deferred.Compil
     assert printed(program) == "True False\nTrue True\nTrue False"
 
 
+@pytest.mark.slow
 def test_an_optimizer_is_kept_out_of_torch_compile_as_ever() -> None:
     program = """
 import sys, torch
@@ -120,9 +121,8 @@ print(ModelSummary(Model()).total_flops)
     assert printed(program) == "60"  # 2 * 5 * 3 * 2
 
 
-@pytest.mark.parametrize(
-    "broken", ["_import_some_metrics", pytest.param("_let_optimizers_be", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", ["_import_some_metrics", "_let_optimizers_be"])
 def test_lightning_is_imported_as_ever_where_something_has_changed(broken: str) -> None:
     program = f"""
 import sys

@@ -88,6 +88,7 @@ print("half", 2.3e-308 / 4 > 0)
     assert "denormals" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_notebook_that_came_too_late_is_told(tmp_path: Path) -> None:
     program = f"""
 import torch

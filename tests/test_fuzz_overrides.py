@@ -109,7 +109,7 @@ def nothing_or_one_line() -> Iterator[None]:
     assert line.splitlines() == [line]
 
 
-@fuzzed(40)  # of 0.2 s, in which Hydra composes all settings twice; the tests below go deeper
+@fuzzed(25)  # of 0.2 s, in which Hydra composes all settings twice; the tests below go deeper
 @given(given_words=words)
 @example(given_words=["seed=${seed}"])
 @example(given_words=["resume=\x00"])

@@ -164,6 +164,7 @@ def test_what_is_damaged_is_said_and_left_out(tmp_path: Path, name: str, content
     assert "train/acc" in read.text
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_one_curve(tmp_path: Path) -> None:
     folder = made(tmp_path / "run", rows=[(epoch, 0.5) for epoch in range(1_000_000)])
     read = page(folder)
