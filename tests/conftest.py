@@ -1,5 +1,7 @@
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,23 @@ def denormals_are_kept() -> Iterator[None]:
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """SIGTERM comes after so many steps; none any more with 0."""
+    from digits import signals
+    from digits.training import loop
+    from digits.training.pauses import PausingLoop
+
+    save_or_stop, at = PausingLoop._save_or_stop, [0]
+
+    def stopping(self: Any) -> None:
+        if at[0] and self.global_step == at[0]:
+            signals._handle(signal.SIGTERM, None)
+        save_or_stop(self)
+
+    monkeypatch.setattr(PausingLoop, "_save_or_stop", stopping)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
+    yield lambda step: at.__setitem__(0, step)
+    signal.alarm(0)

@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -211,11 +212,15 @@ def test_a_sweep_has_the_same_columns_in_every_run(tmp_path: Path) -> None:
         assert job.report.is_file()
 
 
-def test_a_resumed_run_shows_one_curve(finished: Outcome, tmp_path: Path) -> None:
-    """Stopped after the first of two epochs."""
-    begun = command("train", *SHORT, "trainer.max_epochs=1", outputs=tmp_path)
-    assert begun.code == 0, begun.err
-    again = command("train", f"resume={begun.folder}", "trainer.max_epochs=2", outputs=tmp_path)
+@pytest.mark.parametrize("step", [30, 45])
+def test_a_resumed_run_shows_one_curve(
+    step: int, stop_at: Callable[[int], None], finished: Outcome, tmp_path: Path
+) -> None:
+    """Stopped between two epochs, and within the second."""
+    stop_at(step)
+    assert command("train", *SHORT, outputs=tmp_path).code == 143
+    stop_at(0)
+    again = command("train", "resume=latest", outputs=tmp_path)
     assert again.code == 0, again.err
     read = events(finished.folder)
     for tag in read.Tags()["scalars"]:

@@ -112,7 +112,7 @@ def test_nothing_that_is_not_ours_is_said(tmp_path: Path) -> None:
         "MPLCONFIGDIR": str(tmp_path / "fonts"),
         "PATH": f"{srun.parent}:{os.environ['PATH']}",
     }
-    words = ["trainer.max_epochs=1", "trainer.limit_train_batches=5", "test=false"]
+    words = ["trainer.max_epochs=1", "trainer.limit_train_batches=5", "callbacks=inspect"]
     code, out, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}", env=env)
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith("Epoch 1/1 ")

@@ -1,7 +1,6 @@
 """Going on in a run's folder: as it was set, where it was, to the same end."""
 
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,13 +10,11 @@ import torch
 from faults.common import differences
 from omegaconf import OmegaConf
 
-from digits import signals
 from digits.data import idx
 from digits.runs.folder import RunFolder
 from digits.runs.overrides import quoted
 from digits.runs.recipe import Recipe
 from digits.training import loop
-from digits.training.pauses import PausingLoop
 from support.commands import SHORT, UNSEEN, Outcome, command
 from support.settings import composed
 
@@ -44,22 +41,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     outcome = command("train", *RUN, outputs=tmp_path_factory.mktemp("whole"))
     assert outcome.code == 0, outcome.err
     return outcome
-
-
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """SIGTERM comes after so many steps; none any more with 0."""
-    save_or_stop, at = PausingLoop._save_or_stop, [0]
-
-    def stopping(self: PausingLoop) -> None:
-        if at[0] and self.global_step == at[0]:
-            signals._handle(signal.SIGTERM, None)
-        save_or_stop(self)
-
-    monkeypatch.setattr(PausingLoop, "_save_or_stop", stopping)
-    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
-    yield lambda step: at.__setitem__(0, step)
-    signal.alarm(0)
 
 
 @pytest.mark.parametrize(
