@@ -44,6 +44,7 @@ LAYOUT = {
     },
 }
 BINS = 64
+BY_EPOCH = "vs_epoch/"  # how the tags begin whose steps are epochs
 MOST_CLASSES = 100  # with a precision-recall curve each
 PROJECTOR = "projector"  # a folder beside the event files
 

@@ -161,7 +161,7 @@ class Watch(Callback):
             for name, value in trainer.callback_metrics.items():
                 is_old = name.startswith("val") and not self.validated
                 if not (is_old or name.endswith(("_step", "_best"))) and value.isfinite():
-                    tag = f"vs_epoch/{name.replace('/', '_')}"
+                    tag = f"{tensorboard.BY_EPOCH}{name.replace('/', '_')}"
                     writer.add_scalar(tag, value.item(), epoch)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -11,16 +11,20 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer, loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from digits.errors import InputError, flat
 from digits.files import write_atomically
 from digits.inspection import tensorboard
+from digits.inspection.tensorboard import BY_EPOCH
 from digits.inspection.writers import writers
 from digits.redact import redacted
 
@@ -115,7 +119,9 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         for path in Path(self.log_dir).glob(f"*{END}"):
             path.unlink()
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
+        is_later = False
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
+            is_later = cut_events(path, step, is_later)
             path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
 
 
@@ -165,6 +171,26 @@ class _Table(ExperimentWriter):
         places = [before.index(name) if name in before else len(before) for name in fieldnames]
         moved = ([(*row, "")[place] for place in places] for row in rows if len(row) == len(before))
         write_atomically(path, _csv([fieldnames], moved))
+
+
+def cut_events(path: Path, step: int, is_later: bool) -> bool:
+    """Take out of a file the points by epoch (whose steps are epochs: TensorBoard would not hide
+    them) that were written after what has `step`, or after all of the file if it `is_later`.
+    Returns whether there was any.
+    """
+    kept, cut = BytesIO(), False
+    writer = RecordWriter(kept)
+    for raw in RawEventFileLoader(str(path)).Load():
+        event = Event.FromString(raw)
+        is_by_epoch = any(value.tag.startswith(BY_EPOCH) for value in event.summary.value)
+        is_later = is_later or (not is_by_epoch and event.step >= step)
+        if is_by_epoch and is_later:
+            cut = True
+        else:
+            writer.write(raw)
+    if cut:
+        write_atomically(path, kept.getbuffer())
+    return is_later
 
 
 def cut_csv(path: Path, step: int) -> None:
