@@ -87,10 +87,7 @@ def _accuracy(findings: Findings) -> float | None:
     """What its evidence says or, without, metrics.json."""
     if findings.evidence is not None:
         return findings.evidence.correct / findings.evidence.count
-    for name in ("test/acc", "val/acc_best", "train/acc"):
-        if (score := findings.score(name)) is not None:
-            return score
-    return None
+    return findings.accuracy[1] if findings.accuracy else None
 
 
 def _flat(settings: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

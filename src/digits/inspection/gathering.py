@@ -23,10 +23,9 @@ def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float
     are largest, and how many there are.
     """
     for layer in module.modules():
-        weight = getattr(layer, "weight", None)
-        if not isinstance(layer, nn.Linear | nn.Conv2d) or not isinstance(weight, Tensor):
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
             continue
-        weight = weight.detach().float()
+        weight = layer.weight.detach().float()
         if isinstance(layer, nn.Conv2d):
             weight = weight.mean(1)
         elif side and weight.shape[1] == side * side:

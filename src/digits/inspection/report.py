@@ -49,9 +49,17 @@ class Findings:
         return relative(self.run.path)
 
     def score(self, name: str) -> float | None:
-        value = self.run.metrics.get(name)
-        is_number = isinstance(value, int | float) and math.isfinite(value)
-        return float(value) if is_number else None  # type: ignore[arg-type]
+        return numbers(self.run.metrics).get(name)
+
+    @property
+    def accuracy(self) -> tuple[str, float] | None:
+        """That of the test or, without, of validation's best epoch, or of training: (of what, how
+        much), as metrics.json has it.
+        """
+        for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
+            if (score := self.score(name)) is not None:
+                return STAGES[name.partition("/")[0]], score
+        return None
 
 
 def read(folder: Path) -> Findings:
@@ -111,10 +119,8 @@ def verdict(findings: Findings) -> str:
         share = found.correct / found.count
         what = f"{share:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
         return f"{what} (95 %: {low:.4f} to {high:.4f})"
-    for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
-        if (score := findings.score(name)) is not None:
-            stage, _, _ = name.partition("/")
-            return f"{STAGES[stage]} accuracy {score:.4f}"
+    if findings.accuracy:
+        return "{} accuracy {:.4f}".format(*findings.accuracy)
     return "No accuracy was measured"
 
 

@@ -29,11 +29,16 @@ def facts() -> Facts:
     """
     given = overrides.given() if HydraConfig.initialized() else []
     return {
-        "command": shlex.join(map(without_secrets, sys.orig_argv)),
+        "command": command(),
         "overrides": shlex.join(map(without_secrets, given)),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **commit(home()),
     }
+
+
+def command() -> str:
+    """As typed."""
+    return shlex.join(map(without_secrets, sys.orig_argv))
 
 
 def without_secrets(word: str) -> str:

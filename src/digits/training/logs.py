@@ -1,7 +1,7 @@
 """Loggers that go on: they drop, or hide, what was logged after the checkpoint."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -37,17 +37,17 @@ END = ".end"  # of the name of the event file that tells how a run ended
 
 class SettingsLogged(Callback):
     """Tells every logger the `settings` that decide the run, as its fit starts, and TensorBoard
-    `texts` by what they are.
+    `texts()` by what they are.
     """
 
-    def __init__(self, settings: dict[str, Any], texts: dict[str, str]) -> None:
+    def __init__(self, settings: dict[str, Any], texts: Callable[[], dict[str, str]]) -> None:
         self.settings, self.texts = settings, texts
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(self.settings))
         for writer in writers(trainer):
-            for tag, words in self.texts.items():
+            for tag, words in self.texts().items():
                 tensorboard.text(writer, tag, words, trainer.global_step)
 
 

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -55,7 +56,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             BestScores(),  # the first: others look at the best ones
             *callbacks,
             Divergence(),
-            SettingsLogged(begin.settings | limits, _texts(cfg)),
+            SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
             ExactState(begin.settings),
         ]
     make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
@@ -86,7 +87,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
     """What the run was asked to do, for people to read."""
-    return {"run/command": str(origin.facts()["command"]), "run/settings": origin.settings(cfg)}
+    return {"run/command": origin.command(), "run/settings": origin.settings(cfg)}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits.inspection.figures.words import words
+from digits.errors import flat
 from digits.inspection.statistics import Reliability
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ Curves = Mapping[str, Curve]  # by what each is called
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
 QUIET = "#5a6472"
+LONGEST = 100  # characters of a text
 
 
 def curves(panels: Mapping[str, Curves], title: str) -> "Figure":
@@ -89,3 +90,8 @@ def _plain(axis: "Axes") -> None:
 
 def _repeated(count: int) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(count)]
+
+
+def words(text: str) -> str:
+    """On one line, and as it stands: for matplotlib, what is between dollars is mathematics."""
+    return flat(text)[:LONGEST].replace("$", r"\$")
