@@ -175,8 +175,18 @@ def test_a_trial_whose_sweep_was_killed_as_it_asked_is_replaced(
     storage = f"sqlite:///{tmp_path}/shared.db"
     study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
     study.ask()
-    study.ask().set_user_attr("sweep", str(tmp_path / "a"))  # killed before it had chosen
-    assert states(search(Sweep(tmp_path / "a"), storage)) == {"FAIL": 2, "COMPLETE": 8}
+    assert states(search(Sweep(tmp_path / "a"), storage)) == {"FAIL": 1, "COMPLETE": 8}
+
+
+def test_a_trial_whose_sweep_was_killed_as_it_chose_chooses(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/shared.db"
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study.ask().set_user_attr("sweep", str(tmp_path / "a"))
+    sweep = Sweep(tmp_path / "a")
+    study = search(sweep, storage)
+    assert states(study) == {"COMPLETE": 8}
+    assert [job.number for job in sweep.jobs] == list(range(8))
+    assert sweep.jobs[0].words[-1] == f"lr={study.trials[0].params['lr']}"
 
 
 def test_earlier_results_are_known_and_not_counted(tmp_path: Path) -> None:

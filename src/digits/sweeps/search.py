@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.runs.folder import FINISHED, KILLED, STOPPED
 from digits.sweeps import search_options, space, warm_start
@@ -93,9 +93,12 @@ class Search:
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         trial.set_user_attr(SWEEP, self.folder)  # first: choosing may take seconds
-        words = self.space.words(trial)
-        trial.set_user_attr(WORDS, words)
-        return self.study.get_trials(deepcopy=False)[trial.number], words
+        self._choose(trial)
+        chosen = self.study.get_trials(deepcopy=False)[trial.number]
+        return chosen, chosen.user_attrs[WORDS]
+
+    def _choose(self, trial: Trial) -> None:
+        trial.set_user_attr(WORDS, self.space.words(trial))
 
     def _are_enough(self) -> bool:
         states = [trial.state for trial in self._counted() if trial.state in COUNTED]
@@ -106,14 +109,16 @@ class Search:
 
     def _left(self) -> list[FrozenTrial]:
         """Under way in this sweep when it was killed: its folder is locked, nobody else runs them.
-        One that had not chosen yet has failed.
+        One that had not chosen yet, chooses.
         """
-        running = self.study.get_trials(states=(TrialState.RUNNING,))
-        mine = [trial for trial in running if trial.user_attrs.get(SWEEP) == self.folder]
-        for trial in mine:
+        for trial in self._mine():
             if WORDS not in trial.user_attrs:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-        return [trial for trial in mine if WORDS in trial.user_attrs]
+                self._choose(Trial(self.study, trial._trial_id))
+        return self._mine()
+
+    def _mine(self) -> list[FrozenTrial]:
+        running = self.study.get_trials(states=(TrialState.RUNNING,))
+        return [trial for trial in running if trial.user_attrs.get(SWEEP) == self.folder]
 
     def _are_unclaimed(self) -> bool:
         """Whether there are trials that no sweep has said are its own. A sweep that was killed
