@@ -38,6 +38,32 @@ def test_ink_is_black_on_white_paper_under_its_label() -> None:
     assert (labelled[120:156, 108:] < 128).sum() == 0, "none where there is no picture"
 
 
+LONG = "a name of many words " * 3
+
+
+def test_a_long_name_stays_over_its_own_picture() -> None:
+    blank = np.zeros((2, 28, 28), np.uint8)
+    shown = grey(tiles.samples(blank, [LONG, ""], columns=2))
+    assert (shown[:36, 1:107] < 128).sum() > 50
+    assert (shown[:, 108:] == 255).all()
+    shown = grey(tiles.mistakes(blank, [(LONG, LONG), ("", "")], "title", columns=2))[40:]
+    assert (shown[:46, 1:131] < 255).sum() > 50
+    assert (shown[:, 132:] == 255).all()
+
+
+def test_names_of_classes_stay_out_of_the_cells() -> None:
+    counts, plain = np.zeros((3, 3), np.int64), ["", "", ""]
+    names = grey(tiles.confusion(counts, [LONG] * 3, ""))
+    without = grey(tiles.confusion(counts, plain, ""))
+    (left, top), side = (70, 40), 3 * 42
+    cells = slice(top - 1, top + side), slice(left - 1, left + side)
+    assert (names[cells] == without[cells]).all()
+    assert (names[top:, :left] < 128).sum() > (without[top:, :left] < 128).sum() + 50
+    below = names[top + side + 4 : top + side + 24, left : left + side] < 255
+    assert not below[:, [0, 41, 42, 83, 84, 125]].any(), "each under its own column"
+    assert below.any()
+
+
 def test_titles_say_what_was_found() -> None:
     """Of eight images five are right at 0.9; wrong at 0.99, 0.8 and 0.6: 2.89 / 8."""
     whole = findings.evidence()

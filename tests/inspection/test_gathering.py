@@ -63,6 +63,24 @@ def test_a_batch_that_is_no_classifiers_is_left_out() -> None:
     assert gathering.evidence(gatherer, "test", network, None) is None
 
 
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [
+        ([[0.3], [-2.0]], [0, 1]),  # one number an image: of whatever, not of classes
+        ([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], [0, -100]),  # without a class
+        ([[1.0, 0.0, 0.0], [float("nan"), 0.0, 0.0]], [0, 1]),
+    ],
+)
+def test_what_can_be_no_classifiers_answer_is_no_evidence(
+    logits: list[list[float]], labels: list[int]
+) -> None:
+    network = nn.Identity()
+    gatherer = Gatherer(network)
+    gatherer.add((network(torch.tensor(logits)), torch.tensor(labels)))
+    gatherer.close()
+    assert gathering.evidence(gatherer, "test", network, None) is None
+
+
 def test_the_pictures_of_the_most_confident_mistakes_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -57,6 +57,21 @@ def test_the_network_is_left_as_it_was() -> None:
     assert all(weight.grad is None for weight in network.parameters())
 
 
+def test_random_numbers_to_come_are_left_as_they_were() -> None:
+    class Noisy(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.rand_like(x)
+
+    state = torch.get_rng_state()
+    probe.look(Noisy(), torch.rand(2, 2))
+    torch.set_rng_state(state)
+    torch.rand(2, 2)
+    after = torch.rand(3)
+    torch.set_rng_state(state)
+    probe.look(Noisy(), torch.rand(2, 2))
+    assert torch.equal(torch.rand(3), after)
+
+
 def test_layers_are_told_in_the_order_they_were_called() -> None:
     seen = probe.look(Divided(), torch.rand(8, 2, 2))
     assert {name: (layer.kind, layer.takes) for name, layer in seen.layers.items()} == {

@@ -78,7 +78,28 @@ def test_a_run_that_was_killed_has_a_page_of_what_there_is(tmp_path: Path) -> No
     assert list(read.pictures) == ["curves"]
     text = " ".join(read.text.split())
     assert "killed, 2 epochs" in text
-    assert "No accuracy was measured" in text
+    assert "training accuracy 0.7000" in text
+    assert "No accuracy" not in text
+
+
+def test_scores_so_far_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    """Validation every second epoch."""
+    folder = made(tmp_path / "run", status="running")
+    (folder / "metrics.json").unlink()
+    rows = "0,0.5,\n1,0.6,0.91\n2,0.7,\n3,0.8,0.90\n"
+    (folder / "metrics.csv").write_text(f"epoch,train/acc,val/acc\n{rows}")
+    text = " ".join(page(folder).text.split())
+    assert "validation accuracy 0.9100" in text
+    assert "1 0.5000 2 0.6000 0.9100 3 0.7000 4 0.8000 0.9000" in text
+    assert "nan" not in text
+
+
+def test_numbers_larger_than_any_are_left_out(tmp_path: Path) -> None:
+    metrics = json.dumps(METRICS).replace('"fit_seconds": 3.25', f'"fit_seconds": {"9" * 4000}')
+    folder = made(tmp_path / "run")
+    (folder / "metrics.json").write_text(metrics.replace("0.625", "1" + "0" * 400))
+    (folder / "metrics.csv").write_text("epoch,train/acc\n1e300,0.5\n1e400,0.6\n0,1e300\n")
+    assert "training accuracy 0.7000" in page(folder).text
 
 
 def test_a_folder_of_hydras_alone_has_a_page(tmp_path: Path) -> None:
@@ -93,7 +114,7 @@ def test_no_run_is_one_line(tmp_path: Path, folder: str) -> None:
 
 
 def hostile(folder: Path) -> Path:
-    names = np.array([HOSTILE, "$\\frac{", "‮\x1b[31m"])
+    names = np.array(["<script>window.hurt=1</script>", "$\\frac{", "‮\x1b[31m"])
     metrics = METRICS | {HOSTILE: 1.0, "device": HOSTILE, "commit": HOSTILE, "tags": HOSTILE,
                          "torch": [HOSTILE], "test/acc": True, "fit_seconds": HOSTILE}  # fmt: skip
     made(folder, [f"tags={HOSTILE}"], metrics, found=findings.evidence(names_K=names),

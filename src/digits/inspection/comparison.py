@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import flat
-from digits.inspection import drawn, page, paired, report, statistics
+from digits.inspection import drawn, page, paired, statistics
 from digits.inspection.evidence import Evidence
 from digits.inspection.figures import charts
 from digits.inspection.page import Figure, Page, Table
 from digits.inspection.report import Findings
+from digits.runs.run import STAGES
 
 SEED = "seed"
 NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_fast", "ckpt_path",
@@ -84,10 +85,16 @@ def verdict(compared: Compared) -> str:
 
 
 def _accuracy(findings: Findings) -> float | None:
-    """What its evidence says or, without, metrics.json."""
+    """What its evidence says or, without, its scores."""
     if findings.evidence is not None:
         return findings.evidence.correct / findings.evidence.count
-    return findings.accuracy[1] if findings.accuracy else None
+    return findings.run.accuracy[1] if findings.run.accuracy else None
+
+
+def _measured_on(findings: Findings) -> str:
+    if findings.evidence is not None:
+        return drawn.IMAGES_OF[str(findings.evidence.stage)]
+    return f"{findings.run.accuracy[0]} images" if findings.run.accuracy else ""
 
 
 def _flat(settings: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -115,7 +122,7 @@ def _runs(compared: Compared) -> Table:
             *(settings[name] for name in compared.names),
             "" if accuracy is None else f"{accuracy:.4f}",
             "" if low is None else f"{low:.4f} to {high:.4f}",
-            f"{drawn.IMAGES_OF[str(found.stage)]}" if found else "",
+            _measured_on(findings),
             "" if seconds is None else f"{seconds:.1f}",
             findings.run.status.status if findings.run.status else "",
         ])  # fmt: skip
@@ -152,7 +159,7 @@ def _figures(compared: Compared) -> Iterator[Figure]:
     for label, findings in zip(compared.labels[:MOST_LINES], compared.runs, strict=False):
         stage = "val" if any("val/acc" in s for s in findings.run.epochs.values()) else "train"
         for name, curves in drawn.by_score({stage: label}, findings.run.epochs).items():
-            panel = lines.setdefault(f"{report.STAGES[stage]} {name}", {})
+            panel = lines.setdefault(f"{STAGES[stage]} {name}", {})
             panel.update(curves)
     if lines:
         figure = charts.curves(dict(list(lines.items())[:4]), verdict(compared))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Epochs = Mapping[int, Mapping[str, float]]  # as digits.runs.run has them: from 0
 
 DPI = 100
+PACKED = 3  # of 9: half the time of the usual 6, at most a quarter larger
 SAMPLES = "samples"
 IMAGES_OF = {"test": "test images", "val": "validation images"}
 MISTAKES = 25
@@ -55,7 +56,7 @@ def charts_of(
 def png(picture: "Image.Image | Figure") -> bytes:
     file = BytesIO()
     if isinstance(picture, Image.Image):
-        picture.save(file, "PNG")
+        picture.save(file, "PNG", compress_level=PACKED)
         return file.getvalue()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # shown as a box
@@ -126,7 +127,7 @@ def best(epochs: Epochs, test: Mapping[str, float]) -> str:
         (value, epoch)
         for epoch, scores in epochs.items()
         for name, value in scores.items()
-        if name == "val/acc"
+        if name == "val/acc" and abs(value) < LARGEST
     ]
     if told:
         value, epoch = max(told, key=lambda pair: (pair[0], -pair[1]))

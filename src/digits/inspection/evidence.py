@@ -25,6 +25,7 @@ MAX_BYTES = 1 << 26  # of a file, which may come from anyone; MNIST's has 0.4 MB
 MAX_UNPACKED = 1 << 28
 MAX_CLASSES = 2_000  # a confusion matrix of more is not looked at
 LARGEST = 64  # pixels of a picture's side
+LONGEST_NAME = 40  # characters
 MOST_PICTURES = 500  # of a kind
 NAMES_OF_CLASSES = "class_names"  # what a data module may declare, in the order of its labels
 
@@ -121,6 +122,7 @@ def _check(arrays: dict[str, Any]) -> None:
         count_of, height, width = arrays[tiles].shape[:3]
         fits.append(count_of <= MOST_PICTURES and 0 < height <= LARGEST and 0 < width <= LARGEST)
     fits += [_are_below(arrays["shown_M"], count), 0 < classes <= MAX_CLASSES, count > 0]
+    fits.append(arrays["names_K"].dtype.itemsize <= 4 * LONGEST_NAME)
     fits += [str(arrays["stage"]) in STAGES, bool(np.isfinite(arrays["weights_UHW"]).all())]
     if not all(fits):
         raise ValueError("arrays that don't fit each other")

@@ -10,7 +10,14 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from digits.inspection.evidence import LARGEST, MAX_CLASSES, NAMES_OF_CLASSES, Evidence, Pixels
+from digits.inspection.evidence import (
+    LARGEST,
+    LONGEST_NAME,
+    MAX_CLASSES,
+    NAMES_OF_CLASSES,
+    Evidence,
+    Pixels,
+)
 from digits.inspection.listening import Gatherer, Mistakes, is_labelled, pictures
 
 MOST_SCORES = 1 << 25  # N * K: of more, no precision-recall curves
@@ -54,7 +61,7 @@ def evidence(
     gathered: Gatherer, stage: str, module: nn.Module, data: Any
 ) -> tuple[Evidence, NDArray[np.float32]] | None:
     """Of all processes, and the probabilities (N, K); None for other processes than the first, and
-    where nothing was gathered, or of too many classes.
+    where nothing was gathered, of too many classes or none (labels below 0), or no probabilities.
     """
     mine = (*gathered.scores(), gathered.worst) if gathered.count else None
     parts = [part for part in _of_all(mine) if part]
@@ -68,7 +75,7 @@ def evidence(
     shown_SHW, sample_labels_S = samples(data)
     classes = max(probabilities_NK.shape[1], int(labels_N.max()) + 1,
                   int(sample_labels_S.max(initial=0)) + 1)  # fmt: skip
-    if classes > MAX_CLASSES:
+    if classes > MAX_CLASSES or labels_N.min() < 0 or not np.isfinite(probabilities_NK).all():
         return None
     every = np.arange(len(labels_N))
     return Evidence(
@@ -95,7 +102,7 @@ def names(data: Any, classes: int) -> NDArray[np.str_]:
     """What the data module calls its classes, or their numbers."""
     told = getattr(data, NAMES_OF_CLASSES, None)
     if isinstance(told, Sequence) and len(told) >= classes:
-        return np.array([str(name)[:40] for name in told])
+        return np.array([str(name)[:LONGEST_NAME] for name in told])
     return np.array([str(label) for label in range(classes)])
 
 

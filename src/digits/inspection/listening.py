@@ -12,7 +12,7 @@ from digits.inspection.evidence import LARGEST, MOST_PICTURES, Pixels
 
 
 class Gatherer:
-    """Listens to `module`, whose `forward` gives logits (B, K) or probabilities, until
+    """Listens to `module`, whose `forward` gives logits (B, K > 1) or probabilities, until
     `close`. `add` takes what it answered last with the labels.
     """
 
@@ -28,7 +28,9 @@ class Gatherer:
         self.handle.remove()
 
     def _keep(self, module: nn.Module, given: Any, answer: Any) -> None:
-        if isinstance(answer, Tensor) and answer.ndim == 2 and answer.is_floating_point():
+        if not isinstance(answer, Tensor) or not answer.is_floating_point():
+            return
+        if answer.ndim == 2 and answer.shape[1] > 1:
             self.logits_BK = answer.detach()  # with DDP, the step's own result comes by as well
 
     def add(self, batch: Any) -> bool:

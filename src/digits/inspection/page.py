@@ -67,4 +67,4 @@ def _template():  # type: ignore[no-untyped-def]
 
 
 def _part(name: str) -> str:
-    return (resources.files("digits.inspection") / "web" / name).read_text()
+    return (resources.files("digits.inspection") / "web" / name).read_text("utf-8")

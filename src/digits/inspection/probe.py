@@ -33,7 +33,8 @@ class Probe:
 
 
 def look(module: nn.Module, x_B: Tensor) -> Probe:
-    """Call `module` as for a prediction, layer by layer, and leave it and its weights as they were.
+    """Call `module` as for a prediction, layer by layer, and leave it, its weights and the
+    random numbers to come as they were.
 
     Raises what its `forward` raises.
     """
@@ -63,7 +64,8 @@ def look(module: nn.Module, x_B: Tensor) -> Probe:
 
     handles = [layer.register_forward_hook(seen) for layer in leaves]
     try:
-        with _as_for_a_prediction(module), _uncompiled():
+        chance = torch.random.fork_rng([x_B.device] if x_B.is_cuda else [])
+        with chance, _as_for_a_prediction(module), _uncompiled():
             module(x_B)
     finally:
         for handle in handles:

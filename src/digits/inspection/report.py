@@ -1,8 +1,7 @@
 """A run's report: read from its folder as data, finished or not; nothing in it is run."""
 
-import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +27,6 @@ WORDS = {  # of metrics.json, beside scores
     "date": "date", "commit": "commit", "commit_is_clean": "without other changes",
     "ckpt_path": "checkpoint",
 }  # fmt: skip
-STAGES = {"train": "training", "val": "validation", "test": "test"}
 MOST_ROWS = 200
 MOST_EPOCHS = 50
 MOST_SCORES = 12  # columns
@@ -47,19 +45,6 @@ class Findings:
     @property
     def name(self) -> str:
         return relative(self.run.path)
-
-    def score(self, name: str) -> float | None:
-        return numbers(self.run.metrics).get(name)
-
-    @property
-    def accuracy(self) -> tuple[str, float] | None:
-        """That of the test or, without, of validation's best epoch, or of training: (of what, how
-        much), as metrics.json has it.
-        """
-        for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
-            if (score := self.score(name)) is not None:
-                return STAGES[name.partition("/")[0]], score
-        return None
 
 
 def read(folder: Path) -> Findings:
@@ -119,8 +104,8 @@ def verdict(findings: Findings) -> str:
         share = found.correct / found.count
         what = f"{share:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
         return f"{what} (95 %: {low:.4f} to {high:.4f})"
-    if findings.accuracy:
-        return "{} accuracy {:.4f}".format(*findings.accuracy)
+    if findings.run.accuracy:
+        return "{} accuracy {:.4f}".format(*findings.run.accuracy)
     return "No accuracy was measured"
 
 
@@ -128,7 +113,7 @@ def how_it_went(findings: Findings, status: str | None = None) -> str:
     """Its status, epochs and time, in a line."""
     said = findings.run.status
     parts = [status or (said.status if said else "of unknown status")]
-    epochs = findings.score("epochs") or len(findings.run.epochs)
+    epochs = findings.run.numbers.get("epochs") or len(findings.run.epochs)
     if epochs:
         parts.append(f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}")
     if findings.run.seconds is not None:
@@ -144,28 +129,24 @@ def pictures(findings: Findings) -> Iterator[Figure]:
 
 
 def charts(findings: Findings) -> Iterator[Figure]:
-    epochs, metrics = findings.run.epochs, numbers(findings.run.metrics)
-    for name, figure in drawn.charts_of(findings.evidence, epochs, metrics):
+    finished = findings.run
+    for name, figure in drawn.charts_of(findings.evidence, finished.epochs, finished.numbers):
         yield Figure(name, drawn.png(figure), is_wide=name == "curves")
-
-
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
 
 
 def scores(findings: Findings) -> Table:
     """Last values and best ones, side by side."""
-    metrics = numbers(findings.run.metrics)
+    metrics = findings.run.numbers
     names = sorted(name.removesuffix(BEST) for name in metrics if name not in WORDS)
     rows = []
     for name in dict.fromkeys(names):
         values = (metrics.get(key) for key in (name, name + BEST))
-        rows.append([flat(name), *("" if value is None else f"{value:.4f}" for value in values)])
+        rows.append([flat(name), *map(_rounded, values)])
     return Table("Scores", rows[:MOST_ROWS], ("", "last", "best"), (1, 2))
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def by_epoch(finished: Run) -> Table:
@@ -173,7 +154,7 @@ def by_epoch(finished: Run) -> Table:
     last = sorted(finished.epochs)[-MOST_EPOCHS:]
     names = sorted({name for epoch in last for name in finished.epochs[epoch]})[:MOST_SCORES]
     rows = [
-        [str(epoch + 1), *(f"{finished.epochs[epoch].get(name, math.nan):.4f}" for name in names)]
+        [str(epoch + 1), *(_rounded(finished.epochs[epoch].get(name)) for name in names)]
         for epoch in last
     ]
     head = ("epoch", *map(flat, names))

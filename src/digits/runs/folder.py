@@ -21,6 +21,7 @@ from digits.errors import DivergedError, InputError, one_line
 from digits.files import called, read_at_most, write_atomically
 
 MAX_BYTES = 1 << 20  # of a JSON file, which may come from anyone; a run's have 1 KB
+MOST_DIGITS = 300
 TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
 
 LAST = "last.ckpt"  # the newest state
@@ -165,10 +166,15 @@ def is_pruned(measured: dict[str, Any]) -> bool:
 def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """An object that anyone may have written; empty if there is none."""
     try:
-        content = json.loads(read_at_most(path, max_bytes))
+        content = json.loads(read_at_most(path, max_bytes), parse_int=_integer)
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _integer(digits: str) -> int | float:
+    """As a number with a point if there are so many digits that it may be infinite as one."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def find(ckpt_path: str, outputs_dir: str) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,10 +14,12 @@ from digits.errors import InputError
 from digits.files import read_at_most
 from digits.runs import overrides
 from digits.runs.folder import RunFolder, Status
+from digits.runs.scores import BEST
 
 MAX_BYTES = 1 << 26  # of metrics.csv: 10,000 epochs have 2 MB
 MAX_CONFIG_BYTES = 1 << 16  # ours have 3 KB
 
+STAGES = {"train": "training", "val": "validation", "test": "test"}
 OF_AN_EPOCH = ("train/", "val/")  # a test comes after them
 
 Metrics = dict[str, float]
@@ -34,6 +37,30 @@ class Run:
     config: dict[str, Any]
     metrics: dict[str, Any]
     epochs: dict[int, Metrics]
+
+    @property
+    def numbers(self) -> Metrics:
+        """The finite ones of metrics.json."""
+        return _finite(self.metrics)
+
+    @property
+    def accuracy(self) -> tuple[str, float] | None:
+        """That of the test or, without, of validation's best epoch, or of training: (of what, how
+        much), as metrics.json has it or, before there is one, the epochs so far.
+        """
+        scores = self.numbers or self._so_far
+        for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
+            if name in scores:
+                return STAGES[name.partition("/")[0]], scores[name]
+        return None
+
+    @property
+    def _so_far(self) -> Metrics:
+        """The last scores, and the best accuracy, as metrics.json will call them."""
+        epochs = [_finite(scores) for _, scores in sorted(self.epochs.items())]
+        last = {name: value for scores in epochs for name, value in scores.items()}
+        validated = [scores["val/acc"] for scores in epochs if "val/acc" in scores]
+        return last | ({f"val/acc{BEST}": max(validated)} if validated else {})
 
     @property
     def seconds(self) -> float | None:
@@ -86,6 +113,14 @@ def epochs(run: RunFolder) -> dict[int, Metrics]:
         if epoch.is_integer() and scores and None not in row.values():
             epochs.setdefault(int(epoch), {}).update(scores)
     return epochs
+
+
+def _finite(told: Mapping[str, Any]) -> Metrics:
+    return {
+        name: float(value)
+        for name, value in told.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 def _number(text: str) -> float:

@@ -21,6 +21,7 @@ RIGHT, WRONG, QUIET = "#0072b2", "#d55e00", "#5a6472"  # Okabe and Ito's blue, v
 BLUE, RED = np.array([33, 102, 172]), np.array([178, 24, 43])  # ColorBrewer's RdBu, its ends
 DEEP = np.array([8, 48, 107])  # ColorBrewer's Blues, its dark end
 LONGEST = 90  # characters of a title
+SMALLEST = 9  # of a font
 MOST_NUMBERS = 20  # classes whose counts are written into the cells
 
 
@@ -32,22 +33,31 @@ def samples(images_NHW: Pixels, labels: Sequence[str], columns: int = 8) -> Imag
     for place, label in enumerate(labels):
         row, column = divmod(place, columns)
         x, y = column * width + width // 2, row * height + 18
-        _write(picture, (x, y), label, 15, "black")
+        _write(picture, (x, y), label, 15, "black", room=width)
     return picture
 
 
 def mistakes(
     pictures_NHW: Pixels, captions: Sequence[tuple[str, str]], title: str, columns: int = 5
 ) -> Image.Image:
-    """Pictures under what each is, in blue, and what it was taken for, in orange."""
-    tiles = _with_room(_zoomed(pictures_NHW, 84), 30, 6, 24)
+    """Pictures under what each is, in blue, and what it was taken for, in orange; words have a
+    line each.
+    """
+    are_words = any(len(true) > 3 for true, _ in captions)
+    tiles = _with_room(_zoomed(pictures_NHW, 84), 46 if are_words else 30, 6, 24)
     picture = _picture(_grid(tiles, columns), title)
     height, width = tiles.shape[1:3]
     for place, (true, taken_for) in enumerate(captions):
         row, column = divmod(place, columns)
-        x, y = column * width + width // 4, TITLE + row * height + 18
-        _write(picture, (x - 3, y), true[:20], 15, RIGHT, "rm")
-        _write(picture, (x + 3, y), taken_for[:20], 12, WRONG, "lm")
+        left, y = column * width, TITLE + row * height + 18
+        if are_words:
+            middle, room = left + width // 2, width - 4
+            _write(picture, (middle, y - 3), true, 15, RIGHT, room=room)
+            _write(picture, (middle, y + 15), taken_for, 12, WRONG, room=room)
+        else:
+            x = left + width // 4
+            _write(picture, (x - 3, y), true, 15, RIGHT, "rm")
+            _write(picture, (x + 3, y), taken_for, 12, WRONG, "lm", width * 3 // 4)
     return picture
 
 
@@ -74,7 +84,6 @@ def confusion(counts_KK: Ints, names: Sequence[str], title: str) -> Image.Image:
     picture.paste(Image.fromarray(cells.repeat(cell, 0).repeat(cell, 1)), (left, TITLE))
     frame = (left - 1, TITLE - 1, left + classes * cell, TITLE + classes * cell)
     ImageDraw.Draw(picture).rectangle(frame, outline=QUIET)
-    middle = TITLE + classes * cell // 2
     if classes <= MOST_NUMBERS:
         size = 13 if classes <= 12 else 9
         for row, column in np.argwhere(counts_KK).tolist():
@@ -83,12 +92,12 @@ def confusion(counts_KK: Ints, names: Sequence[str], title: str) -> Image.Image:
             _write(picture, at, str(counts_KK[row, column]), size, colour)
         for place, name in enumerate(names):
             at = left - 8, TITLE + place * cell + cell // 2
-            _write(picture, at, name[:6], size, "black", "rm")
+            _write(picture, at, name, size, "black", "rm", left - 12)
             at = left + place * cell + cell // 2, TITLE + classes * cell + 14
-            _write(picture, at, name[:6], size, "black")
-    _write(picture, (4, middle), "true", 12, QUIET, "lm")
+            _write(picture, at, name, size, "black", room=cell - 4)
+    _write(picture, (left - 8, TITLE - 9), "true", 12, QUIET, "rm")
     _write(picture, (left + classes * cell // 2, height - 18), "predicted", 12, QUIET)
-    _write(picture, (width // 2, TITLE // 2), title, 15, "black")
+    _write(picture, (width // 2, TITLE // 2 - 7), title, 15, "black")
     return picture
 
 
@@ -104,13 +113,18 @@ def _picture(grid: Pixels, title: str | None = None) -> Image.Image:
 
 
 def _write(
-    picture: Image.Image, at: tuple[int, int], text: str, size: int, colour: str, anchor: str = "mm"
-) -> None:
-    """On one line; smaller, if it would not fit into the picture's width."""
+    picture: Image.Image, at: tuple[int, int], text: str, size: int, colour: str,
+    anchor: str = "mm", room: int | None = None,
+) -> None:  # fmt: skip
+    """On one line; smaller, and then shorter, if it would not fit into `room` pixels, by default
+    the picture's width.
+    """
+    room = room or picture.width
     text = flat(text)[:LONGEST]
-    width = _font(size).getlength(text)
-    if width > picture.width:
-        size = max(6, int(size * picture.width / width))
+    if (width := _font(size).getlength(text)) > room:
+        size = max(min(size, SMALLEST), int(size * room / width))
+    while len(text) > 2 and _font(size).getlength(text) > room:
+        text = f"{text[:-2]}…"
     ImageDraw.Draw(picture).text(at, text, colour, _font(size), anchor)
 
 
