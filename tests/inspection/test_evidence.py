@@ -1,6 +1,5 @@
 """A file that anyone may have made."""
 
-import io
 import os
 import zipfile
 from dataclasses import fields
@@ -31,6 +30,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "wide pixels": {"samples_SHW": np.zeros((2, 4, 4), np.uint64)},
     "another stage": {"stage": np.array("<script>")},
     "infinite weights": {"weights_UHW": np.full((1, 2, 2), np.inf)},
+    "a name as long as a page": {"names_K": np.array(["x", "y", "z" * 41])},
     "no images": {name: getattr(findings.evidence(), name)[:0] for name in (
         "labels_N", "predicted_N", "confidence_N", "true_probability_N", "shown_M",
         "pictures_MHW")},
@@ -73,14 +73,11 @@ def test_nothing_in_it_is_run(tmp_path: Path) -> None:
 
 
 def test_a_file_that_unpacks_without_end_is_not_unpacked(tmp_path: Path) -> None:
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, {"descr": "<i4", "fortran_order": False, "shape": (1 << 27,)}
-    )
-    packed = zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED)
-    with packed, packed.open("labels_N.npy", "w") as member:
-        member.write(head.getvalue())
-        for _ in range(512):
+    """One that is right but for what else is in it."""
+    evidence.write(tmp_path / "x.npz", findings.evidence())
+    packed = zipfile.ZipFile(tmp_path / "x.npz", "a", zipfile.ZIP_DEFLATED)
+    with packed, packed.open("more.npy", "w") as member:
+        for _ in range(300):
             member.write(bytes(1 << 20))
     with pytest.raises(InputError):
         evidence.read(tmp_path / "x.npz")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from digits.inspection import gathering, listening
@@ -27,9 +28,9 @@ def test_it_listens_to_what_the_network_says() -> None:
     gatherer = Gatherer(network)
     x = images([1, 0, 0], [0, 0, 9], [0, 3, 0], [0, 5, 0])
     labels = torch.tensor([0, 0, 0, 1])
-    for first in (0, 2):
-        network(x[first : first + 2])
-        assert gatherer.add((x[first : first + 2], labels[first : first + 2]))
+    for batch in (slice(0, 1), slice(1, 2), slice(2, 4)):
+        network(x[batch])
+        assert gatherer.add((x[batch], labels[batch]))
     gatherer.close()
     network(x)
     assert gatherer.logits_BK is None
@@ -79,6 +80,35 @@ def test_what_can_be_no_classifiers_answer_is_no_evidence(
     gatherer.add((network(torch.tensor(logits)), torch.tensor(labels)))
     gatherer.close()
     assert gathering.evidence(gatherer, "test", network, None) is None
+
+
+def test_two_processes_images_are_put_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first had images 0, 2 and 4, the second 1 and 3; two of them are mistakes."""
+    network, parts = Knows(), []
+    for logits, labels in (
+        ([[9, 0, 0], [0, 5, 0], [0, 0, 3]], [0, 0, 2]),
+        ([[0, 9, 0], [0, 0, 7]], [1, 1]),
+    ):
+        gatherer = Gatherer(network)
+        x = images(*logits)
+        network(x)
+        gatherer.add((x, torch.tensor(labels)))
+        gatherer.close()
+        parts.append(gatherer)
+
+    def gather(mine: object, told: list[object]) -> None:
+        told[:] = [mine, (*parts[1].scores(), parts[1].worst)]
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "gather_object", gather)
+    gathered = gathering.evidence(parts[0], "test", network, None)
+    assert gathered is not None
+    found, _ = gathered
+    assert found.labels_N.tolist() == [0, 1, 0, 1, 2]
+    assert found.predicted_N.tolist() == [0, 1, 1, 2, 2]
+    assert found.shown_M.tolist() == [3, 2], "the most confident mistake comes first"
 
 
 def test_the_pictures_of_the_most_confident_mistakes_are_kept(
