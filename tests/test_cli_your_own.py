@@ -19,6 +19,7 @@ from digits.runs.folder import RunFolder
 from support import commands, hparams_tab, your_own
 from support.commands import Outcome, command, tool
 
+pytestmark = pytest.mark.slow
 OWN = "--config-dir=configs"
 SHORT = ("model=cnn", "data.val_size=5000", "trainer.limit_train_batches=12", "model.channels=4")
 

@@ -154,6 +154,7 @@ def test_each_part_of_torchmetrics_may_be_the_first() -> None:
     """Each in a process of its own, which has only what was imported before any."""
     program = f"""
 import importlib, os
+import torch  # once for all
 def first(name):
     part = importlib.import_module(f"torchmetrics.{{name}}")
     import torchmetrics

@@ -1,5 +1,6 @@
 """What is written for TensorBoard, number by number."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,14 @@ def test_the_projectors_numbers_are_not_taken_for_text(tmp_path: Path, fill: flo
     with pytest.raises(UnicodeDecodeError):
         content.decode()
     assert np.frombuffer(content, "<f4") == pytest.approx([fill] * 6, rel=1e-4)
+    config = (tmp_path / "projector_config.pbtxt").read_text()
+    told = re.findall(r'(\w+_path): "(.*)"', config)
+    assert dict(told) == {
+        "tensor_path": "projector/hidden.bytes", "metadata_path": "projector/labels.tsv",
+        "image_path": "projector/sprite.png",
+    }  # fmt: skip
+    assert re.findall(r"tensor_shape: (\d+)", config) == ["3", "2"]
+    assert re.findall(r"single_image_dim: (\d+)", config) == ["2", "2"]
     table = (tmp_path / "projector" / "labels.tsv").read_text()
     assert table == "label\tright\na\tyes\nb c\tno\nd\tyes\n"
     sprite = np.asarray(Image.open(tmp_path / "projector" / "sprite.png"))
