@@ -78,6 +78,21 @@ def test_titles_say_what_was_found() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [
+        (0.62, "Underconfident by 0.5 points"),
+        (0.6245, "As sure as it is right"),
+        (0.6255, "As sure as it is right"),
+        (0.6282, "Overconfident by 0.3 points"),
+    ],
+)
+def test_half_a_point_is_worth_saying(confidence: float, said: str) -> None:
+    """Five of eight are right."""
+    found = findings.evidence(confidence_N=np.full(8, confidence))
+    assert drawn.over_or_under(found, 0.25) == f"{said}: ECE 0.2500"
+
+
 def test_a_classifier_without_mistakes_has_its_titles() -> None:
     labels = np.array([0, 1], np.int32)
     sure = np.array([1.0, 1.0], np.float32)
