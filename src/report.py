@@ -20,8 +20,9 @@ def task(arguments: argparse.Namespace) -> None:
     columns = shutil.get_terminal_size().columns
     if len(runs) == 1:
         findings = report.read(runs[0])
-        path = arguments.output or RunFolder(runs[0]).report
-        report.write(findings, path)
+        own = RunFolder(runs[0])
+        path = arguments.output or own.report
+        report.write(findings, path, None if arguments.output else own.figures)
         print(preview.of_run(findings, columns))
     else:
         compared = comparison.compare([report.read(run) for run in runs])
@@ -61,8 +62,8 @@ def main() -> NoReturn:
         "--output",
         metavar="FILE",
         type=Path,
-        help="the page; default: report.html in the folder or, for several, a new file in "
-        "outputs/comparisons",
+        help="the page alone; default: report.html and figures/ in the folder or, for several, a "
+        "new file in outputs/comparisons",
     )
     argparse_app.run(parser, task)
 

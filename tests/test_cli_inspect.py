@@ -258,6 +258,11 @@ def test_the_report_command_shows_a_run_and_compares_several(
     assert lines[-1] == f"report {made}"
     assert made.read_text().count("data:image/png;base64,") == 6
     other = command("train", *SHORT, "seed=1", outputs=tmp_path)
+    assert tool("report", str(other.folder))[0] == 0
+    assert sorted(path.name for path in (other.folder / "figures").iterdir()) == [
+        "calibration.png", "confusion.png", "curves.png", "mistakes.png", "samples.png",
+        "weights.png",
+    ]  # fmt: skip
     both = tmp_path / "both.html"
     runs = [str(finished.folder), str(other.folder)]
     code, out, err = tool("report", *runs, "--output", str(both))

@@ -102,6 +102,15 @@ def test_numbers_larger_than_any_are_left_out(tmp_path: Path) -> None:
     assert "training accuracy 0.7000" in page(folder).text
 
 
+def test_a_folder_that_leads_elsewhere_is_not_written_into(tmp_path: Path) -> None:
+    folder = made(tmp_path / "run", found=findings.evidence())
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"figures: a link; expected a folder$"):
+        report.write(report.read(folder), folder / "report.html", folder / "figures")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_folder_of_hydras_alone_has_a_page(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     assert "of unknown status" in page(tmp_path).text

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from digits.errors import InputError, flat
-from digits.files import called, relative
+from digits.files import called, relative, write_atomically
 from digits.inspection import drawn, evidence, page, statistics
 from digits.inspection.drawn import IMAGES_OF
 from digits.inspection.evidence import Evidence
@@ -76,9 +76,17 @@ def _tried(of: Callable[[Any], T], where: Any, otherwise: T) -> tuple[T, str | N
         return otherwise, flat(str(error))
 
 
-def write(findings: Findings, path: Path) -> None:
-    """Raises OSError if it can't be written."""
-    page.write(of(findings, [*charts(findings), *pictures(findings)]), path)
+def write(findings: Findings, path: Path, folder: Path | None = None) -> None:
+    """The page and, in `folder`, its figures as PNG. Raises OSError if they can't be written, and
+    InputError if the folder is a link: somebody else's run may have it lead anywhere.
+    """
+    if folder is not None and folder.is_symlink():
+        raise InputError(f"{folder}: a link; expected a folder")
+    figures = [*charts(findings), *pictures(findings)]
+    page.write(of(findings, figures), path)
+    if folder is not None:
+        for figure in figures:
+            write_atomically(folder / f"{figure.name}.png", figure.png)
 
 
 def of(findings: Findings, figures: list[Figure], status: str | None = None) -> Page:
