@@ -21,6 +21,7 @@ GROUND = {
     "parent",
     "redact",
     "signals",
+    "tables",
 }
 MAY_IMPORT = {
     "data": set(),

@@ -12,6 +12,7 @@ from digits.errors import flat
 from digits.inspection import drawn, report, statistics
 from digits.inspection.comparison import Compared, of
 from digits.inspection.report import Findings
+from digits.tables import aligned
 
 WORST = 5
 CELL = 2  # columns between two pictures
@@ -51,7 +52,7 @@ def of_several(compared: Compared) -> str:
     made = of(compared)
     lines = [made.verdict, flat(made.status), *map(flat, made.lines)]
     for table in made.tables:
-        lines += ["", table.title, *_aligned([table.head, *table.rows])]
+        lines += ["", table.title, *aligned([table.head, *table.rows])]
     return "\n".join(lines)
 
 
@@ -96,11 +97,3 @@ def _inked(pictures_MHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not len(rows):
         return pictures_MHW
     return pictures_MHW[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -20,6 +20,7 @@ from digits.images.drawing import Drawing
 from digits.images.glyph import Pixels
 from digits.prediction.inputs import STDIN, Read
 from digits.prediction.predictor import BLANK, NOT_SURE, Prediction, Predictor
+from digits.tables import aligned
 
 SHADES = " ░▒▓█"
 AT_ONCE = 1024
@@ -91,9 +92,7 @@ def _each(path: str, prediction: Prediction, multi: bool) -> list[Answer]:
 
 def table(answers: Sequence[Answer], top: int) -> str:
     rows = [HEADER, *(answer.row(top) for answer in answers)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, *_summary(answers)])
+    return "\n".join([*aligned(rows), *_summary(answers)])
 
 
 def _summary(answers: Sequence[Answer]) -> list[str]:

@@ -12,6 +12,7 @@ from digits.runs.scores import BEST
 from digits.sweeps import leaderboard
 from digits.sweeps.jobs import Job
 from digits.sweeps.leaderboard import SEED, Group, Leaderboard
+from digits.tables import aligned
 
 MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all
 OTHERS = ("val/acc_best", "val/loss_best", "train/loss", "test/acc", "test/loss")
@@ -25,9 +26,9 @@ def text(board: Leaderboard) -> str:
     lines = [_counts(board), ""]
     rows = [_row(rank, group, board) for rank, group in enumerate(board.groups, 1)]
     if board.has_seeds and not board.differing:
-        lines += _aligned([*_seeds(board)])
+        lines += aligned([*_seeds(board)])
     else:
-        lines += _aligned([_head(board), *rows[:MOST_ROWS]])
+        lines += aligned([_head(board), *rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         lines.append(f"and {len(rows) - MOST_ROWS} more: {relative(board.sweep.leaderboard_csv)}")
     lines += _of_the_lost(board)
@@ -148,10 +149,3 @@ def _of_the_lost(board: Leaderboard) -> Iterable[str]:
         yield f"job {job.name} {job.status} ({words})" + (f": {job.line}" if job.line else "")
     if len(jobs) > MOST_LOST:
         yield f"and {len(jobs) - MOST_LOST} more"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
