@@ -1,3 +1,4 @@
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -6,6 +7,16 @@ from typing import Any
 import pytest
 
 from support.commands import SHORT, Outcome, command
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As many threads as cores, shared among the workers: a thread that waits for another loses a
+    step's time each time that another worker has its core. Before anything imports torch.
+    """
+    if config.getoption("numprocesses", None):
+        return  # the workers, who would inherit it, run the tests
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +28,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 @pytest.fixture(autouse=True)
-def denormals_are_kept() -> Iterator[None]:
-    """After a test that trains in this process: hypothesis needs them."""
+def torch_is_as_before() -> Iterator[None]:
+    """After a test that trains in this process: hypothesis needs denormals, a run its threads."""
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture

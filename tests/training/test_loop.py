@@ -90,6 +90,12 @@ def fit(
     return trainer, model, validations.steps
 
 
+@pytest.fixture(autouse=True)
+def a_quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where threads may not change, a busy one is told of, in the middle of what is expected."""
+    monkeypatch.setattr(threads.Threads, "say", lambda self, share: None)
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that SparseLoop ran itself."""

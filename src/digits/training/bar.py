@@ -29,6 +29,7 @@ class EpochBar(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm[Any] | None = None
+        self.messages: list[AboveTheBar] = []
         self.begin = 0.0
         self.enabled = True
         self.validated = False
@@ -61,6 +62,7 @@ class EpochBar(ProgressBar):
                 nrows=2,  # and tqdm would show nothing there
                 bar_format="{desc} {n_fmt}/{total_fmt} {bar:10} {elapsed}<{remaining}{postfix}",
             )
+            self.messages = [AboveTheBar(handler, self.bar) for handler in _of_the_terminal()]
 
     def on_train_batch_end(
         self,
@@ -110,6 +112,35 @@ class EpochBar(ProgressBar):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+        for messages in self.messages:
+            messages.handler.removeFilter(messages)
+        self.messages = []
+
+
+class AboveTheBar(logging.Filter):
+    """Of a handler while there is a bar: each record gets a line of its own, above it."""
+
+    def __init__(self, handler: logging.Handler, bar: "tqdm[Any]") -> None:
+        super().__init__()
+        self.handler, self.bar = handler, bar
+        handler.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        with tqdm.external_write_mode(file=self.bar.fp):
+            self.handler.emit(record)
+        return False  # it is written
+
+
+def _of_the_terminal() -> list[logging.Handler]:
+    """Whoever's handlers write to stdout or stderr; where a logger has none, logging's last one."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    handlers = {handler for logger in loggers for handler in getattr(logger, "handlers", ())}
+    streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return [
+        handler
+        for handler in handlers | {logging.lastResort}
+        if handler is not None and getattr(handler, "stream", None) in streams
+    ]
 
 
 def _epoch(trainer: L.Trainer) -> str:
