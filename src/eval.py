@@ -1,15 +1,20 @@
 """Test a checkpoint on its run's test images: `python src/eval.py ckpt_path=latest`."""
 
+if __name__ == "__main__":  # Ctrl+C is one line from the first moment on
+    from digits import signals
+
+    signals.end_at_once()
+
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from digits import deferred
-from digits.commands.hydra_app import entry
+from digits.commands.app import command
 from digits.imports import importing
 
 
-@entry("eval")
+@command("eval")
 def main(cfg: DictConfig) -> None:
     with importing():
         deferred.import_lightning()

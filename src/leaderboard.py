@@ -3,14 +3,14 @@
 import argparse
 from typing import NoReturn
 
-from digits.commands import argparse_app, sweep_words
+from digits.commands import argparse_app, newest
 from digits.files import home
 from digits.sweeps import ending
 from digits.sweeps.folder import SweepFolder
 
 
 def task(arguments: argparse.Namespace) -> None:
-    folder = sweep_words.find(arguments.sweep, home() / "outputs", arguments.sweep)
+    folder = newest.sweep(arguments.sweep, home() / "outputs", arguments.sweep)
     print(ending.write(SweepFolder(folder), arguments.metric))
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from digits.commands import argparse_app
+from digits.commands import argparse_app, newest
 from digits.errors import InputError
 from digits.files import home, relative
 from digits.inspection import comparison, preview, report
-from digits.runs.folder import RunFolder, latest
+from digits.runs.folder import RunFolder
 from digits.sweeps.folder import SweepFolder
 
 
@@ -35,7 +35,9 @@ def task(arguments: argparse.Namespace) -> None:
 def _runs(given: list[str]) -> Iterator[Path]:
     """Of a sweep, all that have begun."""
     for word in given:
-        path = latest(home() / "outputs", "latest").path if word == "latest" else Path(word)
+        path = (
+            newest.run_or_winner(home() / "outputs", word).path if word == "latest" else Path(word)
+        )
         sweep = SweepFolder(path)
         if sweep.file.is_file():
             begun = [run.path for run in sweep.runs()]

@@ -1,13 +1,18 @@
 """Train the digit classifier, or your own model; test it; leave all in one folder. See --help."""
 
+if __name__ == "__main__":  # Ctrl+C is one line from the first moment on
+    from digits import signals
+
+    signals.end_at_once()
+
 from omegaconf import DictConfig
 
 from digits import deferred
-from digits.commands.hydra_app import entry
+from digits.commands.app import command
 from digits.imports import importing
 
 
-@entry("train")
+@command("train")
 def main(cfg: DictConfig) -> float | list[float] | None:
     """Returns `optimized_metric` for a sweeper."""
     if cfg.train:

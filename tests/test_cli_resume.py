@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from digits.data import idx
 from digits.runs.folder import RunFolder
-from digits.runs.overrides import quoted
 from digits.runs.recipe import Recipe
+from digits.runs.words import quoted
 from digits.training import loop
 from support.commands import SHORT, UNSEEN, Outcome, command
 from support.settings import composed

@@ -20,6 +20,7 @@ QUICK = (
     "model.hidden_size=8", "data.val_size=1000", *UNSEEN, "logger=csv",
 )  # fmt: skip
 LR = "model.optimizer.lr"
+POOLED = ("00_lr-0.001_seed-0", "01_lr-0.001_seed-1", "02_lr-0.003_seed-0", "03_lr-0.003_seed-1")
 OF_TIME = (
     "fit_seconds",
     "epoch_seconds",
@@ -67,7 +68,7 @@ def test_a_pool_and_one_after_the_other_end_in_the_same_bits(
     words = ("hydra/launcher=basic", f"{LR}=0.001,0.003", "seed=0,1")
     basic = sweep(*words, outputs=tmp_path)
     assert (pooled.code, pooled.err, basic.code) == (0, "", 0)
-    assert [row["job"] for row in rows(pooled.outputs)] == ["2", "3", "0", "1"]
+    assert [row["job"] for row in rows(pooled.outputs)] == [POOLED[i] for i in (2, 3, 0, 1)]
     mine, theirs = rows(pooled.outputs), rows(tmp_path)
     for row in (*mine, *theirs):
         row.pop("overrides")
@@ -80,9 +81,9 @@ def test_a_pool_and_one_after_the_other_end_in_the_same_bits(
 def test_a_sweep_that_chooses_does_not_look_at_the_test_set(pooled: Outcome) -> None:
     assert not any("test/acc" in row for row in rows(pooled.outputs))
     assert {path.name for path in folder(pooled.outputs).iterdir()} == {
-        "0", "1", "2", "3", "leaderboard.csv", "multirun.yaml", "sweep.html", "sweep.json"
+        *POOLED, "leaderboard.csv", "multirun.yaml", "sweep.html", "sweep.json"
     }  # fmt: skip
-    assert (folder(pooled.outputs) / "0" / "output.log").read_text().count("Epoch 2/2 ") == 1
+    assert (folder(pooled.outputs) / POOLED[0] / "output.log").read_text().count("Epoch 2/2 ") == 1
 
 
 def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
@@ -106,14 +107,15 @@ def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
 
 def test_added_values_add_jobs_and_what_is_finished_stays(pooled: Outcome) -> None:
     path = folder(pooled.outputs)
-    before = {job: (path / job / "status.json").read_bytes() for job in "0123"}
+    before = {job: (path / job / "status.json").read_bytes() for job in POOLED}
     outcome = command("train", "-m", f"sweep={path}", "seed=0,2", outputs=pooled.outputs)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("2 of 4 jobs are finished already\n")
-    assert {job: (path / job / "status.json").read_bytes() for job in "0123"} == before
+    assert {job: (path / job / "status.json").read_bytes() for job in POOLED} == before
     assert {row["job"]: (row[LR], row["seed"]) for row in rows(pooled.outputs)} == {
-        "0": ("0.001", "0"), "1": ("0.001", "1"), "2": ("0.003", "0"), "3": ("0.003", "1"),
-        "4": ("0.001", "2"), "5": ("0.003", "2"),
+        POOLED[0]: ("0.001", "0"), POOLED[1]: ("0.001", "1"), POOLED[2]: ("0.003", "0"),
+        POOLED[3]: ("0.003", "1"), "04_lr-0.001_seed-2": ("0.001", "2"),
+        "05_lr-0.003_seed-2": ("0.003", "2"),
     }  # fmt: skip
     again = command("train", "-m", "sweep=latest", "seed=0,2", outputs=pooled.outputs)
     assert again.out.startswith("4 of 4 jobs are finished already\n")
@@ -131,12 +133,13 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
         "error: job 3 (+callbacks.bad.how=kill): killed, exit code -9: its last words",
     ]
     assert [(r["job"], r["status"], r["error"]) for r in rows(tmp_path)] == [
-        ("0", "finished", ""), ("4", "finished", ""), ("1", "failed", "it broke"),
-        ("2", "diverged", nan), ("3", "killed", "its last words"),
+        ("00_how-a", "finished", ""), ("04_how-b", "finished", ""),
+        ("01_how-raise", "failed", "it broke"), ("02_how-not", "diverged", nan),
+        ("03_how-kill", "killed", "its last words"),
     ]  # fmt: skip
-    assert "job 3 killed (callbacks.bad.how=kill): its last words" in outcome.out
+    assert "job 03_how-kill killed (callbacks.bad.how=kill): its last words" in outcome.out
     path = folder(tmp_path)
-    assert "RuntimeError: it broke" in (path / "1" / "output.log").read_text()
+    assert "RuntimeError: it broke" in (path / "01_how-raise" / "output.log").read_text()
     again = command("train", "-m", f"sweep={path}", *bad, outputs=tmp_path)
     assert again.code == 1  # what was killed is killed again; what diverged is not run again
     assert "job 2 " not in again.err
@@ -146,15 +149,15 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
 def test_fail_fast_stops(tmp_path: Path) -> None:
     outcome = sweep("fail_fast=true", "hydra.launcher.jobs=1", "seed=-1,0,1", outputs=tmp_path)
     assert outcome.code == 2
-    assert [path.name for path in folder(tmp_path).glob("[0-9]")] == ["0"]
+    assert [path.name for path in folder(tmp_path).glob("[0-9]*")] == ["00_seed-1"]
     assert ": 3 jobs, 1 failed, 2 waiting" in outcome.out
 
 
 def test_the_winner_alone_is_tested_when_asked(tmp_path: Path) -> None:
     outcome = sweep(f"{LR}=0.003,0.00001", "test=true", outputs=tmp_path)
     assert outcome.code == 0
-    assert [path.name for path in (folder(tmp_path) / "test").iterdir()] == ["0"]
-    tested = json.loads((folder(tmp_path) / "test" / "0" / "metrics.json").read_text())
+    assert [path.name for path in (folder(tmp_path) / "test").iterdir()] == ["00_lr-0.003"]
+    tested = json.loads((folder(tmp_path) / "test" / "00_lr-0.003" / "metrics.json").read_text())
     assert tested["test/images"] == 10_000
     told = outcome.out.splitlines()[-2]
     assert told.startswith(f"best  {LR}=0.003, test/acc {tested['test/acc']:.4f} (n=1), test/loss ")
@@ -170,7 +173,7 @@ def test_seeds_alone_are_all_tested_and_nothing_is_chosen(tmp_path: Path) -> Non
 
 
 def test_a_job_says_how_it_can_be_run_alone(pooled: Outcome) -> None:
-    metrics = json.loads((folder(pooled.outputs) / "2" / "metrics.json").read_text())
+    metrics = json.loads((folder(pooled.outputs) / POOLED[2] / "metrics.json").read_text())
     assert "src/train.py " in metrics["command"]
     assert f"{LR}=0.003" in metrics["command"]
 
@@ -236,10 +239,10 @@ def test_ctrl_c_saves_tells_and_goes_on(launcher: str, tmp_path: Path) -> None:
     assert run.returncode == 130
     assert err.splitlines()[-1] == f"stopped; go on with python src/train.py -m sweep={path}"
     assert " stopped" in out
-    assert status(path / "0")["status"] == "stopped"
+    assert status(path / "00_seed-0")["status"] == "stopped"
     assert still_running(tmp_path) == []
     with process("src/train.py", "-m", f"sweep={path}", start_new_session=True) as run:
-        wait_for(lambda: "going on at epoch" in log_of(path / "0"), run)
+        wait_for(lambda: "going on at epoch" in log_of(path / "00_seed-0"), run)
         os.killpg(run.pid, signal.SIGKILL)
     wait_for(lambda: still_running(tmp_path) == [])
 

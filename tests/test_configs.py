@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.commands import (
-    hydra_app,  # noqa: F401  (knows ${root:} and the like)
+    app,  # noqa: F401  (knows ${root:} and the like)
     settings,
 )
 from digits.data.datamodule import MNISTDataModule

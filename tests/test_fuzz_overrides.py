@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from digits.commands import flags, resume, signatures
+from digits.commands import going_on, signatures
 from digits.commands import settings as digits_settings
 from digits.errors import exit_code, one_line
 from digits.runs import recipe
+from digits.runs.words import Words
 from support.commands import command
 from support.settings import WITH_ALL
 
@@ -128,9 +128,9 @@ def test_a_command_says_one_line(
 @given(given_words=words | st.lists(st.text(max_size=9), max_size=3))
 def test_a_command_line_is_taken_apart_or_refused(given_words: list[str]) -> None:
     with nothing_or_one_line():
-        flags.of_hydra(given_words)
-        resume.arguments(given_words)
-        OverridesParser.create().parse_overrides(given_words)
+        words = Words.parse(given_words)
+        going_on.rewritten("train", words)
+        words.parsed  # noqa: B018
 
 
 @fuzzed(300)

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from digits import redact
-from digits.commands import hydra_app, peers
+from digits.commands import app, ddp
 from digits.data import download
 from digits.errors import InputError, one_line, shown
 from support.commands import EMBEDDED, command
@@ -24,7 +24,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def let_in(name: str = "MY_TOKEN") -> str:
-    assert hydra_app.entry  # importing it has made oc.env watched
+    assert app.command  # importing it has made oc.env watched
     return OmegaConf.create({"x": f"${{oc.env:{name}}}"}).x
 
 
@@ -81,7 +81,7 @@ def test_a_secret_names_no_file(key: str, override: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("override", "given"),
     [
-        ("task_name=${x}", f"TMP/{ENTERS}: a folder's name"),
+        ("task_name=${x}", f"task_name={ENTERS}: a file's name"),
         ("callbacks.samples.path=TMP/${x}", f"callbacks.samples.path=TMP/{ENTERS}: a file's name"),
     ],
 )
@@ -192,10 +192,10 @@ def test_other_processes_of_a_run_know_its_secrets(
     monkeypatch.setenv("DIGITS_RUN_CONFIG", json.dumps({"x": SECRET}))
     monkeypatch.setenv("DIGITS_RUN_SECRETS", "MY_TOKEN")
     monkeypatch.setenv("DIGITS_RUN_PROCESS", "1")
-    monkeypatch.setattr(peers, "end_with_parent", lambda _: None)  # pytest has another
+    monkeypatch.setattr(ddp, "end_with_parent", lambda _: None)  # pytest has another
     monkeypatch.setattr(logging, "disable", lambda _: None)
     with pytest.raises(SystemExit, match="1"):
-        peers.join(task)
+        ddp.join(task)
     err = capsys.readouterr().err
     assert "KeyError" in err
     assert ENTERS in err

@@ -58,10 +58,14 @@ WITHOUT_TORCH = [
     "prediction.inputs",
     "prediction.onnx_file",
     "prediction.predictor",
+    "runs.configs",
     "runs.folder",
-    "runs.overrides",
+    "runs.lock",
     "runs.recipe",
+    "runs.recorded",
     "runs.run",
+    "runs.status",
+    "runs.words",
     "serving.limits",
     "serving.worker",
     "serving.workers",
@@ -170,6 +174,86 @@ def test_no_module_needs_itself() -> None:
     while leaves := {module for module, needs in names.items() if not needs & names.keys()}:
         names = {module: needs for module, needs in names.items() if module not in leaves}
     assert names == {}
+
+
+OF_HYDRA = {  # private names, with the reason beside each import
+    "hydra._internal.utils.get_args_parser": "runs.words",
+    "hydra._internal.utils._locate": "training.parts",
+}
+
+
+def test_private_names_of_hydra_stand_in_one_module_each() -> None:
+    found = {
+        name: module
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        for name in imported(node)
+        if name.startswith("hydra.") and "._" in name
+    }
+    assert found == OF_HYDRA
+
+
+def sources() -> dict[str, ast.Module]:
+    return {str(p.relative_to(SRC)): ast.parse(p.read_text()) for p in sorted(SRC.rglob("*.py"))}
+
+
+def of_hydra(module: ast.Module) -> set[str]:
+    """Names that a module has from Hydra, or from calling what it has."""
+    names = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(module)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if f"{getattr(node, 'module', None) or alias.name}.".startswith("hydra.")
+    }
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assign) and root(node.value) in names:
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def root(node: ast.AST) -> str | None:
+    """`a` of a.b.c, a().b and a[0]."""
+    while not isinstance(node, ast.Name):
+        inner = getattr(node, "value", None) or getattr(node, "func", None)
+        if inner is None:
+            return None
+        node = inner
+    return node.id
+
+
+def targets(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Assign):
+        parts = [p for t in node.targets for p in (t.elts if isinstance(t, ast.Tuple) else [t])]
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        parts = [node.target]
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
+        return node.args[:1]
+    else:
+        return []
+    return [part for part in parts if isinstance(part, ast.Attribute | ast.Subscript)]
+
+
+def test_nothing_of_hydras_is_replaced() -> None:
+    """Neither by an assignment nor by setattr: extension points serve."""
+    found = [
+        f"{name}:{target.lineno} {ast.unparse(target)}"
+        for name, module in sources().items()
+        for node in ast.walk(module)
+        for target in targets(node)
+        if root(target) in of_hydra(module)
+    ]
+    assert found == []
+
+
+def test_a_patch_of_hydra_would_be_seen() -> None:
+    patch = ast.parse(
+        "from hydra.core.plugins import Plugins\nPlugins.sweep = 1\nsetattr(Plugins, 'x', 1)"
+    )
+    again = ast.parse("import hydra\nh = hydra.x.instance()\nh.cfg, y = 1, 2")
+    for module, count in ((patch, 2), (again, 1)):
+        found = [t for node in ast.walk(module) for t in targets(node)]
+        assert [root(target) in of_hydra(module) for target in found] == [True] * count
 
 
 def test_only_the_ground_is_flat_and_a_package_brings_nothing() -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from importlib import import_module
 from types import ModuleType
 
+from digits import signals
 from digits.files import IS_CLONE, ROOT
 
 
@@ -16,6 +17,7 @@ def program(name: str) -> ModuleType:
 
 
 def _run(name: str) -> None:
+    signals.end_at_once()
     program(name).main()
 
 

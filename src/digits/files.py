@@ -1,6 +1,7 @@
 """Writing a file so that a reader, or a kill, never sees half of it."""
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parents[1]  # the repository, in a clone
@@ -16,13 +18,15 @@ IS_CLONE = all((ROOT / name).is_file() for name in ("configs/train.yaml", "src/t
 CONFIGS = ROOT / "configs" if IS_CLONE else PACKAGE / "configs"
 DATA = ROOT / "data" if IS_CLONE else PACKAGE / "embedded"  # MNIST/raw is in it
 UNFINISHED = ".unfinished"
+MAX_JSON_BYTES = 1 << 20  # of a file which may come from anyone; a run's have 1 KB
+MOST_DIGITS = 300
 # a pipe would wait; Windows has neither word
 READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def home() -> Path:
-    """Where outputs/ is: the repository or, for an installed package, the current folder."""
-    return ROOT if IS_CLONE else Path.cwd()
+    """Where outputs/ is: the current folder."""
+    return Path.cwd()
 
 
 def called(command: str) -> str:
@@ -54,6 +58,20 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise ValueError(f"{path} has more than {max_bytes} bytes")
     return data
+
+
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """An object that anyone may have written; empty if there is none."""
+    try:
+        content = json.loads(read_at_most(path, max_bytes), parse_int=_integer)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _integer(digits: str) -> int | float:
+    """As a number with a point if there are so many digits that it may be infinite as one."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def keep_as(path: Path, other: Path) -> None:

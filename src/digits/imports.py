@@ -11,10 +11,13 @@ from types import ModuleType
 from digits import signals
 
 
-def look_here_too() -> None:
-    """A user's own classes may be in the current folder. It comes last: it hides no package."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+def look_here_too(*folders: str) -> None:
+    """A user's own classes may be in the current folder, and in `folders`. These come last: they
+    hide no package.
+    """
+    for folder in (os.getcwd(), *folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.commands import hydra_app
+from digits.commands import app, newest
 from digits.console import program
 from digits.files import home
 from digits.images import drawing
@@ -19,7 +19,7 @@ from digits.imports import importing, look_here_too
 from digits.prediction import inputs, loading
 from digits.prediction.predictor import Prediction, Predictor
 from digits.runs import run
-from digits.runs.folder import find
+from digits.runs.folder import RunFolder
 from digits.runs.run import Run
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -30,17 +30,17 @@ def train(*settings: str, config_dir: str | None = None) -> Run:
     has configs of your own. Raises InputError for settings that are wrong.
     """
     words = [*([f"--config-dir={config_dir}"] if config_dir else []), *settings]
-    return run.read(hydra_app.run(program("train").main, "train", words))
+    return run.read(app.run_in_python(program("train").main, words))
 
 
 def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Reader":
     """What reads digits with a checkpoint, a run's folder, or the latest run's. `config_dirs` have
     configs of your own. Raises InputError for anything else.
     """
-    look_here_too()
-    folder = Path(model) / "checkpoints"
-    best = [path for name in ("best", "last") if (path := folder / f"{name}.ckpt").is_file()]
-    path = best[0] if best else find(str(model), str(home() / "outputs"))
+    look_here_too(*map(os.path.dirname, map(os.path.abspath, config_dirs)))
+    path = RunFolder(model).judged
+    if not path.is_file():
+        path = newest.checkpoint(str(model), str(home() / "outputs"))
     with importing():
         return Reader(loading.from_checkpoint(str(path), config_dirs), path)
 

@@ -1,5 +1,6 @@
 """Signals that end a run: at once, or in a fit after the step under way, when all is saved."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is what SLURM's --signal sends
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # Windows has two
+NOTHING_BEGAN = "stopped; nothing had begun"
 GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
 
 
@@ -16,11 +18,22 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number  # as shells have it: 130, 143, 138
+        self.is_said = False
 
 
 _waits = False  # whether steps are under way
 _asked = 0  # the signal that came
 _raised = 0  # the one that raised Stopped
+
+
+def end_at_once() -> None:
+    """Until `listen`, while all is imported, Ctrl+C ends the process with a line."""
+    signal.signal(signal.SIGINT, _end)
+
+
+def _end(number: int, _: Any) -> None:
+    os.write(2, f"{NOTHING_BEGAN}\n".encode())
+    os._exit(128 + number)
 
 
 def listen() -> None:
@@ -64,6 +77,11 @@ def raise_again() -> None:
     """What a signal raised: C code that runs Python may turn it into an ImportError, or lose it."""
     if _raised:
         raise Stopped(_raised)
+
+
+def raised() -> int:
+    """The number of the signal that raised Stopped; 0 for none."""
+    return _raised
 
 
 def _handle(number: int, _: Any) -> None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 class PoolLauncher(Launcher):
     """Its `pool(work, count)` runs jobs, `count` of them if that is known, which do what
-    `work(job, threads, environment)` says; see digits.commands.sweeping.
+    `work(job, threads, environment)` says; see digits.sweeps.sweep.
     """
 
     config: DictConfig
@@ -33,13 +33,10 @@ class LocalLauncher(PoolLauncher):
         self.jobs = jobs
 
     def pool(self, work: Any, count: int | None) -> Any:
-        """None where one fits at a time: then a process of its own is no quicker."""
         from digits.sweeps import slots
         from digits.sweeps.pool import Forks
 
         shares = slots.divide(self.config.trainer, self.jobs, count)
-        if shares.count == 1 and self.jobs is None:
-            return None
         return Forks(
             shares.count,
             lambda job, slot: work(job, shares.threads, shares.environment(slot)),

@@ -5,25 +5,42 @@ from pathlib import Path
 import pytest
 
 from digits.errors import DivergedError, InputError
-from digits.runs import folder
-from digits.runs.folder import RunFolder, Status
+from digits.runs import folder, lock, status
+from digits.runs.folder import RunFolder
+from digits.runs.status import Status
+from digits.signals import Stopped
 from support.commands import Outcome, finish
 
 
-def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .* has a checkpoint yet"):
-        folder.find("latest", str(tmp_path))
-    for age, run in enumerate(("train/b", "multirun/c/0", "train/a")):
-        last = tmp_path / run / "checkpoints" / "last.ckpt"
+def trained(outputs: Path, *runs: str) -> None:
+    """Folders of runs with a checkpoint, the newest last."""
+    for age, run in enumerate(runs):
+        last = outputs / run / "checkpoints" / "last.ckpt"
         last.parent.mkdir(parents=True)
         last.write_bytes(b"")
         os.utime(last, (1000 + age, 1000 + age))
+
+
+def test_the_newest_run_has_a_checkpoint_and_is_no_job_of_a_sweep(tmp_path: Path) -> None:
+    none = r"resume=latest: no run under .* has a checkpoint yet; python src/train.py "
+    with pytest.raises(InputError, match=none + "trains one"):
+        folder.newest(tmp_path, "resume=latest")
+    trained(tmp_path, "multirun/c/0")
+    (tmp_path / "multirun" / "c" / "sweep.json").write_text("{}")
+    with pytest.raises(InputError, match=none + "-m sweep=latest goes on with a sweep"):
+        folder.newest(tmp_path, "resume=latest")
+    trained(tmp_path, "train/b", "train/a", "multirun/c/1", "debug/d")
     (tmp_path / "train" / "z" / "checkpoints").mkdir(parents=True)
-    assert folder.find("latest", str(tmp_path)) == last
-    best = last.with_name("best.ckpt")
-    best.write_bytes(b"")
-    assert folder.latest(tmp_path, "resume=latest").path == tmp_path / "train" / "a"
-    assert folder.find("latest", str(tmp_path)) == best
+    assert folder.newest(tmp_path, "resume=latest").path == tmp_path / "train" / "a"
+    assert next(folder.trained(tmp_path)).path == tmp_path / "multirun" / "c" / "1"
+
+
+def test_a_run_is_judged_by_its_best_checkpoint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.judged == tmp_path / "checkpoints" / "last.ckpt"
+    run.checkpoints.mkdir()
+    run.best.touch()
+    assert run.judged == tmp_path / "checkpoints" / "best.ckpt"
 
 
 @pytest.mark.parametrize(
@@ -31,41 +48,45 @@ def test_latest_is_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
 )
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
     with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
-        folder.find(str(tmp_path / name), "outputs")
+        folder.existing(str(tmp_path / name))
 
 
 def test_what_became_of_a_run_is_known(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.status() is None
     with run.held():
-        run.begin()
+        status.begin(tmp_path)
         assert run.status() == Status("running", begun=run.status().begun)
     assert run.status().status == "killed"
     for error, expected in {
-        None: ("finished", None),
-        KeyboardInterrupt(): ("stopped", None),
-        InputError("data.val_size=-1: no"): ("failed", "data.val_size=-1: no"),
+        None: ("finished", None, 0),
+        KeyboardInterrupt(): ("stopped", None, 130),
+        Stopped(15): ("stopped", None, 143),
+        ZeroDivisionError("x"): ("failed", "x", 1),
+        InputError("data.val_size=-1: no"): ("failed", "data.val_size=-1: no", 2),
         OSError(28, "No space left", "x"): (
             "failed",
             "cannot write x: No space left; paths.outputs_dir=FOLDER writes elsewhere",
+            2,
         ),
-        DivergedError("train/loss is nan"): ("diverged", "train/loss is nan"),
+        DivergedError("train/loss is nan"): ("diverged", "train/loss is nan", 2),
     }.items():
-        run.begin()
-        run.end(error)
-        status = run.status()
-        assert (status.status, status.error) == expected
-        assert status.begun <= status.ended
-        run.end(InputError("what came later"))
-        assert run.status() == status
+        status.begin(tmp_path)
+        status.end(tmp_path, error)
+        found = run.status()
+        assert (found.status, found.error, found.code) == expected
+        assert found.begun <= found.ended
+        status.end(tmp_path, InputError("what came later"))
+        assert run.status() == found
 
 
 def test_the_end_of_another_process_is_no_end_of_the_run(tmp_path: Path) -> None:
     """A refused resume leaves a killed run what it was."""
     run = RunFolder(tmp_path)
-    begins = "import sys; from digits.runs.folder import *; RunFolder(sys.argv[1]).begin()"
+    begins = "import sys; from pathlib import Path; from digits.runs import status; "
+    begins += "status.begin(Path(sys.argv[1]))"
     assert finish("-c", begins, str(tmp_path))[0] == 0
-    run.end(InputError("refused"))
+    status.end(tmp_path, InputError("refused"))
     assert (run.status().status, run.status().error) == ("killed", None)
 
 
@@ -83,10 +104,10 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.M
     fcntl.flock(reader, fcntl.LOCK_SH)
     monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(reader, fcntl.LOCK_UN))
     with run.held():
-        assert run.is_held()
+        assert lock.is_held(tmp_path)
         with pytest.raises(InputError, match="another process is training there"), run.held():
             raise AssertionError
-    assert not run.is_held()
+    assert not lock.is_held(tmp_path)
     os.close(reader)
 
 
@@ -99,7 +120,7 @@ def test_without_locks_a_run_that_has_not_ended_is_running(
     monkeypatch.setattr("fcntl.flock", has_none)
     run = RunFolder(tmp_path)
     with run.held():
-        run.begin()
+        status.begin(tmp_path)
     assert run.status().status == "running"
 
 

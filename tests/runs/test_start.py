@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from digits.commands import hydra_app  # noqa: F401  (knows ${root:} and the like)
+from digits.commands import app  # noqa: F401  (knows ${root:} and the like)
 from digits.errors import InputError
 from digits.files import CONFIGS
 from digits.runs import start

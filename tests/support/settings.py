@@ -5,7 +5,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from digits.commands import hydra_app  # noqa: F401  (knows ${root:} and the like)
+from digits.commands import app  # noqa: F401  (knows ${root:} and the like)
 from digits.files import CONFIGS
 
 GROUPS = ("callbacks=early_stopping", "model/scheduler=cosine", "data.val_size=5000")

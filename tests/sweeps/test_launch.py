@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from digits.runs.folder import RunFolder
-from digits.sweeps.launch import Job, Launch, Outcome
+from digits.runs.status import Status
+from digits.sweeps.job import Job
+from digits.sweeps.launch import Launch
 from support.sweeps import job as folder_of_job
 
 
@@ -47,44 +49,53 @@ def jobs(folder: Path, count: int) -> Iterator[Job]:
     return (Job(i, (f"seed={i}",), folder / str(i), f"seed={i}") for i in range(count))
 
 
-def ran(
-    pool: Fake, folder: Path, count: int, fail_fast: bool = False
-) -> tuple[list[Outcome], Launch]:
-    each, outcomes = jobs(folder, count), []
+Ended = list[tuple[Job, Status]]
+
+
+def ran(pool: Fake, folder: Path, count: int, fail_fast: bool = False) -> tuple[Ended, int]:
+    """What became of each, and the exit code."""
+    each, found = jobs(folder, count), []
     launch = Launch(pool, fail_fast)
-    launch.run(lambda: next(each, None), outcomes.append, count)
-    return outcomes, launch
+    code = launch.run(lambda: next(each, None), lambda *end: found.append(end), count)
+    return found, code
 
 
 def test_all_slots_are_used_and_the_others_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pool = Fake(2, [0, 2, 0, 1, 0])
-    outcomes, launch = ran(pool, tmp_path, 5)
+    found, code = ran(pool, tmp_path, 5)
     assert pool.most == 2
-    assert [(o.job.number, o.code, o.status.status) for o in outcomes] == [
-        (0, 0, "finished"), (1, 2, "failed"), (2, 0, "finished"), (3, 1, "failed"),
-        (4, 0, "finished"),
+    assert [(job.number, status.status) for job, status in found] == [
+        (0, "finished"), (1, "failed"), (2, "finished"), (3, "failed"), (4, "finished"),
     ]  # fmt: skip
-    assert launch.codes == [2, 1]
+    assert code == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert lines == ["error: job 1 (seed=1): its line", "error: job 3 (seed=3): its line"]
     assert RunFolder(tmp_path / "1").status().error == "its line"  # type: ignore[union-attr]
 
 
 def test_fail_fast_starts_none_after_one_that_failed(tmp_path: Path) -> None:
-    outcomes, _ = ran(Fake(2, [0, 2, 0, 0, 0]), tmp_path, 5, fail_fast=True)
-    assert [o.job.number for o in outcomes] == [0, 1, 2]  # 2 was under way
+    found, code = ran(Fake(2, [0, 2, 0, 0, 0]), tmp_path, 5, fail_fast=True)
+    assert [job.number for job, _ in found] == [0, 1, 2]  # 2 was under way
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("codes", "worst"), [([0, 0], 0), ([2, 0], 2), ([2, 1], 1), ([1, 2], 1), ([2, -9], 1)]
+)
+def test_our_fault_outweighs_wrong_input(codes: list[int], worst: int, tmp_path: Path) -> None:
+    assert ran(Fake(2, codes), tmp_path, 2)[1] == worst
 
 
 def test_a_signal_lets_those_under_way_save_and_starts_no_other(tmp_path: Path) -> None:
     pool = Fake(2, [0] * 5, interrupt_at=2)
-    outcomes: list[Outcome] = []
+    found: Ended = []
     each = jobs(tmp_path, 5)
     with pytest.raises(KeyboardInterrupt):
-        Launch(pool, False).run(lambda: next(each, None), outcomes.append, 5)
+        Launch(pool, False).run(lambda: next(each, None), lambda *end: found.append(end), 5)
     assert pool.stops == 1
-    assert [(o.job.number, o.status.status) for o in outcomes] == [
+    assert [(job.number, status.status) for job, status in found] == [
         (0, "finished"), (1, "stopped"), (2, "stopped")
     ]  # fmt: skip
 
@@ -93,7 +104,6 @@ def test_a_job_that_was_killed_keeps_its_last_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pool = Fake(1, [-9])
-    (outcome,), launch = ran(pool, tmp_path, 1)
-    assert outcome.status.status == "killed"
+    ((_, status),), code = ran(pool, tmp_path, 1)
+    assert (status.status, code) == ("killed", 1)
     assert "job 0 (seed=0): killed, exit code -9: its line" in capsys.readouterr().err
-    assert launch.codes == [-9]

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from typing import NoReturn
 
-from digits.commands import flags, frame
+from digits.commands import exit_codes, newest
 from digits.errors import INPUT_IS_WRONG, flat, one_line
 from digits.files import home
 from digits.imports import look_here_too
-from digits.runs.folder import find
+from digits.runs.words import complaint
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, whose errors are one line here."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(INPUT_IS_WRONG, f"error: {flags.complaint(self, message)}\n")
+        self.exit(INPUT_IS_WRONG, f"error: {complaint(self, message)}\n")
 
 
 def add_ckpt(parser: argparse._ActionsContainer) -> None:
@@ -50,26 +50,27 @@ def _folder(text: str) -> str:
 
 def checkpoint_path(ckpt: str) -> str:
     """Raises InputError if `--ckpt` names no checkpoint."""
-    return str(find(ckpt, str(home() / "outputs")))
+    return str(newest.checkpoint(ckpt, str(home() / "outputs")))
 
 
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
-    """Exit with what `task` makes of the command line, as `frame.code_of` says. Errors are one line
+    """Exit with what `task` makes of the command line, as exit_codes has it. Errors are one line
     on stderr; HYDRA_FULL_ERROR=1 brings tracebacks back.
     """
     _say_anything()
-    look_here_too()
 
     def command() -> int | None:
         try:
-            code = task(parser.parse_args())
+            given = parser.parse_args()
+            look_here_too(*map(os.path.dirname, getattr(given, "config_dir", [])))
+            code = task(given)
             sys.stdout.flush()
             return code
         except BrokenPipeError:  # `| head`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
-    code = frame.code_of(command, lambda error: frame.say(error, _said(error)))
+    code = exit_codes.of(command, _said)
     logging.shutdown()
     sys.exit(code)
 

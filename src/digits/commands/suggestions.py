@@ -13,7 +13,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
 from digits.runs import recipe
-from digits.runs.overrides import key as key_of
+from digits.runs.words import key as key_of
 
 SEE = "--cfg job shows all"
 MOST = 3  # suggestions; more are none

@@ -14,7 +14,7 @@ from digits.inspection import drawn, evidence, page, statistics
 from digits.inspection.drawn import IMAGES_OF
 from digits.inspection.evidence import Evidence
 from digits.inspection.page import Figure, Page, Table, Text
-from digits.runs import overrides, run
+from digits.runs import recorded, run
 from digits.runs.folder import RunFolder
 from digits.runs.run import Run
 from digits.runs.scores import BEST
@@ -61,9 +61,9 @@ def with_evidence(folder: Path, found: Evidence | None) -> Findings:
     """The rest of a run whose evidence is at hand."""
     files = RunFolder(folder)
     words, line = (
-        _tried(overrides.read, files, list[str]()) if files.overrides.is_file() else ([], None)
+        _tried(recorded.words, files, list[str]()) if files.overrides.is_file() else ([], None)
     )
-    config, another = _tried(run.config, files, dict[str, Any]())
+    config, another = _tried(recorded.config, files, dict[str, Any]())
     epochs, third = _tried(run.epochs, files, dict[int, run.Metrics]())
     whole = Run(folder, files.status(), words, config, files.measured(), epochs)
     return Findings(whole, found, "; ".join(filter(None, (line, another, third))) or None)

@@ -24,7 +24,8 @@ from digits.inspection.evidence import Evidence
 from digits.inspection.figures import tiles
 from digits.inspection.listening import Gatherer, pictures
 from digits.inspection.writers import writers
-from digits.runs.folder import FINISHED, RunFolder
+from digits.runs.folder import RunFolder
+from digits.runs.status import FINISHED
 
 log = logging.getLogger(__name__)
 

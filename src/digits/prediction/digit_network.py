@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError, flat
-from digits.runs import checkpoint, rebuilding
+from digits.runs import checkpoint, configs
 from digits.runs.folder import RunFolder
 
 
@@ -17,12 +17,12 @@ def of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> n
     """That of the project's model, or any that its run's configs name. Raises InputError for one
     with other images or classes.
     """
-    if rebuilding.is_ours(content):
+    if configs.is_ours(content):
         return checkpoint.digits_network_of(path, content)
     from hydra.utils import instantiate
 
-    config = rebuilding.model_config(RunFolder.of(Path(path)), config_dirs)
-    was, now = content["settings"][rebuilding.TARGET], str(config.get("_target_"))
+    config = configs.of_model(RunFolder.of(Path(path)), config_dirs)
+    was, now = content["settings"][configs.TARGET], str(config.get("_target_"))
     if was != now:
         raise InputError(
             f"ckpt_path={path}: its model is {str(was)[:80]}, which no config of its run names; "

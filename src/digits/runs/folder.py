@@ -1,52 +1,22 @@
-"""A run's folder: what its files are called, who may write in it, and what became of the run."""
+"""A run's folder: what its files are called, who is in it, which is the newest."""
 
-import json
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-from digits.errors import DivergedError, InputError, one_line
-from digits.files import called, read_at_most, write_atomically
-
-MAX_BYTES = 1 << 20  # of a JSON file, which may come from anyone; a run's have 1 KB
-MOST_DIGITS = 300
-TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
+from digits.errors import InputError
+from digits.files import called, read_json
+from digits.runs import lock, status
+from digits.runs.status import Status
 
 LAST = "last.ckpt"  # the newest state
 PREVIOUS = "previous.ckpt"  # the one before it
 BEST = "best.ckpt"  # by validation, if there is any
 DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
-RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
-FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
-PRUNED = "pruned"  # how the reason begins why a search's trial ended early
-_OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
-
-
-@dataclass(frozen=True)
-class Status:
-    """What became of a run: RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error`
-    is the last line it said) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says
-    what makes its result doubtful. `objective` is what the run returned to a sweeper.
-    """
-
-    status: str
-    error: str | None = None
-    begun: str | None = None
-    ended: str | None = None
-    warning: str | None = None
-    objective: float | list[float] | None = None
+SWEEP = "sweep.json"  # in the folder that a sweep's jobs are in
 
 
 class RunFolder:
@@ -64,7 +34,7 @@ class RunFolder:
         self.figures = self.path / "figures"
         self.evidence = self.path / "evidence.npz"  # what the figures are drawn from
         self.report = self.path / "report.html"
-        self.status_json = self.path / "status.json"
+        self.status_json = self.path / status.NAME
         self.hydra = self.path / ".hydra"
         self.overrides = self.hydra / "overrides.yaml"
         self.config = self.hydra / "config.yaml"
@@ -75,6 +45,11 @@ class RunFolder:
         parent = Path(os.path.abspath(ckpt)).parent
         return cls(parent.parent) if parent.name == cls(".").checkpoints.name else None
 
+    @property
+    def judged(self) -> Path:
+        """The checkpoint the run was tested with: best.ckpt if it had validation, else the last."""
+        return self.best if self.best.is_file() else self.last
+
     def has_checkpoint(self) -> bool:
         return self.last.is_file() or self.previous.is_file()
 
@@ -82,6 +57,10 @@ class RunFolder:
         """Whether a run or a sweep has left something, whichever of it was switched off."""
         left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
         return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
+
+    def has_measured(self) -> bool:
+        measured = (self.metrics_json, self.metrics_csv, *self.checkpoints.glob("*"))
+        return any(path.exists() for path in measured)
 
     def clear(self) -> None:
         """Remove what a run has left."""
@@ -91,101 +70,20 @@ class RunFolder:
         for file in files:
             file.unlink(missing_ok=True)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
-        with _opened(self.path) as handle:
-            if _is_locked(handle, is_mine=True, tries=TRIES) is False:
-                raise InputError(f"{self.path}: another process is training there")
-            yield
-
-    def is_held(self) -> bool:
-        """Whether a process is in; True if a system without locks can't tell."""
-        with _opened(self.path) as handle:
-            return _is_locked(handle, is_mine=False, tries=1) is not True
-
-    def begin(self) -> None:
-        """The run begins, or goes on."""
-        self._write(Status(RUNNING, begun=_now()))
-
-    def warn(self, warning: str) -> None:
-        """Note what makes the result doubtful of the run that this process has begun, if any."""
-        told = self._told()
-        if told.get("process") == _OURS and told["status"] == RUNNING:
-            self._write(Status(RUNNING, begun=told["begun"], warning=warning))
-
-    def settle(self) -> None:
-        """Begin, if a run that is complete did not come to say so: `end` follows."""
-        told = self._told()
-        if told.get("process") != _OURS and told.get("status") != FINISHED:
-            self.begin()
-
-    def end(self, error: BaseException | None, objective: Any = None) -> None:
-        """The run that this process has begun, if any, is over, by `error` or with `objective`."""
-        told = self._told()
-        if told.get("process") != _OURS or told["status"] != RUNNING:
-            return
-        kind, line = FINISHED, None
-        if isinstance(error, Exception):
-            kind, line = DIVERGED if isinstance(error, DivergedError) else FAILED, one_line(error)
-        elif error is not None:
-            kind = STOPPED
-        ended = Status(kind, line, told["begun"], _now(), told.get("warning"), objective)
-        self._write(ended)
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other processes out, as lock.held does."""
+        return lock.held(self.path)
 
     def status(self) -> Status | None:
-        """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
-        is_held = self.path.is_dir() and self.is_held()  # first: it may end meanwhile
-        told = {name: value for name, value in self._told().items() if name != "process"}
-        try:
-            status = Status(**told)
-        except TypeError:
-            return None
-        lost = status.status == RUNNING and not is_held
-        return Status(KILLED, status.error, status.begun) if lost else status
+        return status.read(self.path)
 
     def measured(self) -> dict[str, Any]:
         """What metrics.json has, if anything."""
         return read_json(self.metrics_json)
 
-    def _told(self) -> dict[str, Any]:
-        told = read_json(self.status_json)
-        are_plain = all(isinstance(value, str | float | list | None) for value in told.values())
-        return told if are_plain else {}
 
-    def _write(self, status: Status) -> None:
-        text = json.dumps(asdict(status) | {"process": _OURS}, indent=2)
-        write_atomically(self.status_json, f"{text}\n".encode())
-
-
-def is_pruned(measured: dict[str, Any]) -> bool:
-    """Whether metrics.json says that a search ended the run early."""
-    return str(measured.get("ended")).startswith(PRUNED)
-
-
-def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """An object that anyone may have written; empty if there is none."""
-    try:
-        content = json.loads(read_at_most(path, max_bytes), parse_int=_integer)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _integer(digits: str) -> int | float:
-    """As a number with a point if there are so many digits that it may be infinite as one."""
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
-
-
-def find(ckpt_path: str, outputs_dir: str) -> Path:
-    """The checkpoint `ckpt_path` names. `latest` is the one the newest run was tested with: its
-    best.ckpt if it had validation, else its last.ckpt.
-
-    Raises InputError if there is no such file.
-    """
-    if ckpt_path == "latest":
-        run = latest(Path(outputs_dir), "ckpt_path=latest")
-        return run.best if run.best.is_file() else run.last
+def existing(ckpt_path: str) -> Path:
+    """The checkpoint `ckpt_path`. Raises InputError if there is no such file."""
     path = Path(ckpt_path)
     try:
         kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
@@ -196,56 +94,41 @@ def find(ckpt_path: str, outputs_dir: str) -> Path:
     return path
 
 
-def latest(outputs_dir: Path, asked: str) -> RunFolder:
-    """The run with the newest last.ckpt; those that only debug don't count. Raises InputError, for
-    what was `asked`, without one.
+def newest(outputs_dir: Path, asked: str) -> RunFolder:
+    """The run with the newest last.ckpt that is no job of a sweep. Raises InputError, for what was
+    `asked`, without one.
     """
-    name = RunFolder("").last
-    trained = (
+    runs = list(trained(outputs_dir))
+    for run in runs:
+        if sweep_of(run, outputs_dir) is None:
+            return run
+    train = called("train")
+    hint = f"{train} -m sweep=latest goes on with a sweep" if runs else f"{train} trains one"
+    raise InputError(f"{asked}: no run under {outputs_dir} has a checkpoint yet; {hint}")
+
+
+def trained(outputs_dir: Path) -> Iterator[RunFolder]:
+    """Those with a last.ckpt, newest first, jobs of sweeps among them; what only debugs does not
+    count.
+    """
+    found = [
         path
-        for path in outputs_dir.glob(f"**/{name}")
+        for path in outputs_dir.glob(f"**/{RunFolder('').last}")
         if path.relative_to(outputs_dir).parts[0] != DEBUG
-    )
-    newest = max(trained, key=_modified, default=None)
-    if newest is None:
-        raise InputError(
-            f"{asked}: no run under {outputs_dir} has a checkpoint yet; "
-            f"{called('train')} trains one"
-        )
-    return RunFolder(newest.parents[1])
+    ]
+    for path in sorted(found, key=_modified, reverse=True):
+        yield RunFolder(path.parents[1])
+
+
+def sweep_of(run: RunFolder, outputs_dir: Path) -> Path | None:
+    """The folder of the sweep that `run` is a job of, if it is one."""
+    for parent in run.path.parents:
+        if (parent / SWEEP).is_file():
+            return parent
+        if parent == outputs_dir:
+            break
+    return None
 
 
 def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int | None]:
-    """None where nothing can be locked."""
-    handle = os.open(folder, os.O_RDONLY) if fcntl else None
-    try:
-        yield handle
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _is_locked(handle: int | None, is_mine: bool, tries: int) -> bool | None:
-    """Locked now, for this process alone or `is_mine` false; None on a system without locks."""
-    if handle is None:
-        return None
-    for attempt in range(tries):
-        if attempt:
-            time.sleep(WAIT_S)
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_EX if is_mine else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        except OSError:
-            return None
-        return True
-    return False
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

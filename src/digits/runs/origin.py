@@ -14,8 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from digits import redact
-from digits.files import home
-from digits.runs import overrides
+from digits.files import IS_CLONE, ROOT, home
+from digits.runs.words import key, own
 
 Facts = dict[str, str | bool]
 
@@ -27,12 +27,13 @@ def facts() -> Facts:
     """`command` as typed, `overrides`, `date` (UTC, ISO 8601), `commit` and `commit_is_clean` of
     the repository or, for an installed package, of the current folder's.
     """
-    given = overrides.given() if HydraConfig.initialized() else []
+    task = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    given = [word for word in own(task) if key(word) != "seed"]
     return {
         "command": command(),
         "overrides": shlex.join(map(without_secrets, given)),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(home()),
+        **commit(ROOT if IS_CLONE else home()),
     }
 
 

@@ -8,16 +8,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from digits.errors import InputError
 from digits.files import read_at_most
-from digits.runs import overrides
-from digits.runs.folder import RunFolder, Status
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
 from digits.runs.scores import BEST
+from digits.runs.status import Status
 
 MAX_BYTES = 1 << 26  # of metrics.csv: 10,000 epochs have 2 MB
-MAX_CONFIG_BYTES = 1 << 16  # ours have 3 KB
 
 STAGES = {"train": "training", "val": "validation", "test": "test"}
 OF_AN_EPOCH = ("train/", "val/")  # a test comes after them
@@ -74,23 +72,11 @@ def read(path: Path | str) -> Run:
     return Run(
         run.path,
         run.status(),
-        overrides.read(run),
-        config(run),
+        recorded.words(run),
+        recorded.config(run),
         run.measured(),
         epochs(run),
     )
-
-
-def config(run: RunFolder) -> dict[str, Any]:
-    """Its settings; empty if it has not written them. Raises InputError if they are damaged."""
-    path = run.config
-    try:
-        config = yaml.safe_load(read_at_most(path, MAX_CONFIG_BYTES))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: no run's settings, or damaged") from error
-    return config if isinstance(config, dict) else {}
 
 
 def epochs(run: RunFolder) -> dict[int, Metrics]:

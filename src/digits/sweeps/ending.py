@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from digits.machine import cores
 from digits.runs.folder import RunFolder
-from digits.runs.overrides import quoted
+from digits.runs.words import quoted
 from digits.sweeps import leaderboard, page, table
-from digits.sweeps.child import Work
 from digits.sweeps.folder import TESTS, SweepFolder
-from digits.sweeps.launch import Job, Launch
+from digits.sweeps.job import Job
+from digits.sweeps.launch import Launch
 from digits.sweeps.leaderboard import Leaderboard
 from digits.sweeps.pool import Forks
 
 log = logging.getLogger(__name__)
 
-TestWork = Callable[[Job, int | None, Mapping[str, str]], Work]
+TestWork = Callable[[Job, int | None, Mapping[str, str]], Job]
 
 
 def show(sweep: SweepFolder, work: TestWork | None = None) -> None:
@@ -45,7 +45,7 @@ def _test(board: Leaderboard, work: TestWork) -> None:
         return
     jobs: list[Job] = []
     for job in winner.jobs:
-        ckpt = job.run.best if job.run.best.is_file() else job.run.last
+        ckpt = job.run.judged
         folder = board.sweep.path / TESTS / job.name
         if ckpt.is_file() and "test/acc" not in RunFolder(folder).measured():
             jobs.append(Job(len(jobs), (f"ckpt_path={quoted(ckpt)}",), folder))
@@ -53,9 +53,9 @@ def _test(board: Leaderboard, work: TestWork) -> None:
         return
     left = iter(jobs)
     Launch(Forks(1, lambda job, _: _of_test(work, job)), False).run(
-        lambda: next(left, None), lambda _: None, len(jobs)
+        lambda: next(left, None), lambda *_: None, len(jobs)
     )
 
 
-def _of_test(work: TestWork, job: Job) -> Work:
-    return replace(work(job, cores(), {}), name="eval", words=job.words)
+def _of_test(work: TestWork, job: Job) -> Job:
+    return replace(work(job, cores(), {}), program="eval", words=job.words)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
-from digits.errors import InputError, flat
-from digits.files import write_atomically
-from digits.runs import overrides
-from digits.runs.folder import RunFolder, read_json
-from digits.runs.overrides import key
+from digits.errors import InputError, flat, shown
+from digits.files import read_json, write_atomically
+from digits.runs import recorded
+from digits.runs.folder import SWEEP, RunFolder
+from digits.runs.words import OF_THE_FOLDER, key
 
-NAME = "sweep.json"
+NAME = SWEEP
 OUTPUT = "output.log"  # what a job elsewhere prints, in its folder
 STORAGE = "DIGITS_STUDY_STORAGE"  # of a job's environment: its study's database
 TRIAL = "DIGITS_TRIAL"  # its study, and its id there
@@ -26,7 +26,7 @@ Identity = tuple[str, ...]
 
 def identity(words: Iterable[str]) -> Identity:
     """What a job is known by: its overrides, sorted, without those that say where it is."""
-    own = (word for word in words if key(word) not in (*overrides.OF_THE_FOLDER, *OF_THE_SWEEP))
+    own = (word for word in words if key(word) not in (*OF_THE_FOLDER, *OF_THE_SWEEP))
     return tuple(sorted(own))
 
 
@@ -49,9 +49,25 @@ class SweepFolder:
         return self._words("words")
 
     def planned(self) -> dict[str, list[str]]:
-        """The overrides of the jobs it was to run, by folder, as far as they are known."""
+        """The overrides of the jobs it was to run, by folder, as far as they are known. Raises
+        InputError for a folder elsewhere.
+        """
         jobs = read_json(self.file, LARGEST).get("jobs")
-        return jobs if _is_plan(jobs) else {}
+        if not _is_plan(jobs):
+            return {}
+        for name in jobs:
+            self.inside(name)
+        return jobs
+
+    def inside(self, name: str) -> Path:
+        """The folder of the job `name`. Raises InputError for one that is not in the sweep's: jobs
+        write there, and remove what is half done.
+        """
+        path, parts = self.path / name, Path(name).parts
+        stays = bool(parts) and ".." not in parts and not Path(name).is_absolute()
+        if not stays or not name.isprintable() or not recorded.is_within(self.path, path):
+            raise InputError(f"{self.file}: job {shown(name)}: expected a name inside its folder")
+        return path
 
     def write(self, words: Sequence[str], planned: dict[str, list[str]]) -> None:
         text = json.dumps({"words": list(words), "jobs": planned}, indent=1)
@@ -81,7 +97,7 @@ class SweepFolder:
         for run in self.runs():
             name = self.name(run)
             try:
-                names[identity(planned.get(name) or overrides.read(run))] = name
+                names[identity(planned.get(name) or recorded.words(run))] = name
             except InputError:  # killed before it had written them
                 continue
         return {identity(words): name for name, words in planned.items()} | names
@@ -119,4 +135,6 @@ def _is_plan(jobs: object) -> TypeGuard[dict[str, list[str]]]:
 
 
 def _in_order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), "") if name.isdecimal() else (1, 0, name)
+    """By number: 3, and 03_lr-0.1."""
+    number = name.partition("_")[0]
+    return (0, int(number), name) if number.isdecimal() else (1, 0, name)

@@ -6,18 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from digits.errors import InputError, flat
-from digits.runs import overrides
-from digits.runs.folder import (
-    DIVERGED,
-    FAILED,
-    FINISHED,
-    KILLED,
-    PRUNED,
-    RunFolder,
-    Status,
-    is_pruned,
-)
-from digits.runs.overrides import OF_THE_FOLDER, key, unquoted
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
+from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, Status, is_pruned
+from digits.runs.words import OF_THE_FOLDER, key, unquoted
 from digits.sweeps.folder import OF_THE_SWEEP, SweepFolder, last_line
 
 WAITING = "waiting"  # of a job: planned, not begun
@@ -64,7 +56,7 @@ def read(sweep: SweepFolder) -> list[Job]:
 def _job(sweep: SweepFolder, folder: RunFolder, planned: dict[str, list[str]]) -> Job:
     name, status = sweep.name(folder), folder.status()
     try:
-        words = planned.get(name) or overrides.read(folder)
+        words = planned.get(name) or recorded.words(folder)
     except InputError:
         words = []
     measured = folder.measured()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digits.errors import InputError
-from digits.runs import run
-from digits.runs.folder import FINISHED, RunFolder
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
 from digits.runs.scores import BEST, less_is_better
+from digits.runs.status import FINISHED
 from digits.sweeps import jobs as jobs_of
 from digits.sweeps.folder import TESTS, SweepFolder
 from digits.sweeps.jobs import LOST, Job
@@ -120,7 +121,7 @@ def _optimised(jobs: list[Job]) -> list[str]:
     """What the jobs were told to optimise, or what was measured."""
     for job in jobs:
         try:
-            told = run.config(job.run).get("optimized_metric")
+            told = recorded.config(job.run).get("optimized_metric")
         except InputError:
             continue
         if told:

@@ -8,8 +8,9 @@ from typing import Any
 from digits.errors import InputError
 from digits.files import relative, write_atomically
 from digits.runs import run
-from digits.runs.folder import FINISHED, RunFolder
+from digits.runs.folder import RunFolder
 from digits.runs.scores import BEST, less_is_better
+from digits.runs.status import FINISHED
 from digits.sweeps import table
 from digits.sweeps.jobs import Job
 from digits.sweeps.leaderboard import Group, Leaderboard

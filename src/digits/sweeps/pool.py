@@ -9,15 +9,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
 from digits.parent import KILL
-from digits.sweeps import child
-from digits.sweeps.child import Work
-from digits.sweeps.launch import Job
+from digits.sweeps import job as jobs
+from digits.sweeps.job import Job
 
 PRELOADED = "digits.sweeps.preloaded"
 
@@ -27,7 +27,7 @@ class Forks:
 
     speaks = False
 
-    def __init__(self, slots: int, work: Callable[[Job, int], Work]) -> None:
+    def __init__(self, slots: int, work: Callable[[Job, int], Job]) -> None:
         self.slots, self.work = slots, work
         self.running: dict[int, tuple[Job, int, BaseProcess]] = {}  # by sentinel
         self.is_asked = False
@@ -36,12 +36,15 @@ class Forks:
             "forkserver" if "forkserver" in methods else "spawn"  # Windows
         )
         self.context.set_forkserver_preload([PRELOADED])
-        child.find_this_package()  # the server does not have this process's sys.path
+        jobs.find_this_package()  # the server does not have this process's sys.path
+        if self.context.get_start_method() == "forkserver":
+            with _interrupts_held():
+                forkserver.ensure_running()
 
     def start(self, job: Job) -> None:
         taken = {slot for _, slot, _ in self.running.values()}
         slot = next(slot for slot in range(self.slots) if slot not in taken)
-        process = self.context.Process(target=child.run, args=(self.work(job, slot),))
+        process = self.context.Process(target=jobs.run, args=(self.work(job, slot),))
         with _without_main():
             process.start()
         self.running[process.sentinel] = job, slot, process
@@ -59,6 +62,16 @@ class Forks:
             if process.is_alive() and process.pid:
                 os.kill(process.pid, KILL if self.is_asked else signal.SIGTERM)
         self.is_asked = True
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl+C waits, for a process that is started here too, until that ignores it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager

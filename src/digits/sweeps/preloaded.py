@@ -1,6 +1,12 @@
 """What the pool's server imports, once, for all jobs of a sweep. It computes nothing."""
 
 import os
+import signal
+
+if __name__ != "__main__":  # Ctrl+C is for the sweep, from the first import on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 from digits import deferred
 from digits.console import program

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
-from digits.runs.folder import PRUNED
+from digits.runs.status import PRUNED
 from digits.sweeps.folder import PRUNER, STORAGE, TRIAL
 
 

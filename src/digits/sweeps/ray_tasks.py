@@ -16,8 +16,7 @@ import ray
 from digits import signals
 from digits.errors import InputError, flat
 from digits.parent import end_with_parent
-from digits.sweeps.child import Work, find_this_package
-from digits.sweeps.launch import Job
+from digits.sweeps.job import Job, find_this_package
 
 LOOK_EVERY_S = 1.0
 
@@ -28,7 +27,7 @@ class RayTasks:
     speaks = False
 
     def __init__(
-        self, work: Callable[[Job], Work], slots: int, address: str | None, cpus: float, gpus: float
+        self, work: Callable[[Job], Job], slots: int, address: str | None, cpus: float, gpus: float
     ) -> None:
         self.work, self.slots = work, slots
         find_this_package()
@@ -70,7 +69,7 @@ class RayTasks:
 def run_in_process(text: str) -> int:
     """The exit code of the work `text`. Ray cancels by KeyboardInterrupt: then the job saves."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "digits.sweeps.child"],
+        [sys.executable, "-m", "digits.sweeps.job"],
         stdin=subprocess.PIPE,
         text=True,
         start_new_session=True,

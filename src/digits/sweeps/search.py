@@ -16,10 +16,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from digits.runs.folder import FINISHED, KILLED, STOPPED
+from digits.runs.folder import RunFolder
+from digits.runs.status import FINISHED, KILLED, STOPPED, Status, is_pruned
 from digits.sweeps import search_options, space, warm_start
 from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
-from digits.sweeps.launch import Job, Outcome
+from digits.sweeps.job import Job
 from digits.sweeps.study import name_trial, opened
 from digits.sweeps.warm_start import WARM
 
@@ -145,14 +146,18 @@ class Search:
         self.running[job] = trial
         return job
 
-    def _ended(self, outcome: Outcome) -> None:
-        trial, status = self.running.pop(outcome.job), outcome.status
+    def _ended(self, job: Job, status: Status) -> None:
+        trial = self.running.pop(job)
         if status.status == STOPPED:
             return  # it goes on with the sweep
-        if status.status == FINISHED and outcome.is_pruned and len(self.metrics) == 1:
+        if (
+            status.status == FINISHED
+            and is_pruned(RunFolder(job.folder).measured())
+            and len(self.metrics) == 1
+        ):
             self.study.tell(trial.number, state=TrialState.PRUNED)
-        elif status.status == FINISHED and outcome.objective is not None:
-            self.study.tell(trial.number, outcome.objective)
+        elif status.status == FINISHED and status.objective is not None:
+            self.study.tell(trial.number, status.objective)
         else:
             self.lost += 1
             self.study.tell(trial.number, state=TrialState.FAIL)

@@ -10,10 +10,10 @@ from typing import Any
 import submitit
 
 from digits.errors import InputError, flat
-from digits.runs.folder import KILLED, STOPPED, RunFolder
-from digits.sweeps import child
-from digits.sweeps.child import Work
-from digits.sweeps.launch import Job
+from digits.runs.folder import RunFolder
+from digits.runs.status import KILLED, STOPPED
+from digits.sweeps import job as jobs
+from digits.sweeps.job import Job
 
 ID = "slurm_id"  # a file in a job's folder
 OURS = ".slurm"  # a folder in the sweep's: of submitit's files
@@ -33,13 +33,13 @@ class Slurm:
     def __init__(
         self,
         folder: Path,
-        work: Callable[[Job], Work],
+        work: Callable[[Job], Job],
         slots: int,
         poll_seconds: float,
         options: dict[str, Any],
     ) -> None:
         self.work, self.slots, self.poll_seconds = work, slots, poll_seconds
-        child.find_this_package()
+        jobs.find_this_package()
         self.executor = _executor(folder / OURS, options)
         self.jobs: dict[str, Job] = {}  # by SLURM's id
         self.tries: dict[Job, int] = {}
@@ -52,7 +52,7 @@ class Slurm:
             self.jobs[before] = job
             return
         try:
-            number = str(self.executor.submit(child.begin, self.work(job)).job_id)
+            number = str(self.executor.submit(jobs.begin, self.work(job)).job_id)
         except (submitit.core.utils.FailedJobError, RuntimeError, OSError) as error:
             raise InputError(f"hydra/launcher=slurm: sbatch: {flat(str(error))[-300:]}") from error
         job.folder.mkdir(parents=True, exist_ok=True)

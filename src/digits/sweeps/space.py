@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from digits.errors import InputError
-from digits.runs.overrides import key, unquoted
+from digits.runs.words import key, unquoted
 
 LOG = "log"
 

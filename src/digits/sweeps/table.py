@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from digits.errors import flat
 from digits.files import relative, write_atomically
-from digits.runs.folder import FINISHED
 from digits.runs.scores import BEST
+from digits.runs.status import FINISHED
 from digits.sweeps import leaderboard
 from digits.sweeps.jobs import Job
 from digits.sweeps.leaderboard import SEED, Group, Leaderboard

@@ -3,7 +3,7 @@
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
-from digits.runs.folder import PRUNED
+from digits.runs.status import PRUNED
 
 WHOLE = "trainer.max_epochs"
 

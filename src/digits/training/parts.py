@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
 from digits.model.classifier import SIZES, DigitClassifier
-from digits.runs import checkpoint, rebuilding, recipe
-from digits.runs.rebuilding import OURS, TARGET
+from digits.runs import checkpoint, configs, recipe
+from digits.runs.configs import OURS, TARGET
 
 # of a model's settings, those that do not only tell how it learns
 DECIDES_OUTPUT = re.compile(r"model\.(?!(optimizer|scheduler)\b|scheduler_).*")
@@ -47,7 +47,7 @@ def of_checkpoint(
             f"_target_ (--config-dir says where yours are), not {now}"
         )
     model, data = make(cfg)
-    if rebuilding.is_ours(content) and type(model) is DigitClassifier:
+    if configs.is_ours(content) and type(model) is DigitClassifier:
         return checkpoint.model_of(str(path), content), data
     if differ := recipe.Recipe(cfg).differences(before, DECIDES_OUTPUT):
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from digits.errors import InputError
 from digits.files import relative
+from digits.runs import status
 from digits.runs.folder import RunFolder
 from digits.training import device, ending, saving
 from digits.training.divergence import Divergence
@@ -82,6 +83,6 @@ def _of_fit(trainer: L.Trainer, run: RunFolder) -> list[tuple[str, str]]:
         if isinstance(callback, RunSummary) and callback.ended not in (None, ending.WHOLE):
             rows.append(("ended", f"epoch {callback.metrics['epochs']}: {callback.ended}"))
         if isinstance(callback, Divergence) and callback.warning:
-            run.warn(callback.warning)
+            status.warn(run.path, callback.warning)
             rows.append(("warning", callback.warning))
     return rows

@@ -1,11 +1,12 @@
 """Going on in the folder of a run."""
 
+from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from omegaconf import DictConfig
 
 from digits.errors import InputError
 from digits.files import write_atomically
-from digits.runs import overrides
+from digits.runs import recorded, status
 from digits.runs.folder import RunFolder
 from digits.runs.start import Start
 
@@ -27,7 +28,7 @@ def take_over(cfg: DictConfig, begin: Start, trainer: Trainer) -> None:
         if go_on_from := getattr(logger, "go_on_from", None):
             go_on_from(begin.step)
     run = RunFolder(cfg.resume)
-    run.begin()
-    overrides.record(cfg)
+    status.begin(run.path)
+    recorded.record(cfg, HydraConfig.get().overrides.task)
     if begin.path == run.previous:  # last.ckpt is damaged
         write_atomically(run.last, run.previous.read_bytes())

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -13,10 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from digits import machine, redact
-from digits.commands import frame
+from digits.commands import exit_codes
 from digits.errors import OUR_FAULT, exit_code, peer_is_gone
 from digits.parent import end_with_parent
-from digits.redact import redacted
 
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how they learn the run's settings and folder
 RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
@@ -47,22 +45,28 @@ def join(task: Callable[[DictConfig], Any]) -> NoReturn:
     redact.remember(os.environ[RUN_SECRETS].split())
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
     assert isinstance(cfg, DictConfig)
-    sys.exit(frame.code_of(lambda: task(cfg) and None, _say))
+    sys.exit(exit_codes.of(lambda: _silently(task, cfg)))
 
 
-def _say(error: Exception) -> None:
-    """Only what the first process does not know."""
-    if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
-        print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
+def _silently(task: Callable[[DictConfig], Any], cfg: DictConfig) -> int:
+    """Says only what the first process does not know."""
+    try:
+        task(cfg)
+    except Exception as error:
+        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
+            raise
+        return exit_code(error)
+    return 0
 
 
 @contextmanager
-def writing_nothing() -> Iterator[None]:
-    """Of those that torchrun or srun starts, the others' folder is one for Hydra's sake alone."""
+def writing_nothing() -> Iterator[list[str]]:
+    """More words for those that torchrun or srun starts: the others' folder is one for Hydra's sake
+    alone.
+    """
     if not machine.rank():
-        yield
+        yield []
         return
     logging.disable(logging.WARNING)
     with TemporaryDirectory() as nowhere:
-        sys.argv = [*sys.argv, f"hydra.run.dir={nowhere}", "hydra.output_subdir=null"]
-        yield
+        yield [f"hydra.run.dir={nowhere}", "hydra.output_subdir=null"]

@@ -7,11 +7,12 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from digits.commands import resume
+from digits.commands import going_on
 from digits.errors import InputError
 from digits.files import CONFIGS, keep_as
 from digits.runs.folder import RunFolder
-from digits.runs.overrides import quoted
+from digits.runs.words import Words, quoted
+from digits.sweeps.folder import SweepFolder
 
 RUN_COULD_SAY = [
     "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
@@ -26,7 +27,7 @@ FOLDER_COULD_SAY = [
     "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
     "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
     "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
-    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/launcher=evil",
+    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/callbacks=evil",
     "trainer.devices=6", "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
     "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
     "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
@@ -40,10 +41,14 @@ def folder_of(tmp_path: Path, text: str) -> Path:
     return tmp_path
 
 
+def rewritten(*given: str) -> list[str]:
+    return going_on.rewritten("train", Words.parse(given)).argv()
+
+
 def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
     text = "".join(f"- {word!r}\n" for word in before) or "[]\n"
     folder = folder_of(tmp_path, text)
-    return resume.arguments([f"resume={folder}", *given])
+    return rewritten(f"resume={quoted(folder)}", *given)
 
 
 def to(folder: Path) -> list[str]:
@@ -79,7 +84,7 @@ def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
     escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
     folder_of(folder, f"- paths.data_dir={escaped}/data\n")
     with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
-        resume.arguments([f"resume={folder}"])
+        rewritten(f"resume={quoted(folder)}")
 
 
 def stopped(folder: Path, *given: str) -> str:
@@ -88,7 +93,7 @@ def stopped(folder: Path, *given: str) -> str:
         cfg = hydra.compose("train", words, return_hydra_config=True)
     cfg.paths.output_dir = str(folder)
     HydraConfig.instance().set_config(cfg)
-    return resume.how_to_go_on(cfg)
+    return going_on.after_stop(cfg)
 
 
 def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
@@ -148,7 +153,7 @@ def test_a_run_goes_on_where_it_is_and_not_where_it_began(tmp_path: Path) -> Non
 )
 def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
-        resume.arguments([f"resume={folder_of(tmp_path, text)}"])
+        rewritten(f"resume={folder_of(tmp_path, text)}")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path
     [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
 )
 def test_other_command_lines_stay(given: list[str]) -> None:
-    assert resume.arguments(given) == given
+    assert rewritten(*given) == given
 
 
 @pytest.mark.parametrize(
@@ -175,7 +180,7 @@ def test_other_command_lines_stay(given: list[str]) -> None:
 )
 def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
     with pytest.raises(InputError) as caught:
-        resume.arguments(given)
+        rewritten(*given)
     assert str(caught.value).startswith(line)
 
 
@@ -228,7 +233,7 @@ def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
 def test_aliases_do_not_grow(tmp_path: Path) -> None:
     text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
     with pytest.raises(InputError, match="missing or damaged"):
-        resume.arguments([f"resume={folder_of(tmp_path, text)}"])
+        rewritten(f"resume={folder_of(tmp_path, text)}")
 
 
 @pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
@@ -239,7 +244,7 @@ def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
     override = OverridesParser.create().parse_override(f"resume={text}")
     assert str(override.value()) == str(folder)
     folder_of(folder, "[]\n")
-    assert resume.arguments([f"resume={text}"])[0] == f"resume={text}"
+    assert rewritten(f"resume={text}")[0] == f"resume={text}"
 
 
 def test_the_outputs_folder_may_be_named_by_the_environment(
@@ -250,4 +255,77 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").touch()
     given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
-    assert f"resume='{folder}'" in resume.arguments(given)
+    assert f"resume='{folder}'" in rewritten(*given)
+
+
+# a sweep
+
+SWEEP_COULD_SAY = [
+    "model.optimizer.lr=1e-4,3e-4", "seed=range(10)", "seed=0,1,2", "data.val_size=10000",
+    "model=mlp", "model/optimizer=adam,sgd", "experiment=glob(*)", "trainer.max_epochs=2",
+    "model.optimizer.lr=tag(log, interval(0.0001, 0.1))", "hydra/launcher=local",
+    "hydra/sweeper=optuna", "hydra/sweeper/sampler=gp", "hydra.sweeper.n_trials=10",
+    "hydra.launcher.jobs=2", "hydra.sweeper.sampler.n_startup_trials=5",
+    "optimized_metric=val/acc", "hparams_search=mnist_optuna", "++trainer.fast_dev_run=true",
+]  # fmt: skip
+NOT_FOR_A_SWEEP = [
+    "hydra.sweeper.sampler._target_=os.system", "hydra.sweeper.storage=postgresql://a/b",
+    "model._target_=os.system,os.getcwd", "data.mirrors=[http://evil]", "trainer.devices=2,99",
+    "hydra.launcher.setup=[rm]", "hydra.sweep.dir=/etc", "x=choice(${oc.env:HOME},2)", "nonsense",
+    "callbacks.best.dirpath=/a,/b", "hydra/callbacks=evil",
+    "model.optimizer.lr=choice(a;b,c)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", SWEEP_COULD_SAY)
+def test_plain_words_are_taken_over(word: str, tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write([word], {})
+    words = rewritten("-m", f"sweep={tmp_path}")
+    assert words == ["--multirun", f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'", word]
+
+
+@pytest.mark.parametrize("word", NOT_FOR_A_SWEEP)
+def test_words_that_could_do_harm_are_to_be_given_again(word: str, tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1", word], {})
+    with pytest.raises(InputError) as refused:
+        rewritten("-m", f"sweep={tmp_path}")
+    assert str(refused.value) == (
+        f"sweep={tmp_path}: it was started with {word}, which is not taken from a file; expected "
+        "it to be given again"
+    )
+    if word not in ("nonsense", "model.optimizer.lr=choice(a;b,c)"):  # Hydra has none such
+        assert rewritten("-m", f"sweep={tmp_path}", word)[-1] == word
+
+
+def test_what_is_given_now_replaces_what_was_given(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1", "data.val_size=10"], {})
+    words = rewritten("seed=0,1,2", f"sweep={tmp_path}", "-m")
+    where = [f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'"]
+    assert words == ["--multirun", *where, "data.val_size=10", "seed=0,1,2"]
+
+
+def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
+    for age, name in enumerate(("b", "c", "a")):
+        sweep = SweepFolder(tmp_path / "multirun" / name)
+        sweep.write(["seed=0,1"], {})
+        os.utime(sweep.file, (age, age))
+    words = rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}")
+    assert f"hydra.sweep.dir='{tmp_path}/multirun/a'" in words
+    with pytest.raises(InputError, match=f"sweep=latest: no sweep under {tmp_path}/x yet; python"):
+        rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}/x")
+
+
+def test_other_command_lines_stay_as_they_are(tmp_path: Path) -> None:
+    for words in (["--multirun", "seed=0,1"], ["sweep=null"]):
+        assert rewritten(*words) == words
+    with pytest.raises(InputError, match="sweep=x: goes on with a sweep; expected -m too"):
+        rewritten("sweep=x")
+    with pytest.raises(InputError, match=r"sweep=/none: no sweep's folder: /none/sweep.json is mi"):
+        rewritten("-m", "sweep=/none")
+
+
+def test_a_link_in_the_folder_is_refused(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1"], {})
+    (tmp_path / "0").symlink_to("/etc")
+    with pytest.raises(InputError, match="is a link or a device; expected none in it"):
+        rewritten("-m", f"sweep={tmp_path}")

@@ -1,5 +1,6 @@
 """A job in a process of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from digits.errors import InputError
 from digits.runs.folder import RunFolder
-from digits.sweeps.child import Work, to_begin_or_go_on
+from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from support.commands import ROOT, UNSEEN
 from support.sweeps import job as folder_of_job
 
@@ -19,10 +20,10 @@ QUICK = (
 
 
 def ran(folder: Path, *words: str, threads: int | None = None) -> int:
-    work = Work("train", (), (*QUICK, *words), 7, str(folder), str(ROOT), threads, (("A", "b"),))
-    assert Work.of_json(work.to_json()) == work
-    command = [sys.executable, "-m", "digits.sweeps.child"]
-    done = subprocess.run(command, input=work.to_json(), capture_output=True, text=True)
+    job = Job(7, (*QUICK, *words), folder, "", (("A", "b"),), threads=threads, current=str(ROOT))
+    assert Job.of_json(job.to_json()) == job
+    command = [sys.executable, "-m", "digits.sweeps.job"]
+    done = subprocess.run(command, input=job.to_json(), capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")  # all is in its log
     return done.returncode
 
@@ -61,6 +62,32 @@ def test_half_done_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
     run.last.unlink()
     assert to_begin_or_go_on(run, words) == words  # and begins anew
     assert not run.has_run()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["model.optimizer.lr=0.001", "seed=2"], "03_lr-0.001_seed-2"),
+        (["model/optimizer=adam", "+m.note=it is / here"], "03_optimizer-adam_note-it-is-here"),
+        (["model.optimizer.lr=1", "model.scheduler.lr=2"], "03_optimizer.lr-1_scheduler.lr-2"),
+        (["data=a", "model.data=b"], "03_data-a_model.data-b"),
+        (["~callbacks.bar"], "03_bar"),
+        (["x=${oc.env:HOME}"], "03_x-oc.env-HOME"),
+        (["x=../../etc"], "03_x-etc"),
+        (["x=" + "y" * 300], "03_x-" + "y" * 24),
+        ([f"x{i}={'y' * 24}" for i in range(20)], None),
+        (["x=é"], "03_x"),
+        ([], "03"),
+    ],
+)
+def test_a_jobs_folder_says_what_differs(words: list[str], name: str | None) -> None:
+    found = name_of(3, 12, words)
+    assert found == name or (name is None and len(found) <= 100)
+    assert re.fullmatch(r"[\w.+-]+", found, re.ASCII)
+
+
+def test_a_jobs_number_is_as_wide_as_the_largest() -> None:
+    assert [name_of(7, count, []) for count in (1, 10, 100, 101)] == ["07", "07", "07", "007"]
 
 
 def test_nothing_is_removed_under_a_running_job(tmp_path: Path) -> None:

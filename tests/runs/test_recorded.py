@@ -7,8 +7,12 @@ import pytest
 import yaml
 
 from digits.errors import InputError
+from digits.runs import recorded as record
 from digits.runs.folder import RunFolder
-from digits.runs.rebuilding import words
+
+
+def words(run: RunFolder) -> list[str]:
+    return record.words_of_groups(run, ("model", "data"))
 
 
 def recorded(folder: Path, config: Any, choices: Any) -> RunFolder:

@@ -1,0 +1,243 @@
+"""A command that takes settings, by @hydra.main: what is asked of Hydra, and what a run leaves."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from digits import denormals, machine, signals
+from digits.commands import (
+    ddp,
+    environment,
+    exit_codes,
+    folders,
+    going_on,
+    newest,
+    settings,
+    suggestions,
+)
+from digits.errors import FULL_ERROR, INPUT_IS_WRONG, DivergedError, InputError, exit_code, one_line
+from digits.files import CONFIGS
+from digits.imports import look_here_too
+from digits.runs import configs, recorded, status
+from digits.runs.folder import RunFolder
+from digits.runs.words import Words
+
+log = logging.getLogger(__name__)
+
+Task = Callable[[DictConfig], Any]
+
+environment.watch()
+configs.register()
+
+
+def command(name: str) -> Callable[[Task], Callable[[], None]]:
+    """Make `task` a command with the settings of configs/<name>.yaml, which exits as exit_codes has
+    it. In a sweep a job that fails is reported and the others go on.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        run = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_run(task))
+
+        @wraps(task)
+        def main() -> None:
+            logging.raiseExceptions = False  # a log file that can't be written shows no traceback
+            if ddp.is_one():
+                ddp.join(task)
+            code = exit_codes.of(partial(_said, _call, name, run), partial(_explain, name))
+            if code:
+                sys.exit(code)
+
+        main.call = partial(_call, name, run)  # type: ignore[attr-defined]
+        return main
+
+    return decorate
+
+
+def run_in_python(main: Any, given: Sequence[str]) -> str:
+    """The folder of a run of the command `main` with the words `given`. Raises what it raises, but
+    InputError, in one line, for wrong input.
+    """
+    before = {number: signal.getsignal(number) for number in signals.SIGNALS}
+    argv, sys.argv = sys.argv, ["train", *given]
+    try:
+        with _logging_restored(), denormals.as_before():
+            main.call()
+        return _Last.folder
+    except (SystemExit, Exception) as error:
+        cause = error.__cause__ if isinstance(error, SystemExit) else error
+        if not isinstance(cause, Exception):
+            raise
+        if isinstance(cause, InputError) or exit_code(cause) != INPUT_IS_WRONG:
+            raise cause from None
+        raise InputError(_explain("train", cause) or one_line(cause)) from cause
+    finally:
+        sys.argv = argv
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Last:
+    folder = ""  # of the last run in this process
+
+
+def _explain(name: str, error: Exception) -> str | None:
+    """What is said of a setting that does not exist; None of any other error."""
+    if not isinstance(error, ConfigCompositionException):
+        return None
+    words = Words.parse(sys.argv[1:])
+    return suggestions.explain(error, [str(CONFIGS), *words.config_dirs()], name, words.overrides)
+
+
+def _said(call: Callable[..., None], *given: Any) -> None:
+    """Says that a signal has ended it, if the run or the sweep did not come to say so."""
+    try:
+        call(*given)
+    except signals.Stopped as stopped:
+        if not stopped.is_said:
+            print(signals.NOTHING_BEGAN, file=sys.stderr)
+        raise
+
+
+def _call(name: str, run: Callable[[], None]) -> None:
+    """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
+    given = sys.argv
+    words = going_on.rewritten(name, Words.parse(given[1:]))
+    config_dirs = words.config_dirs()
+    look_here_too(*(str(Path(folder).parent) for folder in config_dirs))
+    with (
+        _environment_restored(),
+        ddp.writing_nothing() as nowhere,
+        folders.released(),
+        configs.own_first(config_dirs),
+    ):
+        sys.argv = [given[0], *words.argv(), *nowhere]
+        os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
+        try:
+            run()
+        finally:
+            sys.argv = given
+
+
+def _run(task: Task) -> Task:
+    """The task in a run's folder, which tells what becomes of it; a sweep may have several. What
+    goes wrong comes as the cause of a SystemExit, or as the signal that it was.
+    """
+
+    @wraps(task)
+    def run(cfg: DictConfig) -> Any:
+        _Last.folder = HydraConfig.get().runtime.output_dir
+        folder = RunFolder(_Last.folder)
+        signals.listen()
+        with _environment_restored(), folders.kept(folder):
+            try:
+                return _result(task, cfg, folder)
+            except BaseException as error:
+                cause = _cause(error)
+                with suppress(OSError):  # the error is the news
+                    status.end(folder.path, cause)
+                if not isinstance(cause, Exception):
+                    _say_how_to_go_on(cfg, cause)
+                    raise cause from None
+                log.debug("%s", exit_codes.trace(cause))  # into the run's log file only
+                if _is_refusal(cause) and not cfg.get("resume"):
+                    folders.remove_refused(folder)
+                raise SystemExit(exit_code(cause)) from cause
+
+    return run
+
+
+def _result(task: Task, cfg: DictConfig, folder: RunFolder) -> Any:
+    is_resumed, is_first = cfg.get("resume") is not None, not machine.rank()
+    if not is_resumed and is_first:
+        status.begin(folder.path)
+    if drawn := cfg.seed is None:
+        cfg.seed = settings.drawn_seed()
+    if _is_sweep():
+        folders.check(cfg)
+    if cfg.ckpt_path is not None:  # once: another run may be the newest when a peer looks
+        cfg.ckpt_path = str(newest.checkpoint(cfg.ckpt_path, cfg.paths.outputs_dir))
+    if drawn and not is_resumed:
+        recorded.record(cfg, HydraConfig.get().overrides.task)
+    ddp.tell(cfg)  # where Lightning starts some, for DDP
+    with _recorded_if_accepted(folder):
+        result = task(cfg)
+    if is_resumed and is_first:
+        status.settle(folder.path)
+    status.end(folder.path, None, result)
+    return result
+
+
+@contextmanager
+def _recorded_if_accepted(folder: RunFolder) -> Iterator[None]:
+    """What a run that goes on recorded is put back if it is refused: the next resume would be."""
+    files = [path for path in (folder.overrides, folder.config) if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    try:
+        yield
+    except Exception as error:
+        if _is_refusal(error):
+            for path, content in before.items():
+                path.write_bytes(content)
+        raise
+
+
+def _is_sweep() -> bool:
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Of what was asked for. A sweep's job keeps its folder, which tells of it."""
+    happened = isinstance(error, OSError | DivergedError)
+    return exit_code(error) == INPUT_IS_WRONG and not (_is_sweep() or happened)
+
+
+def _cause(end: BaseException) -> BaseException:
+    """Of Ctrl+C, Lightning makes exit(1)."""
+    is_exit = isinstance(end, SystemExit) and isinstance(end.__context__, KeyboardInterrupt)
+    return end.__context__ or end if is_exit else end
+
+
+def _say_how_to_go_on(cfg: DictConfig, end: BaseException) -> None:
+    if not _is_sweep():
+        print(going_on.after_stop(cfg), file=sys.stderr)
+        if isinstance(end, signals.Stopped):
+            end.is_said = True
+
+
+@contextmanager
+def _logging_restored() -> Iterator[None]:
+    """Without Hydra's handlers afterwards: one writes into the run's log file."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@contextmanager
+def _environment_restored() -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,62 @@
+"""The project's configs as Hydra finds them: a user's own come first."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from digits.errors import InputError, one_line
+from digits.files import CONFIGS, DATA, called, home
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
+
+OURS = "digits.model.classifier.DigitClassifier"
+TARGET, NET = "model._target_", "model.net._target_"
+
+_own: list[str] = []  # folders of a user's configs, which Hydra searches before ours
+
+
+def register() -> None:
+    """${root:} and ${embedded:} are places, ${command:train} is how a command is called."""
+    OmegaConf.register_new_resolver("root", lambda: str(home()), replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("embedded", lambda: str(DATA), replace=True)
+    OmegaConf.register_new_resolver("command", called, replace=True)
+
+
+@contextmanager
+def own_first(folders: Sequence[str]) -> Iterator[None]:
+    """Meanwhile a config in one of `folders` takes the place of the project's of the same name."""
+    before = _own[:]
+    _own[:] = folders
+    try:
+        yield
+    finally:
+        _own[:] = before
+
+
+def own() -> list[str]:
+    return _own[:]
+
+
+def is_ours(content: dict[str, Any]) -> bool:
+    """Whether a checkpoint's model is the project's, with its network: its sizes tell all."""
+    settings = content.get("settings", {})
+    return settings.get(TARGET, OURS).endswith(".DigitClassifier") and NET not in settings
+
+
+def of_model(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig:
+    """The settings of a run's model, in the project's configs and those of `config_dirs`. Raises
+    InputError for a group that is in none.
+    """
+    import hydra
+    import hydra.errors
+
+    register()
+    asked = recorded.words_of_groups(run, ("model", "data")) if run else []
+    try:
+        with own_first(config_dirs), hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            model: DictConfig = hydra.compose("eval", asked).model
+            return model
+    except hydra.errors.MissingConfigException as error:
+        raise InputError(f"{one_line(error)}; --config-dir=DIR says where yours are") from error

@@ -1,0 +1,210 @@
+"""What a run or a sweep recorded in its folder, and what of it is taken over.
+
+A folder may come from anyone. Of its settings groups are taken by name and other settings as plain
+values: never a class, a file, a place elsewhere, an interpolation, a number of processes. What else
+a command needs has to be given again.
+"""
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from digits.errors import InputError
+from digits.files import read_at_most, write_atomically
+from digits.runs.folder import RunFolder
+from digits.runs.words import key, own, quoted
+
+MAX_WORDS_BYTES = 1 << 14  # more than any command line we would take over
+MAX_WORDS = 256  # Hydra parses as many in 0.1 s
+MAX_CONFIG_BYTES = 1 << 16  # ours have 3 KB
+
+NAME = re.compile(r"[a-zA-Z]\w*")  # no _target_, no _args_
+OPTION = re.compile(r"\w+([.-]\w+)*(/\w+([.-]\w+)*)*")  # of a group
+GROUP = re.compile(r"(?!hydra)[a-z_]+(/[a-z_]+)*|hydra/(launcher|sweeper)(/[a-z]+)?")
+SETTING = re.compile(
+    r"seed|test|tags|optimized_metric|replicates|(data|model|trainer|callbacks)\..+"
+    r"|hydra\.(launcher\.jobs|sweeper\.(n_trials|direction|(sampler|pruner)\..+))"
+)
+STARTS_PROCESSES = re.compile(r"trainer\.(devices|num_nodes|strategy|oversubscribe)(\..*)?")
+NAMES_A_FILE = re.compile(r"(.*[._])?(dir|dirpath|file|filename|path|root)([._].*)?")
+READ_FROM = ("ckpt_path", "paths.data_dir")  # files that are read as data, wherever they are
+ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
+
+
+def words(run: RunFolder) -> list[str]:
+    """What a run was started with, without its folder. Raises InputError for no run's folder."""
+    try:
+        told = _yaml(run.overrides, MAX_WORDS_BYTES)
+    except InputError:
+        told = None
+    is_list = isinstance(told, list) and all(isinstance(word, str) for word in told)
+    if not is_list or len(told) > MAX_WORDS or sum(map(len, told)) > MAX_WORDS_BYTES:  # aliases
+        raise InputError(f"no run's folder: {run.overrides} is missing or damaged")
+    return own(told)
+
+
+def config(run: RunFolder) -> dict[str, Any]:
+    """Its settings; empty if it has not written them. Raises InputError if they are damaged."""
+    told = _yaml(run.config, MAX_CONFIG_BYTES)
+    return told if isinstance(told, dict) else {}
+
+
+def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
+    """What chooses the run's settings of `groups` again (its model and data, say). Raises
+    InputError for a damaged record; nothing is recorded of a checkpoint outside a run's folder.
+    """
+    told = _yaml(run.hydra / "hydra.yaml", MAX_CONFIG_BYTES)
+    for name in ("hydra", "runtime", "choices"):
+        told = told.get(name) if isinstance(told, dict) else {}
+    settings = config(run)
+    chosen = [
+        f"{group}={option}"
+        for group, option in (told.items() if isinstance(told, dict) else ())
+        if str(group).partition("/")[0] in groups and _is_choice(str(group), option)
+    ]
+    try:
+        values = [word for group in groups for word in _values(settings.get(group), group)]
+    except RecursionError as error:  # a mapping that holds itself
+        raise InputError(f"{run.config}: no run's settings, or damaged") from error
+    if len(chosen) + len(values) > MAX_WORDS:
+        raise InputError(f"{run.config}: more settings than a model and its data have")
+    return [*chosen, *values]
+
+
+def record(cfg: DictConfig, given: Sequence[str]) -> None:
+    """Write what the run is set to now into its .hydra, for the next resume: `given`, and its seed.
+    Hydra's own file is not atomic, and lacks a seed that was drawn.
+    """
+    run = RunFolder(cfg.paths.output_dir)
+    told = [*(word for word in own(given) if key(word) != "seed"), f"seed={cfg.seed}"]
+    write_atomically(run.overrides, OmegaConf.to_yaml(told).encode())
+    write_atomically(run.config, OmegaConf.to_yaml(cfg).encode())
+
+
+def not_taken(given: Sequence[str], folder: Path) -> list[str]:
+    """Those of a command line's words that could do harm, if anyone had put them into `folder`."""
+    return [word for word in given if not _is_taken(word, folder)]
+
+
+def _is_taken(word: str, folder: Path) -> bool:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    name, values = override.key_or_group, list(_each_value(override))
+    if name in READ_FROM and not override.is_sweep_override():
+        text = str(values[0])
+        return "${" not in text and not (name == READ_FROM[1] and is_within(folder, text))
+    if override.is_delete():
+        values = []
+    if GROUP.fullmatch(name) and not SETTING.fullmatch(name):
+        return all(_is_choice(name, value) for value in values)
+    return _is_setting(name, values)
+
+
+def _each_value(override: Override) -> Iterator[Any]:
+    """Every value of a sweep, the ends of a range; of any other word its one value."""
+    value: Any = override.value()
+    if isinstance(value, RangeSweep):
+        yield from (value.start, value.stop, value.step)
+    elif isinstance(value, IntervalSweep):
+        yield from (value.start, value.end)
+    elif isinstance(value, Glob):
+        yield [*(re.sub(r"[*?]", "x", name) for name in (*value.include, *value.exclude))]
+    elif override.is_sweep_override():
+        yield from override.sweep_iterator()
+    else:
+        yield value
+
+
+def _is_choice(name: str, value: Any) -> bool:
+    """Whether a group's option, or several, are chosen by name. (A group such as trainer=ddp may
+    start processes.)
+    """
+    options = value if isinstance(value, list) else [value]
+    return bool(GROUP.fullmatch(name)) and all(
+        option is None or (isinstance(option, str) and OPTION.fullmatch(option))
+        for option in options
+    )
+
+
+def _is_setting(name: str, values: Sequence[Any]) -> bool:
+    is_known = SETTING.fullmatch(name) and not STARTS_PROCESSES.fullmatch(name)
+    return bool(is_known) and _is_named_plainly(name) and all(map(_is_plain, values))
+
+
+def _is_named_plainly(name: str) -> bool:
+    return not NAMES_A_FILE.fullmatch(name) and all(map(NAME.fullmatch, name.split(".")))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_named_plainly(str(k)) and _is_plain(part) for k, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, str | QuotedString):
+        text = value if isinstance(value, str) else value.text
+        return text.isprintable() and not ELSEWHERE.fullmatch(text)
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _values(node: Any, name: str) -> Iterator[str]:
+    """A word for each plain value."""
+    if isinstance(node, dict):
+        for key_, value in node.items():
+            if _is_named_plainly(str(key_)):
+                yield from _values(value, f"{name}.{key_}")
+    elif _is_setting(name, [node]):
+        yield f"++{name}={_written(node)}"
+
+
+def _written(value: Any) -> str:
+    """As the command line takes it."""
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
+def _yaml(path: Path, max_bytes: int) -> Any:
+    """None without a file."""
+    try:
+        return yaml.safe_load(read_at_most(path, max_bytes))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: no UTF-8
+        raise InputError(f"{path}: no run's settings, or damaged") from error
+
+
+def is_within(folder: Path, path: object) -> bool:
+    return Path(str(path)).resolve().is_relative_to(folder.resolve())
+
+
+def check_is_plain(folder: Path) -> None:
+    """Raises InputError for links, pipes and the like: writing would wait, or end elsewhere."""
+    names: Counter[tuple[int, int]] = Counter()  # of each file: a kept checkpoint has two a while
+    files: list[tuple[Path, os.stat_result]] = []
+    for parent, inside, here in os.walk(folder):
+        for path in (Path(parent, name) for name in (*inside, *here)):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                names[status.st_dev, status.st_ino] += 1
+                files += [(path, status)]
+            elif stat.S_ISLNK(status.st_mode) and is_within(folder, path):
+                continue  # SLURM's files have some
+            elif not stat.S_ISDIR(status.st_mode):
+                raise InputError(f"{path} is a link or a device; expected none in it")
+    for path, status in files:
+        if status.st_nlink > names[status.st_dev, status.st_ino]:
+            raise InputError(f"{path} is a file elsewhere, too (a hard link); expected a copy")

@@ -1,0 +1,106 @@
+"""What became of a run, in its folder's status.json."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from digits.errors import DivergedError, exit_code, one_line
+from digits.files import read_json, write_atomically
+from digits.runs import lock
+
+NAME = "status.json"
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
+PRUNED = "pruned"  # how the reason begins why a search's trial ended early
+_OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
+
+
+@dataclass(frozen=True)
+class Status:
+    """RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error` is the last line it
+    said) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says what makes its result
+    doubtful. `objective` is what the run returned to a sweeper, `code` what it exits with.
+    """
+
+    status: str
+    error: str | None = None
+    begun: str | None = None
+    ended: str | None = None
+    warning: str | None = None
+    objective: float | list[float] | None = None
+    code: int | None = None
+
+
+def read(folder: Path) -> Status | None:
+    """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
+    is_held = folder.is_dir() and lock.is_held(folder)  # first: it may end meanwhile
+    told = {name: value for name, value in _told(folder).items() if name != "process"}
+    try:
+        status = Status(**told)
+    except TypeError:
+        return None
+    lost = status.status == RUNNING and not is_held
+    return Status(KILLED, status.error, status.begun) if lost else status
+
+
+def begin(folder: Path) -> None:
+    """The run begins, or goes on."""
+    _write(folder, Status(RUNNING, begun=_now()))
+
+
+def warn(folder: Path, warning: str) -> None:
+    """Note what makes the result doubtful of the run that this process has begun, if any."""
+    told = _told(folder)
+    if _is_ours(told):
+        _write(folder, Status(RUNNING, begun=told["begun"], warning=warning))
+
+
+def settle(folder: Path) -> None:
+    """Begin, if a run that is complete did not come to say so: `end` follows."""
+    told = _told(folder)
+    if told.get("process") != _OURS and told.get("status") != FINISHED:
+        begin(folder)
+
+
+def end(folder: Path, error: BaseException | None, objective: Any = None) -> None:
+    """The run that this process has begun, if any, is over, by `error` or with `objective`."""
+    told = _told(folder)
+    if not _is_ours(told):
+        return
+    kind, line, code = FINISHED, None, 0
+    if isinstance(error, Exception):
+        kind, line = DIVERGED if isinstance(error, DivergedError) else FAILED, one_line(error)
+        code = exit_code(error)
+    elif error is not None:
+        kind, code = STOPPED, getattr(error, "exit_code", 130)
+    warning = told.get("warning")
+    _write(folder, Status(kind, line, told["begun"], _now(), warning, objective, code))
+
+
+def is_pruned(measured: dict[str, Any]) -> bool:
+    """Whether metrics.json says that a search ended the run early."""
+    return str(measured.get("ended")).startswith(PRUNED)
+
+
+def _is_ours(told: dict[str, Any]) -> bool:
+    return told.get("process") == _OURS and told["status"] == RUNNING
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    told = read_json(folder / NAME)
+    code = told.get("code")
+    others = [value for name, value in told.items() if name != "code"]
+    are_plain = all(isinstance(value, str | float | list | None) for value in others)
+    return told if are_plain and isinstance(code, int | None) else {}
+
+
+def _write(folder: Path, status: Status) -> None:
+    text = json.dumps(asdict(status) | {"process": _OURS}, indent=2)
+    write_atomically(folder / NAME, f"{text}\n".encode())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,138 @@
+"""A command line, parsed once: Hydra's flags, and words of the form KEY=VALUE."""
+
+import argparse
+import io
+import os
+import re
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+# Private, and without a public twin: what else knows which words of a command line are flags?
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from digits.errors import InputError, flat
+
+BACKSLASH = "\\"
+# Where a run or a sweep is, and what a sweep reads itself: no settings of a run
+OF_THE_FOLDER = (
+    "resume",
+    "sweep",
+    "fail_fast",
+    "task_name",
+    "paths.outputs_dir",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
+QUESTIONS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimental_rerun")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What was typed after a command's name: `flags` are Hydra's, `overrides` the other words."""
+
+    flags: argparse.Namespace
+    overrides: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, given: Sequence[str]) -> "Words":
+        """Raises InputError for flags that Hydra does not have, and for what is no override."""
+        parser, said = get_args_parser(), io.StringIO()
+        try:
+            with redirect_stderr(said):
+                flags = parser.parse_args(given)
+        except SystemExit as end:
+            if not end.code:  # --version has printed it
+                raise
+            message = said.getvalue().rpartition("error: ")[2].strip()
+            raise InputError(complaint(parser, message)) from None
+        return cls(flags, tuple(vars(flags).pop("overrides")))
+
+    @property
+    def asks(self) -> bool:
+        """Whether Hydra is asked something (--help, --cfg), instead of running a job."""
+        return any(getattr(self.flags, name) for name in QUESTIONS)
+
+    @property
+    def is_sweep(self) -> bool:
+        return bool(self.flags.multirun) or self.value("hydra.mode") == "MULTIRUN"
+
+    @cached_property
+    def parsed(self) -> list[Override]:
+        """Raises Hydra's exception for what is no override."""
+        return OverridesParser.create().parse_overrides(list(self.overrides))
+
+    def value(self, key: str) -> Any:
+        """Of the last word with `key`, as Hydra takes it; None without one."""
+        given = [o.value() for o in self.parsed if o.key_or_group == key and not o.is_delete()]
+        return given[-1] if given else None
+
+    def config_dirs(self) -> list[str]:
+        return [os.path.abspath(self.flags.config_dir)] if self.flags.config_dir else []
+
+    def keys(self) -> set[str]:
+        return {key(word) for word in self.overrides}
+
+    def without(self, keys: Collection[str]) -> "Words":
+        return replace(self, overrides=tuple(w for w in self.overrides if key(w) not in keys))
+
+    def after(self, before: Sequence[str]) -> "Words":
+        """With the overrides `before` these, which therefore count."""
+        return replace(self, overrides=(*before, *self.overrides))
+
+    def argv(self) -> list[str]:
+        return [*self.flag_words(), *self.overrides]
+
+    def flag_words(self, only: str = "") -> list[str]:
+        """The flags (those whose name begins with `only`) as one types them."""
+        told = []
+        for name, value in vars(self.flags).items():
+            if name.startswith(only) and value not in (None, False):
+                flag = f"--{name.replace('_', '-')}"
+                told.append(flag if value is True else f"{flag}={value}")
+        return told
+
+
+def complaint(parser: argparse.ArgumentParser, message: str) -> str:
+    """argparse's `message` in one line, with the flag nearest to one that is unknown."""
+    unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
+    if not unknown:
+        return flat(f"{message}; --help shows all")
+    if not unknown.startswith("-"):
+        return flat(f"{unknown}: expected beside the others, flags before or after them all")
+    flag = unknown.partition("=")[0]
+    close = get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75)
+    hint = f"did you mean {close[0]}?" if close else "--help shows all"
+    return flat(f"{flag}: no such flag; {hint}")
+
+
+def key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
+
+
+def value_text(word: str) -> str:
+    """The value of a word as it is written, without quotes around it."""
+    return unquoted(word.partition("=")[2])
+
+
+def quoted(text: object) -> str:
+    """As Hydra's command line takes any text, a path's for one."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", str(text))
+    return f"'{escaped}{escaped[len(escaped.rstrip(BACKSLASH)) :]}'"
+
+
+def unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        halved = r"(\\*)\1\\?(?=['\"]|$)"  # those before a quote; others are themselves
+        return re.sub(halved, r"\1", text[1:-1])
+    return text
+
+
+def own(words: Sequence[str]) -> list[str]:
+    """Those that are settings of a run, not where it is."""
+    return [word for word in words if key(word) not in OF_THE_FOLDER]

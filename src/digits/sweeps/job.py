@@ -1,0 +1,160 @@
+"""A job of a sweep: what it is, what it is called, and running it in a process of its own."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from digits.console import program
+from digits.errors import FULL_ERROR, InputError
+from digits.files import PACKAGE
+from digits.parent import end_with_parent
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
+from digits.runs.status import FINISHED
+from digits.runs.words import key, quoted, unquoted
+from digits.sweeps.folder import OUTPUT
+
+LONGEST_VALUE, LONGEST_NAME = 24, 100  # characters
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a sweep in `folder`: the command `program` with `flags` and `words`, of which
+    `label` is what makes it out. It computes with `threads`, if given, starts in the folder
+    `current`, and `environment` is added to its process's own.
+    """
+
+    number: int
+    words: tuple[str, ...]
+    folder: Path
+    label: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    program: str = "train"
+    flags: tuple[str, ...] = ()
+    threads: int | None = None
+    current: str = "."
+
+    def __str__(self) -> str:
+        return f"job {self.number} ({self.label})"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self) | {"folder": str(self.folder)})
+
+    @classmethod
+    def of_json(cls, text: str) -> "Job":
+        fields: dict[str, Any] = json.loads(text)
+        pairs = tuple((str(name), str(value)) for name, value in fields.pop("environment"))
+        fields |= {name: tuple(fields[name]) for name in ("flags", "words")}
+        return cls(**fields | {"folder": Path(fields["folder"]), "environment": pairs})
+
+
+def name_of(number: int, count: int, words: Sequence[str]) -> str:
+    """A job's folder: its number, of `count`, and what differs: 03_lr-0.001_seed-2. It needs no
+    quotes in a shell, nor on Hydra's command line.
+    """
+    names = [key(word) for word in words]
+    told = [f"{_short(key(word), names)}-{_plain(word)}" for word in words]
+    number_text = f"{number:0{max(2, len(str(count - 1)))}}"
+    return "_".join([number_text, *told])[:LONGEST_NAME].rstrip("-._")
+
+
+def _short(name: str, names: Sequence[str]) -> str:
+    """As many of its last parts as tell it from the others."""
+    parts = re.split(r"[./]", name)
+    for count in range(1, len(parts)):
+        last = parts[-count:]
+        if sum(re.split(r"[./]", other)[-count:] == last for other in names) == 1:
+            return ".".join(last)
+    return ".".join(parts)
+
+
+def _plain(word: str) -> str:
+    value = unquoted(word.partition("=")[2])
+    return re.sub(r"[^\w.+-]+", "-", value, flags=re.ASCII).strip("-.")[:LONGEST_VALUE]
+
+
+def find_this_package() -> None:
+    """Processes that are started from here on, by whomever, import this package, not another that
+    is installed, and need none that is.
+    """
+    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if there[0] != str(PACKAGE.parent):
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *filter(None, there)])
+
+
+def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:
+    """The words of a job: what is half done goes on from its checkpoint, and what has none begins
+    anew. Raises InputError if a process is in the folder, or a link leads elsewhere.
+    """
+    if not run.has_checkpoint():
+        if run.has_run():
+            with run.held():
+                recorded.check_is_plain(run.path)
+                run.clear()
+        return list(words)
+    drawn = [word for word in recorded.words(run) if key(word) == "seed"]
+    kept = [word for word in words if key(word) != "seed"] if drawn else list(words)
+    return [*kept, *drawn, f"resume={quoted(run.path)}"]
+
+
+def run(job: Job) -> NoReturn:
+    """In a process that does nothing else. Exits with the command's code, 0 if the job was
+    finished before: SLURM and Ray may start one again.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # Ctrl+C is for the sweep, which asks its jobs to stop
+    end_with_parent()
+    begin(job)
+
+
+def begin(job: Job) -> NoReturn:
+    """As `run`, in a process that somebody else looks after."""
+    folder = RunFolder(job.folder)
+    if folder.path.is_symlink():
+        sys.exit(2)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    _print_into(folder.path / OUTPUT)
+    os.chdir(job.current)
+    os.environ.pop(FULL_ERROR, None)  # the sweep's own, not asked for
+    os.environ.update(job.environment)
+    status = folder.status()
+    if status and status.status == FINISHED:
+        sys.exit(0)
+    if job.threads:
+        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+        if "torch" in sys.modules:  # which has looked at it already
+            sys.modules["torch"].set_num_threads(job.threads)
+    try:
+        words = to_begin_or_go_on(folder, job.words)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    place = (f"hydra.run.dir={quoted(folder.path)}", f"hydra.job.num={job.number}")
+    module = program(job.program)
+    sys.argv = [str(module.__file__), *job.flags, *words, *place]
+    sys.orig_argv[:] = [sys.executable, *sys.argv]  # what metrics.json tells of
+    module.main()
+    sys.exit(0)
+
+
+def _print_into(path: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    output = os.open(path, flags, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for handle, own in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(handle, own)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", 1), open(2, "w", 1)  # noqa: SIM115
+
+
+def main() -> NoReturn:
+    """`python -m digits.sweeps.job`, with the job on standard input."""
+    begin(Job.of_json(sys.stdin.read()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""A sweep from its first job to its leaderboard: one folder, jobs that are done are not run again,
+and one that fails is one line.
+"""
+
+import inspect
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import configure_log
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from digits import signals
+from digits.errors import FULL_ERROR, InputError, shown
+from digits.files import called, relative
+from digits.runs import recorded
+from digits.runs.folder import RunFolder
+from digits.runs.status import DIVERGED, FINISHED
+from digits.runs.words import OF_THE_FOLDER, Words, key, own, quoted
+from digits.sweeps import ending
+from digits.sweeps.folder import SweepFolder, for_jobs, identity
+from digits.sweeps.job import Job, name_of, to_begin_or_go_on
+from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
+
+log = logging.getLogger(__name__)
+
+NOT_FOR_JOBS = ("hydra.mode", "hydra.run.", "hydra.sweep", "hydra.launcher", "hydra/launcher",
+                "hydra/sweeper")  # fmt: skip
+BY_NUMBER = "${hydra.job.num}"  # hydra.sweep.subdir, unless somebody sets it
+
+
+class Sweep:
+    """The sweep of `task` that `config` asks for; `launcher` is one of ours, or Hydra's basic."""
+
+    def __init__(self, config: DictConfig, context: Any, task: Any, launcher: Any) -> None:
+        self.config, self.loader, self.launcher = config, context.config_loader, launcher
+        self.program = Path(inspect.getfile(inspect.unwrap(task))).stem
+        self.typed = Words.parse(sys.argv[1:])
+        self.words = [w for w in own(self.typed.overrides) if key(w) not in OF_THE_FOLDER]
+        self.folder = SweepFolder(config.hydra.sweep.dir)
+        self.names = self.folder.planned() if config.get("sweep") else {}  # of jobs, their words
+        self.chooses = True  # among settings: a sweep over seeds alone has nothing to choose
+        self.code = 0  # the worst of its jobs
+
+    def run_all(self, each: Sequence[Sequence[str]]) -> None:
+        """The jobs with the words of `each`."""
+        if not each:
+            raise InputError(f"{' '.join(self.words)}: no job to run; expected at least one value")
+        replicates = self.config.get("replicates") or ["seed"]
+        settings = {tuple(w for w in words if key(w) not in replicates) for words in each}
+        self.chooses = len(settings) > 1
+        with self.around():
+            jobs = self._planned(each)
+            self.begin()
+            left = [job for job in jobs if not _is_over(job)]
+            if len(left) < len(jobs):
+                log.info("%d of %d jobs are finished already", len(jobs) - len(left), len(jobs))
+            waiting = iter(left)
+            self.run(lambda: next(waiting, None), lambda *_: None, len(left))
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Keeps others out of the folder; ends in the leaderboard, and SystemExit of jobs that
+        failed.
+        """
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        with RunFolder(self.folder.path).held():
+            try:
+                yield
+            except signals.Stopped as stopped:
+                if self.folder.file.is_file():
+                    stopped.is_said = True
+                    ending.show(self.folder)
+                    print(self._how_to_go_on(), file=sys.stderr)
+                raise
+            tests = "test=true" in self.words and self.chooses
+            ending.show(self.folder, self.work if tests else None)
+        if self.code:
+            raise SystemExit(self.code)
+
+    def begin(self) -> None:
+        """Write down what is to be done, and Hydra's record of the sweep."""
+        self.folder.write(self.words, self.names)
+        OmegaConf.save(self.config, self.folder.path / "multirun.yaml")
+
+    def run(
+        self, next_job: Callable[[], Job | None], ended: Ended, count: int | None = None
+    ) -> None:
+        """Run jobs in the launcher's pool; see Launch.run."""
+        launch = Launch(self._pool(count), bool(self.config.get("fail_fast")))
+        try:
+            launch.run(next_job, ended, count)
+        finally:
+            self.code = launch.code
+
+    def place(self, number: int, words: Sequence[str]) -> Path:
+        """The folder of a job that is known by its number, whose own words are `words`."""
+        plain = str(number)
+        there = [name for name in self.names if name.partition("_")[0].lstrip("0") == plain]
+        before = self.folder.path / plain
+        name = plain if before.is_dir() else next(iter(there), name_of(number, 1, words))
+        return self.folder.inside(name)
+
+    def work(
+        self, job: Job, threads: int | None, environment: Mapping[str, str], is_here: bool = True
+    ) -> Job:
+        """As a process of its own runs it. One that is not here has its machine's environment: this
+        one's secrets stay out of files and other programs' hands.
+        """
+        inherited = {**os.environ} if is_here else {}
+        inherited.pop(FULL_ERROR, None)
+        hydras = map(str, self.config.hydra.overrides.hydra)
+        kept = [word for word in hydras if not key(word).startswith(NOT_FOR_JOBS)]
+        return replace(
+            job,
+            words=(*kept, *self._words_of(job)),
+            environment=tuple({**inherited, **environment, **dict(job.environment)}.items()),
+            program=self.program,
+            flags=tuple(self.typed.flag_words("config_")),
+            threads=threads,
+            current=os.getcwd(),
+        )
+
+    def _planned(self, each: Sequence[Sequence[str]]) -> list[Job]:
+        """Where they are already; new ones are numbered on. A job is called by those of its words
+        that not all share.
+        """
+        known = self.folder.known() if self.config.get("sweep") else {}
+        taken = {int(n) for name in known.values() if (n := name.partition("_")[0]).isdecimal()}
+        shared = set.intersection(*map(set, each)) if len(each) > 1 else set()
+        number, jobs = 0, []
+        for words in each:
+            differing = [w for w in own(words) if w not in shared]
+            name = known.get(identity(words))
+            if name is None:
+                while number in taken:
+                    number += 1
+                name = self._new_name(words, number, len(each), differing)
+                known[identity(words)] = name
+                taken.add(number)
+                self.names[name] = for_jobs(words)
+            begins = name.partition("_")[0]
+            job = Job(
+                int(begins) if begins.isdecimal() else number,
+                tuple(for_jobs(words)),
+                self.folder.inside(name),
+                " ".join(differing),
+            )
+            jobs.append(job)
+        return self._with_folders_of_their_own(jobs)
+
+    def _with_folders_of_their_own(self, jobs: list[Job]) -> list[Job]:
+        """Raises InputError if hydra.sweep.subdir names one for several."""
+        first: dict[Path, Job] = {}
+        for job in jobs:
+            other = first.setdefault(job.folder, job)
+            if other is not job and other.words != job.words:
+                where = f"hydra.sweep.subdir={self.folder.name(RunFolder(job.folder))}"
+                raise InputError(f"{where}: of {other} and of {job}; expected a folder of each")
+        return list(first.values())
+
+    def _new_name(self, words: Sequence[str], number: int, count: int, told: list[str]) -> str:
+        raw = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        assert isinstance(raw, dict)
+        if raw["subdir"] == BY_NUMBER:
+            return name_of(number, count, told)
+        config = self.loader.load_sweep_config(self.config, list(words))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        HydraConfig.instance().set_config(config)
+        name = str(OmegaConf.select(config, "hydra.sweep.subdir"))
+        if not name.strip():
+            raise InputError(f"hydra.sweep.subdir={name}: expected a folder")
+        return name
+
+    def _pool(self, count: int | None) -> Pool:
+        if make := getattr(self.launcher, "pool", None):
+            pool: Pool = make(self.work, count)
+            return pool
+        return OneAfterTheOther(self.launcher, self._placed)
+
+    def _placed(self, job: Job) -> list[str]:
+        run = RunFolder(job.folder)
+        words = to_begin_or_go_on(run, self._words_of(job))
+        if "resume" in map(key, words):
+            words.append("hydra.output_subdir=null")
+        return [*words, f"hydra.sweep.subdir={quoted(self.folder.name(run))}"]
+
+    def _words_of(self, job: Job) -> list[str]:
+        """All it is told: its own, and not to look at the test set, where a sweep chooses."""
+        if not (self.config.get("train") and self.chooses):
+            return list(job.words)
+        return [*(word for word in job.words if key(word) != "test"), "test=false"]
+
+    def _how_to_go_on(self) -> str:
+        again = [
+            shlex.quote(shown(word)) for word in recorded.not_taken(self.words, self.folder.path)
+        ]
+        again += [f"--config-dir={shlex.quote(folder)}" for folder in self.typed.config_dirs()]
+        where = shlex.quote(shown(relative(self.folder.path)))
+        return " ".join([f"stopped; go on with {called('train')} -m sweep={where}", *again])
+
+
+def grid(arguments: Sequence[str], params: Mapping[str, Any], loader: Any) -> list[tuple[str, ...]]:
+    """The words of each combination of the values in `params` and `arguments`."""
+    lists = {}
+    given = [*(f"{name}={value}" for name, value in params.items()), *arguments]
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(given):
+        name = override.get_key_element()
+        if override.is_interval_sweep():
+            raise InputError(
+                f"{override.input_line}: an interval has no end of values; expected "
+                "hydra/sweeper=optuna too, or a list of values"
+            )
+        if override.is_sweep_override():
+            lists[name] = [f"{name}={value}" for value in override.sweep_string_iterator()]
+        elif override.is_delete():
+            lists[name] = [str(override.input_line)]
+        else:
+            lists[name] = [f"{name}={override.get_value_element_as_str()}"]
+    return list(product(*lists.values()))
+
+
+def _is_over(job: Job) -> bool:
+    """With a result that the same job would have again."""
+    status = RunFolder(job.folder).status()
+    return status is not None and status.status in (FINISHED, DIVERGED)
