@@ -6,15 +6,15 @@ to. A file of ours is stored unpacked and names a dozen types; any other is refu
 sees it.
 """
 
+import io
 import pickletools
 import re
 import shutil
-import struct
 import tempfile
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +24,7 @@ from digits.errors import InputError
 MAX_BYTES = 1 << 33  # hidden_size=65536 with AdamW has 625 MB
 MAX_IN_MEMORY = 1 << 26
 MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
-MAX_PICKLE_BYTES = 1 << 21  # all but the tensors: 10 KB, and 600 a weight
-MAX_DIRECTORY_BYTES = 1 << 20  # 80 an entry, and two or three entries a weight
+MAX_AT_ONCE = 1 << 21  # all but the tensors: 10 KB, and 600 a weight
 MAX_INT = 1 << 128  # a state of numpy's PCG64
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 TYPES = {
@@ -41,6 +40,17 @@ PART = re.compile(
 OTHER_WAYS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
 
+class _File(io.FileIO):
+    """zipfile reads a list of entries at once, and 2 million of them take it 27 s."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:  # to the end, for a last record
+            size = MAX_AT_ONCE
+        if size > MAX_AT_ONCE:
+            raise ValueError("too much at once")
+        return super().read(size)
+
+
 def load(path: Path) -> Any:
     """The content of `path`, its tensors on the CPU.
 
@@ -48,10 +58,9 @@ def load(path: Path) -> Any:
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such file")
-    with path.open("rb") as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
+    with _File(path) as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
         try:
             file_bytes = path.stat().st_size
-            _check_directory(file, file_bytes)
             with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
                 _copy(given, copy, file_bytes)
             checked.seek(0)
@@ -62,24 +71,6 @@ def load(path: Path) -> Any:
             raise
         except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
             raise InputError("not a checkpoint written by train.py, or damaged") from error
-
-
-def _check_directory(file: BinaryIO, file_bytes: int) -> None:
-    """Raises ValueError unless a zip's list of entries is short: zipfile reads all of it at once,
-    and 2 million entries take it 27 s. Looks where zipfile does.
-    """
-    file.seek(max(0, file_bytes - 98))
-    tail = file.read(98).rjust(98)
-    end, locator, end_64 = tail[-22:], tail[-42:-22], tail[:-42]
-    if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":  # a comment after it
-        raise ValueError("no end record")
-    (size,) = struct.unpack("<I", end[12:16])
-    if locator[:4] == b"PK\6\7":
-        if end_64[:4] != b"PK\6\6":
-            raise ValueError("no second end record")
-        (size,) = struct.unpack("<Q", end_64[40:48])
-    if size > MAX_DIRECTORY_BYTES:
-        raise ValueError("too many entries")
 
 
 def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
@@ -95,7 +86,7 @@ def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> Non
     if len(names) < len(entries) or not all(map(PART.fullmatch, names)):
         raise ValueError("other names")
     (pickle,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
-    if pickle.file_size > MAX_PICKLE_BYTES:
+    if pickle.file_size > MAX_AT_ONCE:
         raise ValueError("too much besides tensors")
     for operation, argument, _ in pickletools.genops(given.read(pickle)):
         if operation.name in OTHER_WAYS or (operation.name == "GLOBAL" and argument not in TYPES):

@@ -73,6 +73,8 @@ class RunSummary(Callback):
         self.epoch_seconds_before = float(state_dict["this_epoch_seconds"])
         self.epoch_seconds = [float(seconds) for seconds in state_dict["epoch_seconds"]]
         self.images = state_dict["images"]
+        if not isinstance(self.images, int | None):
+            raise TypeError("images are counted")
         metrics = dict(state_dict["metrics"])
         if not all(isinstance(value, str | int | float | None) for value in metrics.values()):
             raise TypeError("metrics are numbers")
