@@ -18,13 +18,13 @@ from digits.imports import importing
 def main(cfg: DictConfig) -> None:
     with importing():
         deferred.import_lightning()
-        from digits.commands import signatures
+        from digits.commands import settings
         from digits.runs import checkpoint
         from digits.runs.start import Start
         from digits.training import parts, results
         from digits.training.trainer import make_trainer
 
-    signatures.check(cfg)
+    settings.check_types(cfg)
     begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
     model, data = parts.of_checkpoint(cfg, Path(cfg.ckpt_path), begin.content)
     with make_trainer(cfg, begin) as trainer:

@@ -24,14 +24,14 @@ def main(cfg: DictConfig) -> float | list[float] | None:
         import lightning as L
 
         from digits import denormals, signals
-        from digits.commands import signatures
+        from digits.commands import settings
         from digits.runs import start
         from digits.runs.folder import RunFolder
         from digits.training import parts, results, resumption, saving
         from digits.training.trainer import make_trainer
 
     denormals.flush()
-    signatures.check(cfg)
+    settings.check_types(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     model, datamodule = parts.make(cfg)
     begin = start.find(cfg, model)

@@ -26,7 +26,12 @@ LINES = {
     "data=foo": "data=foo: no such config; there are: mnist",
     "model/optimizer=sdg": "model/optimizer=sdg: no such config; there are: adam, adamw, rms",
     "experiment=[reference,foo]": "In 'train': Could not load 'experiment/foo'.",
-    "experiment=null": "Config group override must be a string or a list. Got NoneType",
+    "logger=null": "logger=null: no such config; there are: csv, default, many_loggers, mlflow, n",
+    "task_name=é": """task_name=é: expected quotes around such characters: 'task_name="é"'""",
+    "task_name=a#b": """task_name=a#b: expected quotes around such characters: 'task_name="a#b"'""",
+    "tags=[é]": """tags=[é]: expected quotes around such characters: 'tags=["..."]'""",
+    "+trainer.foo={a:#}": """+trainer.foo={a:#}: expected quotes around such characters: '+trai""",
+    "é=1": "é=1: expected SETTING=VALUE (",
     "callbacks=early_stopping": "callbacks.early_stopping.monitor=val/acc: expected data.val_s",
     "ckpt_path=latest": "ckpt_path=latest: no run under ",
     "ckpt_path=nope.ckpt": "ckpt_path=nope.ckpt: no such file; expected a .ckpt file, or latest",
@@ -34,7 +39,16 @@ LINES = {
     "resume=latest": "resume=latest: no run under ",
     "resume=nope": "resume=nope: no run's folder: ",
     "resume='a\nb'": "resume=a b: no run's folder: ",
-    "trainer.devices=abc": "trainer.devices=abc: expected a whole number from 1, a list of GPUs",
+    "trainer.devices=abc": "trainer: `devices` selected with `CPUAccelerator` should be an int > 0",
+    "trainer.devices=0": "trainer: `Trainer(devices=0)` value is not a valid input using cpu accel",
+    "trainer.devices=-3": "trainer: `devices` selected with `CPUAccelerator` should be an int > 0",
+    "trainer.devices=1.5": "trainer.devices=1.5: expected a list, text, a whole number",
+    "trainer.devices=99": "trainer.devices=99: more processes than this machine's ",
+    "trainer.accelerator=tpu": "trainer.accelerator=tpu: torch finds none here; expected one of a",
+    "trainer.precision=8": "trainer.precision=8: expected 64, 32, 16, transformer-engine, transfor",
+    "trainer.limit_val_batches=-1": "trainer: You have passed invalid value -1 for limit_val_batch",
+    "model.scheduler_interval=batch": "model.scheduler_interval=batch: expected epoch, step",
+    "model.optimizer.weight_decay=-1": "model.optimizer: Invalid weight_decay value: -1",
     "trainer.limit_train_batches=7.5": "trainer: You have passed invalid value 7.5 for",
     "model.optimizer._target_=torch.optim.SGD": "model.optimizer: SGD.__init__() got an unexp",
     "callbacks.bar=abc": "callbacks.bar: expected settings with a _target_, or null for none",
@@ -46,6 +60,7 @@ LINES = {
     "hydra.run.dir=LICENSE": "cannot write LICENSE: File exists; paths.outputs_dir=FOLDER writes",
     "hydra.mode=x": "hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]",
     "--nope": "--nope: no such flag; --help shows all",
+    "--trainer.max_epochs=3": "--trainer.max_epochs: no such flag; a setting is written without t",
     "--config-dir=/nowhere": "Additional config directory '/nowhere' not found",
     "--config-path=/nowhere": "Primary config directory not found. Check that the config directory",
 }
@@ -62,6 +77,13 @@ def test_one_line(override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(ROOT)
     says(command("train", override, outputs=tmp_path), LINES[override])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("option", ["disabled", "none", "stdout", "default"])
+def test_another_job_logging_of_hydras_works(option: str, tmp_path: Path) -> None:
+    words = [f"hydra/job_logging={option}", "trainer.fast_dev_run=true", "callbacks=none"]
+    outcome = command("train", *words, "logger=none", outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_a_refused_run_leaves_a_folder_of_somebodys_as_it_was(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def printed(program: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("before", "expected"), [("", "0 True"), ("kept()", "524288 False")], ids=["first", "late"]
+    ("before", "expected"), [("", "0"), ("kept()", "524288")], ids=["first", "late"]
 )
 def test_threads_flush_that_start_afterwards(before: str, expected: str) -> None:
     """Half of a tensor is the second thread's."""
@@ -32,7 +32,7 @@ torch.set_num_threads(2)
 {COUNT}
 {before}
 denormals.flush()
-print(kept(), denormals.are_flushed())
+print(kept())
 """
     assert printed(program) == expected
 
@@ -73,29 +73,3 @@ def test_each_process_of_a_run_flushes(tmp_path: Path, processes: int) -> None:
     for rank in range(processes):
         assert f"rank {rank} keeps 0" in done.stdout
     assert "denormals" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_notebook_has_its_denormals_back_and_the_next_run_flushes(tmp_path: Path) -> None:
-    program = f"""
-import digits
-for _ in range(2):
-    digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
-print("half", 2.3e-308 / 4 > 0)
-"""
-    done = python("-c", program)
-    assert "half True" in done.stdout
-    assert "denormals" not in done.stdout + done.stderr
-
-
-@pytest.mark.slow
-def test_a_notebook_that_came_too_late_is_told(tmp_path: Path) -> None:
-    program = f"""
-import torch
-torch.set_num_threads(2)
-torch.rand(1 << 20).mul_(2)
-import digits
-digits.train("trainer.fast_dev_run=true", "logger=none", "paths.outputs_dir={tmp_path}")
-"""
-    done = python("-c", program)
-    assert "its threads keep denormals" in done.stdout + done.stderr

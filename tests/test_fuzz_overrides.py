@@ -9,7 +9,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from digits.commands import going_on, signatures
+from digits.commands import going_on
 from digits.commands import settings as digits_settings
 from digits.errors import exit_code, one_line
 from digits.runs import recipe
@@ -141,4 +141,4 @@ def test_any_value_passes_or_is_refused(key: str, value: Any) -> None:
     with nothing_or_one_line():
         OmegaConf.update(cfg, key, value)
         digits_settings.check(cfg)
-        signatures.check(cfg)
+        digits_settings.check_types(cfg)

@@ -11,7 +11,7 @@ SECRET = re.compile(r"TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
 NO_SECRETS = ("PWD", "OLDPWD")  # shells keep the current folder there
 SHORTEST = 4  # characters: a shorter value is a part of too many words
 
-_secrets: dict[str, tuple[re.Pattern[str], str]] = {}  # how it may be written, and its variable
+_secrets: dict[str, str] = {}  # each as it may be written, and its variable
 
 
 def sounds_secret(name: str) -> bool:
@@ -19,22 +19,25 @@ def sounds_secret(name: str) -> bool:
 
 
 def remember(names: Iterable[str]) -> None:
-    """From here on keep the values of these environment variables out of texts."""
+    """From here on keep the values of these environment variables out of texts: as they are, line
+    by line, in a URL, in quotes and in JSON.
+    """
     for name in names:
         value = os.environ.get(name, "")
-        for part in (value, unquote(value), *value.splitlines()):
-            if len(part := part.strip()) >= SHORTEST:
-                _secrets[part] = re.compile("".join(map(_written, part))), name
+        for part in map(str.strip, (value, unquote(value), *value.splitlines())):
+            in_quotes = repr(part)[1:-1], json.dumps(part)[1:-1]
+            for text in (part, quote(part), quote(part, safe=""), *in_quotes):
+                if len(text) >= SHORTEST:
+                    _secrets[text] = name
 
 
 def remembered() -> list[str]:
-    return sorted({name for _, name in _secrets.values()})
+    return sorted({*_secrets.values()})
 
 
 def redacted(text: str) -> str:
-    for part in sorted(_secrets, key=len, reverse=True):  # one may be a part of another
-        pattern, name = _secrets[part]
-        text = pattern.sub(f"${{oc.env:{name}}}".replace("\\", r"\\"), text)
+    for secret in sorted(_secrets, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(secret, f"${{oc.env:{_secrets[secret]}}}")
     return text
 
 
@@ -45,15 +48,3 @@ def redact_logs() -> None:
 class _Record(logging.LogRecord):
     def getMessage(self) -> str:  # noqa: N802
         return redacted(super().getMessage())
-
-
-def _written(character: str) -> str:
-    """A pattern for it as it may stand in a text: in quotes within quotes, in a URL, on a line."""
-    if character.isascii() and character.isalnum():
-        return character
-    if character.isspace():
-        return r"(?:\s|\+|\\+[nrtvf]|%[0-9a-fA-F]{2})*"
-    in_a_url = quote(os.fsencode(character), safe="")
-    escapes = (ascii(character)[1:-1].lstrip("\\"), json.dumps(character)[1:-1].lstrip("\\"))
-    escaped = "|".join(map(re.escape, filter(None, escapes)))
-    return rf"(?:\\*{re.escape(character)}|(?i:{in_a_url})|\\+(?:{escaped}))"

@@ -74,5 +74,7 @@ def test_without_a_run_the_folder_that_was_searched_is_named(
     code, _, err = tool("predict", "x.png")
     assert code == 2
     assert err == "error: x.png: no such file\n" or f"no run under {tmp_path}/outputs has" in err
-    with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .*/none has a checkpoint"):
+    with pytest.raises(
+        InputError, match=r"ckpt_path=latest: no run under .*/none has a checkpoint"
+    ):
         newest.checkpoint("latest", "/none")

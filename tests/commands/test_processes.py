@@ -11,7 +11,6 @@ from digits.commands import processes
 from digits.errors import InputError
 from support.commands import command
 
-DEVICES = "expected a whole number from 1, a list of GPUs, -1 for all of them, or auto"
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
 SRUN = {"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_JOB_NAME": "train"}
 
@@ -37,6 +36,13 @@ def test_as_many_as_there_are_cores(devices: object) -> None:
     processes.check(run(trainer__devices=devices))
 
 
+@pytest.mark.parametrize(
+    "devices", [0, -3, "x", 1.5, None, True, [], [0], [0, 1], "0,1", [0, -1], "0,x", -1, {"a": 1}]
+)
+def test_what_lightning_refuses_itself_counts_as_one(devices: object) -> None:
+    processes.check(run(trainer__devices=devices, data__batch_size=1))
+
+
 def test_more_than_cores_where_that_is_wanted() -> None:
     processes.check(run(trainer__devices=6, trainer__oversubscribe=True))
 
@@ -48,21 +54,6 @@ def test_more_than_cores_where_that_is_wanted() -> None:
          "expected 4 at most, or trainer.oversubscribe=true too"),
         ({"devices": "99"}, "trainer.devices=99: more processes than this machine's 4 cores"),
         ({"devices": 99, "accelerator": "auto"}, "trainer.devices=99: more processes than this"),
-        ({"devices": [0, 1]}, "trainer.devices=[0, 1]: expected a whole number from 1 on a CPU"),
-        ({"devices": -1}, "trainer.devices=-1: expected a whole number from 1 on a CPU"),
-        ({"devices": "0,1"}, "trainer.devices=0,1: expected a whole number from 1 on a CPU"),
-        ({"devices": [0], "accelerator": "auto"}, "trainer.devices=[0]: expected a whole number"),
-        ({"devices": 0}, f"trainer.devices=0: {DEVICES}"),
-        ({"devices": -2}, f"trainer.devices=-2: {DEVICES}"),
-        ({"devices": 1.5}, f"trainer.devices=1.5: {DEVICES}"),
-        ({"devices": True}, f"trainer.devices=True: {DEVICES}"),
-        ({"devices": None}, f"trainer.devices=None: {DEVICES}"),
-        ({"devices": "two"}, f"trainer.devices=two: {DEVICES}"),
-        ({"devices": []}, f"trainer.devices=[]: {DEVICES}"),
-        ({"devices": [0, -1]}, f"trainer.devices=[0, -1]: {DEVICES}"),
-        ({"devices": ["a"]}, f"trainer.devices=['a']: {DEVICES}"),
-        ({"devices": "0,x"}, f"trainer.devices=0,x: {DEVICES}"),
-        ({"devices": {"a": 1}}, "trainer.devices={'a': 1}: expected a whole number from 1"),
         ({"num_nodes": 2}, "trainer.num_nodes=2: nobody starts the other nodes' processes; "
          "expected to be started by torchrun or srun, on each node"),
     ],

@@ -24,11 +24,35 @@ LINES = {
     "model.scheduler.T_max=2": (
         "model.scheduler.T_max: comes with model/scheduler=cosine; expected that, too"
     ),
+    "trainer.min_epochs=4": "trainer.min_epochs: not listed: `+trainer.min_epochs=4`",
+    "trainer.gradient_clip_algorithm=norm": (
+        "trainer.gradient_clip_algorithm: not listed: `+trainer.gradient_clip_algorithm=norm`"
+    ),
+    "trainer.enable_progress_bar=false": (
+        "trainer.enable_progress_bar: not listed: `+trainer.enable_progress_bar=false`"
+    ),
+    "trainer.benchmark=true": "trainer.benchmark: not listed: `+trainer.benchmark=true`",
+    "callbacks.best.save_top_k=2": (
+        "callbacks.best.save_top_k: not listed: `+callbacks.best.save_top_k=2`"
+    ),
+    "callbacks.early_stopping.stopping_threshold=1": (
+        "callbacks.early_stopping.stopping_threshold: comes with callbacks=early_stopping; "
+        "expected that, too"
+    ),
     "extras.print_config=true": "extras.print_config: no such setting; --cfg job shows all",
     "zzz=1": "zzz: no such setting; --cfg job shows all",
     "_target_=1": "_target_: no such setting; --cfg job shows all",  # a dozen have that name
     "debug=default": "debug=default: no such config; there are: fast, limit, overfit, profiler",
     "experiment=example": "experiment=example: no such config; there are: reference",
+    "experiment=null": "experiment=null: no such config; there are: reference",
+    "logger=null": (
+        "logger=null: no such config; there are: csv, default, many_loggers, mlflow, none, "
+        "tensorboard, wandb"
+    ),
+    "callbacks=null": (
+        "callbacks=null: no such config; there are: default, early_stopping, eval, inspect, none, "
+        "pruning, rich_progress_bar"
+    ),
 }
 
 
@@ -37,6 +61,32 @@ def test_the_line(word: str, tmp_path: Path) -> None:
     outcome = command("train", word, outputs=tmp_path)
     assert (outcome.code, outcome.err) == (2, f"error: {LINES[word]}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "word"),
+    [
+        ("model/optimizer=sgd", "model.optimizer.nesterov=true"),
+        ("callbacks=early_stopping", "callbacks.early_stopping.stopping_threshold=0.99"),
+    ],
+)
+def test_parameters_of_what_was_chosen_are_known(chosen: str, word: str, tmp_path: Path) -> None:
+    outcome = command("train", chosen, "data.val_size=5000", word, outputs=tmp_path)
+    assert outcome.err == f"error: {word.partition('=')[0]}: not listed: `+{word}`\n"
+
+
+def test_a_data_module_of_ones_own_that_lists_less(tmp_path: Path) -> None:
+    own = tmp_path / "configs" / "data"
+    own.mkdir(parents=True)
+    own.joinpath("fashion.yaml").write_text(
+        "_target_: digits.data.datamodule.MNISTDataModule\ndata_dir: ${paths.data_dir}\n"
+    )
+    words = [f"--config-dir={own.parent}", "data=fashion", "data.batch_size=16"]
+    outcome = command("train", *words, outputs=tmp_path / "out")
+    line = (
+        "data.batch_size: not listed: write `+data.batch_size=16`, or add it to data/fashion.yaml"
+    )
+    assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
 
 
 def test_groups_that_were_chosen_count(tmp_path: Path) -> None:

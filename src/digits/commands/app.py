@@ -13,18 +13,17 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from digits import denormals, machine, signals
+from digits import machine, signals
 from digits.commands import (
     ddp,
-    environment,
     exit_codes,
     folders,
     going_on,
     newest,
+    secret_settings,
     settings,
     suggestions,
 )
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig], Any]
 
-environment.watch()
+secret_settings.watch()
 configs.register()
 
 
@@ -73,7 +72,7 @@ def run_in_python(main: Any, given: Sequence[str]) -> str:
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     argv, sys.argv = sys.argv, ["train", *given]
     try:
-        with _logging_restored(), denormals.as_before():
+        with _logging_restored():
             main.call()
         return _Last.folder
     except (SystemExit, Exception) as error:
@@ -96,7 +95,7 @@ class _Last:
 
 def _explain(name: str, error: Exception) -> str | None:
     """What is said of a setting that does not exist; None of any other error."""
-    if not isinstance(error, ConfigCompositionException):
+    if isinstance(error, InputError):
         return None
     words = Words.parse(sys.argv[1:])
     return suggestions.explain(error, [str(CONFIGS), *words.config_dirs()], name, words.overrides)

@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from digits import machine
-from digits.commands import environment, processes, settings
+from digits.commands import processes, secret_settings, settings
 from digits.errors import InputError, exit_code
 from digits.files import relative
 from digits.redact import redacted
@@ -92,7 +92,7 @@ def _set(config: DictConfig, name: str, run: RunFolder) -> None:
 def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting of a run that is wrong."""
     settings.check(cfg)
-    environment.check_names(cfg)
+    secret_settings.check_names(cfg)
     processes.check(cfg)
     if cfg.seed is None and machine.processes() > 1:
         raise InputError("seed=null: each process would draw its own; expected a whole number")

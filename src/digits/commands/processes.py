@@ -1,5 +1,5 @@
-"""How many processes a run has, and whether they can be started and share the work. All of it is
-asked before one is started, and torch is imported only to count GPUs.
+"""How many processes a run has, and whether they can be started and share the work: asked before
+one is started. torch is imported only to count GPUs. What is no number of devices Lightning says.
 """
 
 from omegaconf import DictConfig, ListConfig
@@ -9,8 +9,6 @@ from digits.data import shares
 from digits.errors import InputError
 from digits.imports import importing
 from digits.machine import cores
-
-ALL = -1
 
 
 def check(cfg: DictConfig) -> None:
@@ -23,68 +21,35 @@ def check(cfg: DictConfig) -> None:
         shares.check_val(cfg.data.get("val_size", 0), count)
 
 
-def _check_accelerator(name: str) -> None:
+def _check_accelerator(name: object) -> None:
     if name in ("auto", "cpu"):
         return
     kinds = _gpus()
-    if not (kinds if name == "gpu" else name in kinds):
+    if not (kinds if name == "gpu" else str(name) in kinds):
+        expected = ", ".join(["auto", "cpu", *kinds])
         raise InputError(
-            f"trainer.accelerator={name}: torch finds none here; expected one of "
-            + ", ".join(["auto", "cpu", *kinds])
+            f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
         )
 
 
 def _on_this_machine(trainer: DictConfig) -> int:
-    devices = _devices(trainer.devices)
-    may_be_on_cpu = devices != 1 and trainer.accelerator in ("auto", "cpu")
-    if may_be_on_cpu and (trainer.accelerator == "cpu" or not _gpus()):
-        return _on_cpu(devices, trainer)
-    if isinstance(devices, list):
-        return len(devices)
-    return max(_gpus().values()) if devices == ALL else devices
-
-
-def _devices(value: object) -> int | list[int]:
-    """Their number, or which GPUs, from what Lightning takes: 2, "2", [0, 1], "0,1", -1, auto."""
-    words = list(value) if isinstance(value, ListConfig) else value
-    try:
-        if isinstance(words, str):
-            words = ALL if words == "auto" else _numbers(words)
-        if isinstance(words, list) and words and min(map(_index, words)) >= 0:
-            return [*map(_index, words)]
-        if type(words) is int and (words > 0 or words == ALL):
-            return words
-    except ValueError:
-        pass
-    raise InputError(
-        f"trainer.devices={value}: expected a whole number from 1, a list of GPUs, "
-        "-1 for all of them, or auto"
-    )
-
-
-def _numbers(text: str) -> int | list[int]:
-    return [int(word) for word in text.split(",") if word] if "," in text else int(text)
-
-
-def _index(word: object) -> int:
-    if type(word) is not int:
-        raise ValueError(word)
-    return word
-
-
-def _on_cpu(devices: int | list[int], trainer: DictConfig) -> int:
-    if trainer.devices == "auto":
+    given = trainer.devices
+    if given == 1:
         return 1
-    if isinstance(devices, list) or devices == ALL:
+    gpus = {} if trainer.accelerator == "cpu" else _gpus()
+    if given in ("auto", -1, "-1"):
+        return max(gpus.values(), default=1)
+    if isinstance(given, ListConfig) or "," in str(given):  # which GPUs
+        names = given.split(",") if isinstance(given, str) else given
+        return sum(map(bool, map(str.strip, map(str, names)))) if gpus else 1
+    count = int(given) if str(given).strip().isdecimal() else 1
+    may_be_more = trainer.oversubscribe or machine.processes()
+    if not gpus and count > cores() and not may_be_more:
         raise InputError(
-            f"trainer.devices={trainer.devices}: expected a whole number from 1 on a CPU"
-        )
-    if devices > cores() and not trainer.oversubscribe and not machine.processes():
-        raise InputError(
-            f"trainer.devices={devices}: more processes than this machine's {cores()} cores; "
+            f"trainer.devices={given}: more processes than this machine's {cores()} cores; "
             f"expected {cores()} at most, or trainer.oversubscribe=true too"
         )
-    return devices
+    return max(count, 1)
 
 
 def _check_launcher(trainer: DictConfig, count: int) -> None:

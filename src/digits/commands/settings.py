@@ -1,36 +1,52 @@
-"""What the settings of a run may be. Checked before torch is imported, so that a slip costs no
-wait.
+"""What the settings of a run may be: by the rules, before torch is imported, so that a slip costs
+no wait; and by the types that the classes of its `_target_`s declare.
 """
 
+import inspect
 import logging
 import secrets
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from pydoc import locate
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from digits.commands.rules import DATA_RULES, METRICS, RULES, VALIDATION_METRICS, Rule
+from digits.commands.rules import METRICS, OBJECTIVES, RULES, VALIDATION_METRICS, Rule
 from digits.errors import InputError, shown
 
 log = logging.getLogger(__name__)
 
 OUR_MODEL = "digits.model.classifier.DigitClassifier"
+NUMBERS: dict[object, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
+WORDS: dict[object, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    dict: "settings",
+    NoneType: "null",
+}
+MADE = "settings with a _target_"
 
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting that is wrong: its name, what was given, what is
     accepted.
     """
-    data = OmegaConf.select(cfg, "data._target_", default=None)
-    for key, rule in (RULES | DATA_RULES.get(str(data), {})).items():
-        missing = object()
+    missing = object()
+    for key in RULES:
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
-            check_value(key, value, rule)
+            check_value(key, value)
     callbacks = cfg.get("callbacks") or OmegaConf.create()
     if cfg.data.get("val_size") == 0:  # another data module may have its own way to say so
         _check_without_validation(cfg, callbacks)
     if OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL:
-        _check_monitors(callbacks, cfg.trainer)  # another model may have other scores
+        _check_scores(cfg, callbacks)  # another model may have other scores
     if OmegaConf.is_missing(cfg, "ckpt_path"):
         raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
     if not cfg.get("train", True) and not cfg.get("test", True):
@@ -54,34 +70,39 @@ def drawn_seed() -> int:
     return seed
 
 
+def _check_scores(cfg: DictConfig, callbacks: DictConfig) -> None:
+    """Raises InputError for what waits for a score which never comes, or later."""
+    for metric in _objectives(cfg):
+        if metric not in OBJECTIVES:
+            expected = ", ".join(OBJECTIVES)
+            raise InputError(f"optimized_metric={shown(metric)}: expected one of {expected}")
+    for name, node in callbacks.items():
+        monitor = node.get("monitor") if OmegaConf.is_dict(node) else None
+        if monitor is None:
+            continue
+        accepted = METRICS if _looks_after_epochs(node, cfg.trainer) else VALIDATION_METRICS
+        if monitor not in accepted:
+            key, names = f"callbacks.{name!s}.monitor", ", ".join(accepted)
+            raise InputError(f"{key}={shown(monitor)}: expected one of {names}")
+
+
 def _check_without_validation(cfg: DictConfig, callbacks: DictConfig) -> None:
     """Raises InputError for what waits for a score of validation, which there won't be."""
-    objectives = cfg.get("optimized_metric")
-    first, *_ = [m for m in _several(objectives) if str(m).startswith("val")] or [None]
-    monitors = {"optimized_metric": first}
-    monitors["model.scheduler_monitor"] = OmegaConf.select(cfg, "model.scheduler_monitor")
+    monitors = [("optimized_metric", metric) for metric in _objectives(cfg)]
+    monitors += [("model.scheduler_monitor", OmegaConf.select(cfg, "model.scheduler_monitor"))]
     for name, node in callbacks.items():
         if OmegaConf.is_dict(node) and str(node.get("_target_")).endswith("Stopping"):
-            monitors[f"callbacks.{name!s}.monitor"] = node.get("monitor")
-    for key, monitor in monitors.items():
+            monitors += [(f"callbacks.{name!s}.monitor", node.get("monitor"))]
+    for key, monitor in monitors:
         if str(monitor).startswith("val"):
             raise InputError(
                 f"{key}={shown(monitor)}: expected data.val_size above 0 too, e.g. 5000"
             )
 
 
-def _several(value: Any) -> list[Any]:
-    return list(value) if OmegaConf.is_list(value) else [value]
-
-
-def _check_monitors(callbacks: DictConfig, trainer: DictConfig) -> None:
-    """Raises InputError for a callback that waits for a score which never comes, or later."""
-    for name, node in callbacks.items():
-        monitor = node.get("monitor") if OmegaConf.is_dict(node) else None
-        accepted = METRICS if monitor and _looks_after_epochs(node, trainer) else VALIDATION_METRICS
-        if monitor is not None and monitor not in accepted:
-            key, names = f"callbacks.{name!s}.monitor", ", ".join(accepted)
-            raise InputError(f"{key}={shown(monitor)}: expected one of {names}")
+def _objectives(cfg: DictConfig) -> list[Any]:
+    metric = cfg.get("optimized_metric")
+    return list(metric) if OmegaConf.is_list(metric) else [] if metric is None else [metric]
 
 
 def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
@@ -90,3 +111,60 @@ def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
         if callback.get(key) is not None:
             return bool(callback[key])
     return bool(trainer.val_check_interval == trainer.check_val_every_n_epoch == 1)
+
+
+def check_types(cfg: DictConfig, name: str = "") -> None:
+    """Raises InputError for the first setting of another type than its `_target_` declares: many a
+    class finds out at the end of an epoch, or never. The classes are imported, torch with them.
+    """
+    declared = _declared(cfg.get("_target_"))
+    for key in map(str, cfg):
+        value, full_key = cfg.get(key), f"{name}{key}"
+        kind = declared.get(key, Any)
+        if not _accepts(kind, value):
+            expected = ", ".join(dict.fromkeys(_words(kind)))
+            raise InputError(f"{full_key}={shown(value)}: expected {expected}")
+        if isinstance(value, DictConfig):
+            check_types(value, f"{full_key}.")
+
+
+def _declared(target: str | None) -> Mapping[str, Any]:
+    try:
+        found = locate(target) if target else None
+        return get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except Exception:  # nothing of that name, or names only a type checker knows
+        return {}
+
+
+def _accepts(kind: Any, value: Any) -> bool:
+    if get_origin(kind) in (Union, UnionType):
+        return any(_accepts(part, value) for part in get_args(kind))
+    if get_origin(kind) is Literal:
+        return any(type(value) is type(one) and value == one for one in get_args(kind))
+    kind = get_origin(kind) or kind
+    if kind in NUMBERS:
+        return type(value) in NUMBERS[kind]
+    if not _is_checkable(kind) or isinstance(value, DictConfig):  # that is made into anything
+        return True
+    if isinstance(value, ListConfig):
+        return _is_a_list(kind)
+    return isinstance(value, kind) or (isinstance(value, str) and issubclass(kind, PathLike))
+
+
+def _is_checkable(kind: Any) -> bool:
+    return inspect.isclass(kind) and kind is not Any and not getattr(kind, "_is_protocol", False)
+
+
+def _words(kind: Any) -> Iterator[str]:
+    if get_origin(kind) in (Union, UnionType):
+        for part in get_args(kind):
+            yield from _words(part)
+    elif get_origin(kind) is Literal:
+        yield from map(str, get_args(kind))
+    else:
+        kind = get_origin(kind) or kind
+        yield "a list" if _is_checkable(kind) and _is_a_list(kind) else WORDS.get(kind, MADE)
+
+
+def _is_a_list(kind: type) -> bool:
+    return issubclass(list, kind) or (issubclass(kind, Sequence) and kind is not str)

@@ -1,23 +1,24 @@
 """What is said of a setting that does not exist."""
 
+import inspect
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from pydoc import locate
 
 import hydra
 import yaml
-from hydra.errors import ConfigCompositionException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from digits import deferred
+from digits.imports import importing
 from digits.runs import recipe
-from digits.runs.words import key as key_of
 
 SEE = "--cfg job shows all"
 MOST = 3  # suggestions; more are none
-CLOSE = 0.8  # of difflib's ratio
 PACKAGE = re.compile(r"#\s*@package\s+(\S+)")
 
 
@@ -27,30 +28,49 @@ def explain(
     """Which setting may have been meant by the one of `words` that does not exist; None for any
     other error. `config_dirs` begin with the project's.
     """
+    given = {word.partition("=")[0].lstrip("+~"): word for word in words}
+    if str(error).startswith("Config group override must be a string or a list"):
+        return _no_option(given, config_dirs)
     unknown = re.match(r"Could not override '(.+?)'", str(error))
-    if unknown is None or not isinstance(error, ConfigCompositionException):
+    if unknown is None:
         return None
     key = unknown[1]
-    known = list(recipe.keys(_composed(config_dirs, config_name, words)))
+    cfg = _composed(config_dirs, config_name, words)
+    known = list(recipe.keys(OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"])))
+    group, _, name = key.rpartition(".")
     if key in known:
         return f"{key}: no such setting in the groups chosen; {SEE}"
-    if option := _elsewhere(config_dirs).get(key):
+    target = OmegaConf.select(cfg, f"{group}._target_")
+    if target and name in _parameters(target):
+        option = f"{group}/{cfg.hydra.runtime.choices.get(group)}.yaml"
+        own = any((Path(folder) / option).is_file() for folder in config_dirs[1:])
+        write = f"`{shlex.quote('+' + given.get(key, f'{key}=VALUE'))}`"
+        return f"{key}: not listed: " + (f"write {write}, or add it to {option}" if own else write)
+    options = _options(config_dirs)
+    if option := options.get(key if group in known else group) or options.get(key):
         return f"{key}: comes with {option}; expected that, too"
-    meant = nearest(key, known)
-    return f"{key}: no such setting; " + (f"did you mean {' or '.join(meant)}?" if meant else SEE)
+    meant = " or ".join(_nearest(key, known))
+    return f"{key}: no such setting; " + (f"did you mean {meant}?" if meant else SEE)
 
 
-def nearest(key: str, known: Sequence[str]) -> list[str]:
-    """Those of `known` that `key` may stand for: of the same last part (lr), with it as a word
-    (epochs), or nearly the same. Too many are none.
-    """
-    last, settings = _last(key), [name for name in known if f"{name}." not in " ".join(known)]
-    same = [name for name in settings if _plain(_last(name)) == _plain(last)]
-    worded = [name for name in settings if last in _last(name).split("_")]
-    close = get_close_matches(key, known, n=1, cutoff=CLOSE)
-    lasts = {_last(name): name for name in reversed(settings)}
-    close_last = [lasts[name] for name in get_close_matches(last, lasts, n=1, cutoff=CLOSE)]
-    found = next((some for some in (same, close, worded, close_last) if some), [])
+def _no_option(given: Mapping[str, str], config_dirs: Sequence[str]) -> str | None:
+    """Of a group that was set to null, say."""
+    for group, word in given.items():
+        options = {path.stem for folder in config_dirs for path in Path(folder, group).glob("*.y*")}
+        if options and word.partition("=")[2] in ("null", "true", "false"):
+            return f"{word}: no such config; there are: {', '.join(sorted(options))}"
+    return None
+
+
+def _nearest(key: str, known: Sequence[str]) -> Sequence[str]:
+    last, lasts = key.rpartition(".")[2], {name: name.rpartition(".")[2] for name in known}
+    alike = get_close_matches(last, lasts.values(), n=1, cutoff=0.75)
+    found = (
+        [name for name in known if lasts[name] == last]
+        or get_close_matches(key, known, n=1, cutoff=0.8)
+        or [name for name in known if last in lasts[name].split("_")]
+        or [name for name in known if lasts[name] in alike]
+    )
     return found if len(found) <= MOST else []
 
 
@@ -58,16 +78,28 @@ def _composed(config_dirs: Sequence[str], config_name: str, words: Sequence[str]
     """With the groups that `words` choose, if those can be."""
     first, *more = config_dirs
     groups = {path.name for folder in config_dirs for path in Path(folder).iterdir()}
-    chosen = [word for word in words if key_of(word).partition("/")[0] in groups]
-    searched = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in more)}]"]
+    chosen = [word for word in words if re.split("[/=]", word.lstrip("+~"))[0] in groups]
+    searched = f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in more)}]"
     with hydra.initialize_config_dir(first, version_base="1.3"):
-        try:
-            return hydra.compose(config_name, [*searched, *chosen])
-        except Exception:  # which has its own line, once this one is mended
-            return hydra.compose(config_name)
+        for overrides in ([searched, *chosen], [searched]):
+            with suppress(Exception):  # which has its own line, once this one is mended
+                return hydra.compose(config_name, overrides, return_hydra_config=True)
+        return hydra.compose(config_name, return_hydra_config=True)
 
 
-def _elsewhere(config_dirs: Sequence[str]) -> dict[str, str]:
+def _parameters(target: str) -> Iterator[str]:
+    """What a class takes, by way of its **options what those that it inherits from take."""
+    with importing():
+        deferred.import_lightning()  # all of a command's classes need it
+        found = locate(target)
+    for kind in getattr(found, "__mro__", [found] if callable(found) else []):
+        parameters = inspect.signature(kind).parameters
+        yield from parameters
+        if not any(each.kind == each.VAR_KEYWORD for each in parameters.values()):
+            return
+
+
+def _options(config_dirs: Sequence[str]) -> dict[str, str]:
     """Every setting of every option of the groups, and which option brings it."""
     found: dict[str, str] = {}
     for folder in config_dirs:
@@ -76,22 +108,7 @@ def _elsewhere(config_dirs: Sequence[str]) -> dict[str, str]:
             header = PACKAGE.match(text)
             package = header[1] if header else group.replace("/", ".")
             prefix = "" if package == "_global_" else f"{package}."
-            with suppress(yaml.YAMLError):  # Hydra says so to whoever chooses it
-                for name in _names(yaml.safe_load(text), prefix):
+            with suppress(Exception):  # Hydra says so to whoever chooses it
+                for name in recipe.keys(OmegaConf.create(yaml.safe_load(text) or {}), prefix):
                     found.setdefault(name, f"{group}={path.stem}")
     return found
-
-
-def _names(node: Any, prefix: str) -> Iterator[str]:
-    for key, value in node.items() if isinstance(node, Mapping) else ():
-        if key != "defaults":
-            yield f"{prefix}{key}"
-            yield from _names(value, f"{prefix}{key}.")
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_]", "", name).lower()

@@ -49,8 +49,8 @@ class Words:
         except SystemExit as end:
             if not end.code:  # --version has printed it
                 raise
-            message = said.getvalue().rpartition("error: ")[2].strip()
-            raise InputError(complaint(parser, message)) from None
+            message = said.getvalue().partition(": error: ")[2].strip()
+            raise InputError(complaint(parser, message, settings=True)) from None
         return cls(flags, tuple(vars(flags).pop("overrides")))
 
     @property
@@ -98,16 +98,22 @@ class Words:
         return told
 
 
-def complaint(parser: argparse.ArgumentParser, message: str) -> str:
-    """argparse's `message` in one line, with the flag nearest to one that is unknown."""
+def complaint(parser: argparse.ArgumentParser, message: str, settings: bool = False) -> str:
+    """argparse's `message` in one line, with the flag nearest to one that is unknown. A command
+    that takes `settings` takes them without dashes.
+    """
     unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
     if not unknown:
         return flat(f"{message}; --help shows all")
     if not unknown.startswith("-"):
         return flat(f"{unknown}: expected beside the others, flags before or after them all")
-    flag = unknown.partition("=")[0]
-    close = get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75)
-    hint = f"did you mean {close[0]}?" if close else "--help shows all"
+    flag, _, value = unknown.partition("=")
+    if close := get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75):
+        hint = f"did you mean {close[0]}?"
+    elif settings and (value or "." in flag):
+        hint = f"a setting is written without the dashes: {unknown.lstrip('-')}"
+    else:
+        hint = "--help shows all"
     return flat(f"{flag}: no such flag; {hint}")
 
 

@@ -54,7 +54,8 @@ class Sweep:
     def run_all(self, each: Sequence[Sequence[str]]) -> None:
         """The jobs with the words of `each`."""
         if not each:
-            raise InputError(f"{' '.join(self.words)}: no job to run; expected at least one value")
+            empty = " ".join(word for word in self.words if "(" in word)
+            raise InputError(f"{empty}: no job to run; expected at least one value")
         replicates = self.config.get("replicates") or ["seed"]
         settings = {tuple(w for w in words if key(w) not in replicates) for words in each}
         self.chooses = len(settings) > 1

@@ -1,7 +1,7 @@
 import pytest
 
-from digits.commands import flags
 from digits.errors import InputError
+from digits.runs.words import Words
 from support.commands import tool
 
 
@@ -11,6 +11,12 @@ from support.commands import tool
         ("--nope seed=1", "--nope: no such flag; --help shows all"),
         ("--multi-run seed=1", "--multi-run: no such flag; did you mean --multirun?"),
         ("--config-dri=x", "--config-dri: no such flag; did you mean --config-dir?"),
+        (
+            "--trainer.max_epochs=3",
+            "--trainer.max_epochs: no such flag; a setting is written without the dashes: "
+            "trainer.max_epochs=3",
+        ),
+        ("--seed=3 -m", "--seed: no such flag; a setting is written without the dashes: seed=3"),
         ("--cfg jobs", "argument --cfg/-c: invalid choice: 'jobs' (choose from "),
         ("--cfg", "argument --cfg/-c: expected one argument; --help shows all"),
         ("seed=1 -m lr=2", "lr=2: expected beside the others, flags before or after them all"),
@@ -18,7 +24,7 @@ from support.commands import tool
 )
 def test_unknown_flags_are_one_line(words: str, line: str) -> None:
     with pytest.raises(InputError) as caught:
-        flags.of_hydra(words.split())
+        Words.parse(words.split())
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
@@ -35,11 +41,18 @@ def test_the_tools_say_it_in_one_line_too(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", ["--help", "--hydra-help", "-c job", "-i", "-sc query=bash"])
 def test_a_question_runs_no_job(words: str) -> None:
-    flags.check_is_question(flags.of_hydra(words.split()))
+    assert Words.parse(words.split()).asks
 
 
-def test_a_sweep_without_jobs_is_refused() -> None:
-    parsed = flags.of_hydra(["-m", "seed=range(5,1)", "trainer.max_epochs=1"])
-    with pytest.raises(InputError) as caught:
-        flags.check_is_question(parsed)
-    assert str(caught.value) == "seed=range(5,1): no job to run; expected at least one value"
+def test_a_command_line_is_taken_apart() -> None:
+    given = ["-m", "--config-dir", "mine", "a.b=1", "+c='x y'", "++a.b=[2]", "~d", "e/f=g"]
+    words = Words.parse(given)
+    assert (words.is_sweep, words.asks) == (True, False)
+    assert [words.value(name) for name in ("a.b", "c", "d", "e/f", "no")] == [
+        [2], "x y", None, "g", None
+    ]  # fmt: skip
+    assert words.keys() == {"a.b", "c", "d", "e/f"}
+    assert words.flag_words("config_") == ["--config-dir=mine"]
+    assert words.argv() == ["--multirun", "--config-dir=mine", *given[3:]]
+    assert words.without(("a.b",)).after(["z=1"]).overrides == ("z=1", "+c='x y'", "~d", "e/f=g")
+    assert Words.parse(["hydra.mode=MULTIRUN"]).is_sweep

@@ -6,7 +6,7 @@ import pytest
 from lightning.pytorch.profilers import Profiler
 from omegaconf import OmegaConf
 
-from digits.commands import signatures
+from digits.commands import settings
 from digits.errors import InputError
 from support.settings import PLAIN, WITH_ALL, run
 
@@ -30,8 +30,8 @@ ODD = {"_target_": f"{__name__}.Odd"}
 
 
 def test_the_reference_passes() -> None:
-    signatures.check(PLAIN)
-    signatures.check(WITH_ALL)
+    settings.check_types(PLAIN)
+    settings.check_types(WITH_ALL)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_reference_passes() -> None:
 )
 def test_another_kind_than_declared_is_named(key: str, value: Any, line: str) -> None:
     with pytest.raises(InputError) as caught:
-        signatures.check(run(WITH_ALL, **{key: value}))
+        settings.check_types(run(WITH_ALL, **{key: value}))
     assert str(caught.value) == f"{key}={line}"
 
 
@@ -72,7 +72,7 @@ def test_another_kind_than_declared_is_named(key: str, value: Any, line: str) ->
     ],
 )
 def test_what_is_declared_or_cannot_be_told_passes(name: str, value: Any) -> None:
-    signatures.check(OmegaConf.create({"a": ODD | {name: value}}))
+    settings.check_types(OmegaConf.create({"a": ODD | {name: value}}))
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_what_is_declared_or_cannot_be_told_passes(name: str, value: Any) -> Non
 )
 def test_odd_kinds(name: str, value: Any, line: str) -> None:
     with pytest.raises(InputError) as caught:
-        signatures.check(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
+        settings.check_types(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
     assert str(caught.value) == f"a.b.{name}={line}"
 
 
 @pytest.mark.parametrize("target", ["nope.Nope", "", "os.getcwd", "builtins.dict"])
 def test_targets_that_declare_nothing_pass(target: str) -> None:
-    signatures.check(OmegaConf.create({"_target_": target, "x": 1}))
+    settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))

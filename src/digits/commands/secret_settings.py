@@ -1,4 +1,4 @@
-"""`${oc.env:NAME}` in settings, which may bring a secret in."""
+"""Secrets in settings: what `${oc.env:NAME}` brings in is kept out of texts and of names of files."""
 
 import os
 import re
