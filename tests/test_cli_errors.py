@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from digits.training import trainer
+from support import own
 from support.commands import ROOT, UNSEEN, Outcome, command, finish
 from support.hostile import Runs
 
@@ -91,6 +92,33 @@ def test_a_refused_run_leaves_a_folder_of_somebodys_as_it_was(tmp_path: Path) ->
     words = [f"hydra.run.dir={tmp_path}", "model.optimizer._target_=torch.optim.SGD"]
     says(command("train", *words, outputs=tmp_path), "model.optimizer: SGD.__init__() got an unexp")
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+SCORED = (
+    "model._target_=support.own.Scored", "data.val_size=1000", "trainer.max_epochs=3",
+    "trainer.limit_train_batches=3", "trainer.limit_val_batches=1", "test=false", *UNSEEN,
+)  # fmt: skip
+
+
+def test_an_own_score_can_be_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own.Scored, "epochs", 0)
+    outcome = command("train", *SCORED, "optimized_metric=val/f1", outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.metrics["val/f1_best"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs"), [([], 1), (["trainer.check_val_every_n_epoch=2"], 2)], ids=["1", "2"]
+)
+def test_a_score_that_nobody_logs_is_asked_for_after_the_first_epoch_that_could_have_it(
+    words: list[str], epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own.Scored, "epochs", 0)
+    outcome = command("train", *SCORED, *words, "optimized_metric=val/f2", outputs=tmp_path)
+    line = "optimized_metric=val/f2: not measured in this run; there are: "
+    says(outcome, line)
+    assert "val/f1" in outcome.err
+    assert own.Scored.epochs == epochs
 
 
 def test_a_run_that_diverges_keeps_its_folder(tmp_path: Path) -> None:

@@ -122,8 +122,9 @@ def _origin(error: BaseException) -> BaseException:
 def _not_parsed(override: str, reason: str) -> str:
     """Hydra's grammar takes é or # in quotes only, and no shell leaves those in place."""
     key, _, value = override.partition("=")
-    if "LexerNoViableAlt" in reason and value and re.fullmatch(r"[+~]*[\w./]+", key, re.ASCII):
-        is_plain = value.isprintable() and not set(value) & set("\\'\"[]{},:()")
+    is_quotable = value and value.isprintable() and re.fullmatch(r"[+~]*[\w./]+", key, re.ASCII)
+    if "LexerNoViableAlt" in reason and is_quotable:
+        is_plain = not set(value) & set("\\'\"[]{},:()")
         quoted = f'"{value}"' if is_plain else '["..."]' if value.startswith("[") else '"..."'
         return f"{shown(override)}: expected quotes around such characters: '{key}={quoted}'"
     return f"{shown(override)}: expected SETTING=VALUE ({flat(reason)})"

@@ -1,4 +1,4 @@
-"""Secrets in settings: what `${oc.env:NAME}` brings in is kept out of texts and of names of files."""
+"""Secrets that `${oc.env:NAME}` brings into settings stay out of texts and names of files."""
 
 import os
 import re

@@ -36,7 +36,7 @@ def explain(
         return None
     key = unknown[1]
     cfg = _composed(config_dirs, config_name, words)
-    known = list(recipe.keys(OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"])))
+    known = list(recipe.keys(OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])))
     group, _, name = key.rpartition(".")
     if key in known:
         return f"{key}: no such setting in the groups chosen; {SEE}"
@@ -47,8 +47,8 @@ def explain(
         write = f"`{shlex.quote('+' + given.get(key, f'{key}=VALUE'))}`"
         return f"{key}: not listed: " + (f"write {write}, or add it to {option}" if own else write)
     options = _options(config_dirs)
-    if option := options.get(key if group in known else group) or options.get(key):
-        return f"{key}: comes with {option}; expected that, too"
+    if brings := options.get(key) or (group not in known and options.get(group)):
+        return f"{key}: comes with {brings}; expected that, too"
     meant = " or ".join(_nearest(key, known))
     return f"{key}: no such setting; " + (f"did you mean {meant}?" if meant else SEE)
 

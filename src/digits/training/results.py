@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 
@@ -19,6 +20,8 @@ from digits.training.summary import RunSummary
 
 log = logging.getLogger(__name__)
 
+FIT_SECONDS = "fit_seconds"  # of RunSummary, when the fit is over
+PARTS = ("_best", "_step", "_epoch")  # of the name of a score that has another
 NAMES = {"test/acc": "test accuracy", "test/loss": "test loss"}
 
 
@@ -44,15 +47,39 @@ def of_measured(measured: Mapping[str, Any], metric: str | Sequence[str] | None)
 
 
 def _one(measured: Mapping[str, Any], metric: str) -> float:
-    name = f"{metric}_best" if metric.startswith("val/") else metric
+    name = f"{metric}_best" if metric.startswith("val") else metric
     try:
         return float(f"{float(measured[name]):.7g}")  # as metrics.json has it
     except (KeyError, TypeError, ValueError):
-        known = [n for n in measured if n.startswith(("train/", "val/")) and n.count("_") == 0]
-        raise InputError(
-            f"optimized_metric={metric}: not measured in this run; there are: "
-            + (", ".join(known) or "none")
-        ) from None
+        raise _not_logged(metric, measured) from None
+
+
+def _not_logged(metric: str, measured: Mapping[str, Any]) -> InputError:
+    known = [n for n in measured if n.startswith(("train", "val")) and not n.endswith(PARTS)]
+    there_are = ", ".join(known) or "none"
+    return InputError(
+        f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
+    )
+
+
+class ObjectiveLogged(Callback):
+    """Raises InputError as the first epoch ends that has all scores, and not after the fit, for one
+    of `metrics` that nobody logs.
+    """
+
+    def __init__(self, metrics: str | Sequence[str] | None) -> None:
+        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics or [])
+        self.is_validated = False
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.is_validated = not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.is_validated or not trainer.enable_validation:
+            for metric in self.metrics:
+                if metric not in trainer.callback_metrics and metric != FIT_SECONDS:
+                    raise _not_logged(metric, trainer.callback_metrics)
+            self.metrics = []
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:

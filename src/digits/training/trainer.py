@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from digits.errors import InputError, blaming, flat
 from digits.runs import origin
 from digits.runs.start import Start
-from digits.training import loop, rendezvous
+from digits.training import loop, rendezvous, results
 from digits.training.best import BestScores
 from digits.training.divergence import Divergence
 from digits.training.exact_state import ExactState
@@ -55,6 +55,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
         callbacks = [
             BestScores(),  # the first: others look at the best ones
             *callbacks,
+            results.ObjectiveLogged(cfg.get("optimized_metric")),
             Divergence(),
             SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
             ExactState(begin.settings),
