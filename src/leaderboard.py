@@ -11,7 +11,7 @@ from digits.sweeps.folder import SweepFolder
 
 def task(arguments: argparse.Namespace) -> None:
     folder = newest.sweep(arguments.sweep, home() / "outputs", arguments.sweep)
-    print(ending.write(SweepFolder(folder), arguments.metric))
+    print(ending.write(SweepFolder(folder), arguments.metric, arguments.replicates))
 
 
 def main() -> NoReturn:
@@ -23,6 +23,13 @@ def main() -> NoReturn:
         metavar="NAME",
         help="rank by val/acc, val/loss (their best) or another score of metrics.json; "
         "default: what the sweep optimised",
+    )
+    parser.add_argument(
+        "--replicates",
+        type=lambda names: names.split(","),
+        metavar="NAME,...",
+        help="settings that repeat a job rather than change it: means are over them; default: what "
+        "the sweep recorded, or seed",
     )
     argparse_app.run(parser, task)
 

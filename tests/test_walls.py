@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "prediction": {"images", "runs"},
     "exporting": {"data", "model", "prediction", "runs"},
     "serving": {"images", "prediction"},
-    "sweeps": {"runs", "training"},
+    "sweeps": {"inspection", "runs", "training"},
     "commands": {"data", "runs", "sweeps"},
 }
 FACTS = "data.mnist"  # all may know them

@@ -9,8 +9,8 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parents[1]  # the repository, in a clone
@@ -50,10 +50,7 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
     """A file of somebody's folder. Raises OSError where it can't be read, or is a link or no file;
     ValueError where it has more.
     """
-    handle = os.open(path, READ)
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "not a file", str(path))
+    with _opened(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ValueError(f"{path} has more than {max_bytes} bytes")
@@ -72,6 +69,34 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
 def _integer(digits: str) -> int | float:
     """As a number with a point if there are so many digits that it may be infinite as one."""
     return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+def tail(path: Path, max_bytes: int) -> bytes:
+    """The end of such a file. Raises OSError as `read_at_most` does."""
+    with _opened(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
+        return file.read(max_bytes)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path of somebody's choosing, relative to a folder, names something in it."""
+    path = PurePath(name)
+    stays = bool(path.parts) and not path.anchor and ".." not in path.parts
+    return stays and name.isprintable()
+
+
+def is_plain(folder: Path, name: str) -> bool:
+    """Whether `name`, with / between its parts, is a regular file in `folder`, by no link."""
+    path, mode = str(folder), 0
+    for part in name.split("/"):
+        path = os.path.join(path, part)
+        try:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):
+            return False
+        if stat.S_ISLNK(mode):
+            return False
+    return stat.S_ISREG(mode)
 
 
 def keep_as(path: Path, other: Path) -> None:
@@ -99,6 +124,15 @@ def relative(path: Path | str) -> str:
     """As one would type it here."""
     here = Path.cwd()
     return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, by no link."""
+    with open(path, "rb", opener=lambda name, _: os.open(name, READ)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        yield file
 
 
 @contextmanager

@@ -56,13 +56,25 @@ def test_settings_that_differ_are_named_and_the_best_comes_first(four: Compared)
         "0.1", "1", "0.8750", "0.5291 to 0.9776", "test images", "3.2", "finished",
     ]  # fmt: skip
     assert over_seeds.rows == [
-        ["0.1", "2", "0.8125", "0.0884", "0.0184 to 1.6066"],
-        ["0.9", "2", "0.5000", "0.1768", "-1.0883 to 2.0883"],
+        ["0.1", "2", "0.8125", "0.0884", "0.0184 to 1.0000", "-"],
+        ["0.9", "2", "0.5000", "0.1768", "0.0000 to 1.0000", "-1.0000 to 0.4816"],
     ]
     assert len(pairs.rows) == 6
     by_pair = {(row[0], row[1]): tuple(row[2:]) for row in pairs.rows}
     assert by_pair["lr 0.1, seed 1", "lr 0.9, seed 0"] == ("4", "0", "0.12")
     assert by_pair["lr 0.9, seed 0", "lr 0.9, seed 1"] == ("2", "4", "0.69")
+
+
+def test_the_mean_is_over_the_replicates_that_were_recorded(tmp_path: Path) -> None:
+    told = {"replicates": ["seed", "data.fold"]}
+    several = compared(tmp_path, *(
+        (told | {"lr": lr, "seed": n, "data": {"fold": n}}, with_right(*range(lr + n)))
+        for lr in (1, 4) for n in (0, 1)
+    ))  # fmt: skip
+    over = comparison.of(several).tables[1]
+    assert over.title == "Over seed, data.fold"
+    assert [list(row[:3]) for row in over.rows] == [["4", "2", "0.5625"], ["1", "2", "0.1875"]]
+    assert over.rows[1][-1] == "-0.3750 to -0.3750"
 
 
 def test_images_on_which_they_disagree_are_shown(four: Compared) -> None:
@@ -111,6 +123,6 @@ def test_a_terminal_has_the_tables(four: Compared) -> None:
     start = lines.index("Over seeds")
     assert lines[start + 1].split() == [
         "model.lr", "seeds", "mean", "accuracy", "standard", "deviation", "95", "%", "interval",
-        "of", "the", "mean",
+        "of", "the", "mean", "difference", "to", "the", "first,", "95", "%",
     ]  # fmt: skip
     assert lines[start + 2].split()[:3] == ["0.1", "2", "0.8125"]

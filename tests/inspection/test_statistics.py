@@ -21,12 +21,31 @@ def test_wilsons_interval_is_the_published_one() -> None:
 
 
 def test_an_interval_over_seeds_is_students() -> None:
-    """Quantile 3.182446 for three degrees of freedom."""
-    mean, spread, half = statistics.over_seeds([1.0, 2.0, 3.0, 4.0])
-    assert (mean, spread) == pytest.approx((2.5, 1.2909944))
-    assert half == pytest.approx(3.182446 * 1.2909944 / 2, rel=1e-6)
+    """Quantile 3.182446 for three degrees of freedom, spread 1.2909944."""
+    half = 3.182446 * 1.2909944 / 2
+    interval = statistics.students([1.0, 2.0, 3.0, 4.0], 0, 9)
+    assert interval == pytest.approx((2.5 - half, 2.5 + half), rel=1e-6)
     with pytest.raises(ValueError, match="two data points"):
-        statistics.over_seeds([1.0])
+        statistics.students([1.0], 0, 1)
+
+
+def test_an_interval_of_accuracies_is_of_accuracies() -> None:
+    assert statistics.students([0.6, 0.99], 0, 1) == (0, 1)
+
+
+def test_a_difference_is_of_pairs() -> None:
+    """Of a and b: 0.1 and 0.3; their spread 0.1414214, the quantile for one degree 12.706205."""
+    mine, theirs = {"a": 0.6, "b": 0.9, "c": 0.1}, {"a": 0.5, "b": 0.6, "d": 0.9}
+    told = statistics.difference(mine, theirs, 10)
+    assert told is not None
+    assert (told.pairs, told.mean) == (2, pytest.approx(0.2))
+    assert told.interval == pytest.approx((0.2 - 1.2706205, 0.2 + 1.2706205))
+    told = statistics.difference(mine, theirs, 1)
+    assert told is not None
+    assert told.interval == (-1, 1)
+    one = statistics.difference({"a": 0.6}, theirs, 1)
+    assert (str(one), one and one.pairs) == ("-", 1)
+    assert statistics.difference({"c": 1.0}, theirs, 1) is None
 
 
 def test_mcnemar_counts_where_one_alone_is_right() -> None:

@@ -2,17 +2,27 @@
 
 import csv
 import json
+import os
 import re
+import shutil
+import sys
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from digits.errors import InputError
-from digits.sweeps import ending, leaderboard, table
+from digits.sweeps import ending, leaderboard, page, table
 from digits.sweeps.folder import SweepFolder
 from support.sweeps import job
 
 LR = "model.optimizer.lr"
+
+
+@pytest.fixture(autouse=True)
+def _a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def lines(sweep: Path) -> list[str]:
@@ -25,9 +35,9 @@ def test_the_mean_over_seeds_ranks_and_the_best_epoch_counts(tmp_path: Path) -> 
     job(tmp_path, "2", [f"{LR}=0.2", "seed=0"], acc=0.95, last=0.95)
     job(tmp_path, "3", [f"{LR}=0.2", "seed=1"], acc=0.87, last=0.87)
     assert lines(tmp_path)[1:-1] == [
-        "   model.optimizer.lr  val/acc best  +-      seeds  val/acc  seconds  status",
-        "1  0.1                 0.9200        0.0283  2      0.1500   2.0      finished",
-        "2  0.2                 0.9100        0.0566  2      0.9100   2.0      finished",
+        "   lr   val/acc best  +-      seeds  against best, 95 %  val/acc  seconds  status",
+        "1  0.1  0.9200        0.0283  2      -                   0.1500   2.0      finished",
+        "2  0.2  0.9100        0.0566  2      -0.7724 to 0.7524   0.9100   2.0      finished",
         "best  model.optimizer.lr=0.1",
     ]
 
@@ -123,8 +133,8 @@ def test_of_seeds_alone_each_is_shown_and_their_mean(tmp_path: Path) -> None:
         "seed  test/acc  seconds  job  status",
         "0     0.9600    2.0      0    finished",
         "1     0.9800    2.0      1    finished",
-        "mean  0.9700",
-        "+-    0.0141",
+        "mean  0.9700    2.0",
+        "+-    0.0141    0.0",
     ]
 
 
@@ -139,6 +149,141 @@ def test_the_csv_has_a_row_for_each_job_with_all_that_was_measured(tmp_path: Pat
     ]  # fmt: skip
     assert rows[2]["error"] == "it, broke"
     assert rows[0]["seed"] == "0"
+
+
+def data_of(sweep: Path) -> dict[str, Any]:
+    page = (sweep / "sweep.html").read_text()
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    told: dict[str, Any] = json.loads(data)
+    return told
+
+
+def csv_of(sweep: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
+
+
+def repeated(sweep: Path) -> None:
+    """Two learning rates, two seeds, two folds; of the second rate one fold of one seed failed."""
+    scores = iter((0.90, 0.92, 0.94, 0.96, 0.89, 0.90, 0.93, None))
+    for number, (lr, seed, fold) in enumerate(product("12", "01", "01")):
+        words = [f"{LR}={lr}", f"seed={seed}", f"+data.fold={fold}"]
+        acc = next(scores)
+        job(
+            sweep,
+            str(number),
+            words,
+            "finished" if acc else "failed",
+            **{"acc": acc} if acc else {},
+        )
+
+
+def test_the_mean_is_over_the_replicates_that_the_sweep_recorded(tmp_path: Path) -> None:
+    """Pairs: -0.01, -0.02, -0.01; their spread 0.0057735, the quantile 4.302653."""
+    repeated(tmp_path)
+    config = json.dumps({"replicates": ["seed", "data.fold"]})
+    (tmp_path / "0" / ".hydra" / "config.yaml").write_text(config)
+    assert lines(tmp_path)[1:4] == [
+        "   lr  val/acc best  +-      n  against best, 95 %  val/acc  seconds  status",
+        "1  1   0.9300        0.0258  4  -                   0.9300   2.0      finished",
+        "2  2   0.9067        0.0208  3  -0.0277 to 0.0010   0.9067   2.0      3 of 4 finished",
+    ]
+    rows = csv_of(tmp_path)
+    assert [row["pairs"] for row in rows] == [""] * 4 + ["3"] * 4
+    gaps = [float(rows[4][name]) for name in ("difference", "difference_low", "difference_high")]
+    assert gaps == pytest.approx([-0.04 / 3, -0.0276755, 0.0010088], abs=1e-6)
+    best, other = data_of(tmp_path)["groups"]
+    assert (best["interval"], other["interval"]) == (None, "-0.0277 to 0.0010 (n=3)")
+    assert other["difference"] == -0.013333
+    assert (data_of(tmp_path)["over"], data_of(tmp_path)["differing"]) == ("seed, data.fold", [LR])
+
+
+def test_without_a_record_seeds_are_replicates_and_a_flag_says_otherwise(tmp_path: Path) -> None:
+    repeated(tmp_path)
+    sweep = SweepFolder(tmp_path)
+    assert leaderboard.read(sweep).differing == [LR, "data.fold"]
+    assert leaderboard.read(sweep, None, ["seed", "data.fold"]).differing == [LR]
+    with pytest.raises(InputError, match=f"--replicates fold: no job sets it; there are: {LR}, se"):
+        leaderboard.read(sweep, None, ["fold"])
+
+
+def test_replicates_alone_are_shown_each(tmp_path: Path) -> None:
+    for number, acc in enumerate((0.96, 0.98)):
+        job(tmp_path, str(number), [f"seed={number}", f"data.fold={number}"], acc=acc)
+    text = table.text(leaderboard.read(SweepFolder(tmp_path), None, ["seed", "data.fold"]))
+    assert text.splitlines()[2:7] == [
+        "seed  fold  val/acc best  val/acc  seconds  job  status",
+        "0     0     0.9600        0.9600   2.0      0    finished",
+        "1     1     0.9800        0.9800   2.0      1    finished",
+        "mean        0.9700        0.9700   2.0",
+        "+-          0.0141        0.0141   0.0",
+    ]
+
+
+def test_one_pair_has_no_interval(tmp_path: Path) -> None:
+    job(tmp_path, "0", [f"{LR}=1", "seed=0"], acc=0.9)
+    job(tmp_path, "1", [f"{LR}=1", "seed=1"], acc=0.9)
+    job(tmp_path, "2", [f"{LR}=2", "seed=1"], acc=0.8)
+    assert lines(tmp_path)[3].split()[:6] == ["2", "2", "0.8000", "-", "1", "-"]
+    assert [row["difference_low"] for row in csv_of(tmp_path)] == [""] * 3
+
+
+def test_runs_of_other_lengths_are_not_averaged_and_a_line_says_so(tmp_path: Path) -> None:
+    whole = {"epochs": 2, "ended": "trainer.max_epochs"}
+    for number, (lr, seed) in enumerate(product("12", "012")):
+        job(tmp_path, str(number), [f"{LR}={lr}", f"seed={seed}"], acc=0.8 + number / 100, **whole)
+    metrics = whole | {"epochs": 10, "val/acc_best": 0.99, "fit_seconds": 9.0}
+    (tmp_path / "5" / "metrics.json").write_text(json.dumps(metrics))
+    shown = lines(tmp_path)
+    assert shown[0].endswith(": 6 jobs, 5 finished, 1 longer")
+    assert shown[2].split()[:5] == ["1", "1", "0.8100", "0.0100", "3"]
+    assert shown[3].split()[:5] == ["2", "2", "0.8350", "0.0071", "2"]
+    assert f"job 5 longer ({LR}=2 seed=2): 10 epochs, others 2: not counted" in shown
+    assert csv_of(tmp_path)[-1]["error"] == "10 epochs, others 2: not counted"
+
+
+def test_a_single_run_that_was_gone_on_with_does_not_win(tmp_path: Path) -> None:
+    for number, epochs in enumerate((2, 2, 10)):
+        job(tmp_path, str(number), [f"{LR}={number}"], acc=0.8 + number / 100, epochs=epochs)
+    assert "best  model.optimizer.lr=1" in lines(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "ended"),
+    [
+        (["trainer.max_epochs=2"], ["trainer.max_epochs", "trainer.max_epochs"]),
+        (["trainer=long"], ["trainer.max_epochs", "trainer.max_epochs"]),
+        (["data.batch_size=64"], ["trainer.max_steps", "trainer.max_steps"]),
+        ([f"{LR}=2"], ["trainer.max_epochs", "EarlyStopping: val/loss did not improve"]),
+        ([f"{LR}=2"], ["trainer.max_epochs", "trainer.max_time"]),
+    ],
+)
+def test_lengths_that_settings_explain_are_compared(
+    words: list[str], ended: list[str], tmp_path: Path
+) -> None:
+    job(tmp_path, "0", [], acc=0.8, epochs=5, ended=ended[0])
+    job(tmp_path, "1", words, acc=0.9, epochs=2, ended=ended[1])
+    assert lines(tmp_path)[0].endswith(": 2 jobs, 2 finished")
+
+
+def test_a_narrow_terminal_has_fewer_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        words = [f"{LR}=0.00{number}", "model.hidden_size=" + "9" * 50]
+        scores = {"val/loss": 0.1, "val/loss_best": 0.1, "train/loss": 0.1}
+        job(tmp_path, f"0{number}_lr-0.00{number}", words, acc=0.9, **scores)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = table.text(leaderboard.read(SweepFolder(tmp_path))).splitlines()[2:6]
+    assert (
+        shown[0] == "   lr     val/acc best  val/acc  val/loss best  val/loss  job          status"
+    )
+    assert (
+        shown[1]
+        == "1  0.000  0.9000        0.9000   0.1000         0.1000    00_lr-0.000  finished"
+    )
+    monkeypatch.setenv("COLUMNS", "20")
+    narrow = table.text(leaderboard.read(SweepFolder(tmp_path))).splitlines()[2]
+    assert narrow == "   lr     val/acc best  job          status"
 
 
 def test_jobs_that_wait_are_shown(tmp_path: Path) -> None:
@@ -169,6 +314,112 @@ def test_a_folder_that_is_no_sweeps_is_refused(folder: str, tmp_path: Path) -> N
         leaderboard.read(SweepFolder(tmp_path / folder))
 
 
+def test_a_pipe_does_not_hang_it_and_no_link_is_followed(tmp_path: Path) -> None:
+    """Of each file that is read: the job is told of as far as its other files go."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    for name in ("metrics.json", "overrides.yaml", "report.html", "train.log"):
+        (secret / name).write_text("a secret")
+    sweep = tmp_path / "sweep"
+    for number, name in enumerate(
+        ("output.log", "train.log", "status.json", "metrics.json", "metrics.csv", "report.html")
+    ):
+        for way in ("pipe", "link"):
+            path = job(sweep, f"{number}-{way}", [f"{LR}={number}"], "failed", acc=0.5) / name
+            path.unlink(missing_ok=True)
+            os.mkfifo(path) if way == "pipe" else path.symlink_to(secret / "train.log")
+    linked = job(sweep, "9", [f"{LR}=9"], acc=0.9)
+    shutil.rmtree(linked / ".hydra")
+    (linked / ".hydra").symlink_to(secret)
+    (sweep / "10").symlink_to(secret)
+    text = ending.write(SweepFolder(sweep))
+    assert "12 jobs, 10 failed, 2 waiting" in text
+    assert "secret" not in text + (sweep / "leaderboard.csv").read_text()
+    page = data_of(sweep)
+    assert "secret" not in json.dumps(page["jobs"])
+    assert {file for told in page["jobs"] for file in told["files"]} == {"metrics.json"}
+
+
+def test_the_winners_test_is_not_read_by_a_link(tmp_path: Path) -> None:
+    elsewhere = job(tmp_path / "other", "0", [], **{"test/acc": 0.97})
+    sweep = tmp_path / "sweep"
+    job(sweep, "0", [f"{LR}=1"], acc=0.9)
+    job(sweep, "1", [f"{LR}=2"], acc=0.8)
+    (sweep / "test").symlink_to(elsewhere.parent)
+    assert table.verdict(leaderboard.read(SweepFolder(sweep))) == "best  model.optimizer.lr=1"
+
+
+@pytest.mark.parametrize("name", ["/abs/thesis", "../other", "0/../../other", ".", "", "a\0b"])
+def test_a_plan_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path)
+    sweep.write(["seed=0"], {name: ["seed=0"]})
+    with pytest.raises(InputError, match=r"sweep.json: .* is no name of a folder in it"):
+        leaderboard.read(sweep)
+
+
+def test_no_escape_code_reaches_a_terminal(tmp_path: Path) -> None:
+    """Names, settings, values, metrics, statuses and errors are somebody's."""
+    red = "\x1b[31mred"
+    for number, word in enumerate((f"{LR}={red}", f"+{red}=1", f"{LR}=2")):
+        path = job(tmp_path, f"{number}{red}", [word], "finished" if number else red, acc=0.5)
+        metrics = {f"val/{red}": 1.0, "val/acc": 0.5, f"val/{red}_best": 1.0, red: red}
+        (path / "metrics.json").write_text(json.dumps(metrics))
+    config = {"optimized_metric": [f"val/{red}"]}
+    (tmp_path / f"0{red}" / ".hydra" / "config.yaml").write_text(json.dumps(config))
+    text = ending.write(SweepFolder(tmp_path))
+    assert "[31mred" in text
+    assert "\x1b" not in text + (tmp_path / "leaderboard.csv").read_text()
+
+
+@pytest.mark.parametrize("told", [{"status": ["x"]}, {"status": "failed", "error": [1.5]}])
+def test_a_status_that_is_no_text_is_none(told: dict[str, Any], tmp_path: Path) -> None:
+    path = job(tmp_path, "0", [f"{LR}=1"])
+    (path / "status.json").write_text(json.dumps(told))
+    kind = "failed" if told["status"] == "failed" else "waiting"
+    assert lines(tmp_path)[0].endswith(f": 1 jobs, 1 {kind}")
+
+
+def test_no_work_on_a_job_grows_with_the_number_of_jobs(tmp_path: Path) -> None:
+    """Lines that run for each job, rounds of a loop included; a sort needs a few more."""
+
+    def steps(count: int) -> float:
+        sweep, counted = tmp_path / str(count), 0
+        scores = {f"val/{name}": 0.5 for name in range(30)}
+        for number in range(count):
+            job(sweep, str(number), [f"{LR}={number}"], acc=number / count, **scores)
+
+        def counting(_: object, event: str, __: object) -> object:
+            nonlocal counted
+            counted += event == "line"
+            return counting
+
+        before = sys.gettrace()
+        sys.settrace(counting)
+        try:
+            ending.write(SweepFolder(sweep))
+        finally:
+            sys.settrace(before)
+        return counted / count
+
+    assert steps(120) < 1.2 * steps(30)
+
+
+def test_of_many_jobs_the_page_has_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MOST_JOBS", 3)
+    monkeypatch.setattr(page, "MOST_CURVES", 1)
+    for number in range(5):
+        path = job(tmp_path, str(number), [f"{LR}={number}"], acc=number / 10)
+        (path / "metrics.csv").write_text("epoch,val/acc\n0,0.1\n")
+    ending.write(SweepFolder(tmp_path))
+    told = data_of(tmp_path)
+    assert [(job["name"], job["curve"]) for job in told["jobs"]] == [
+        ("2", []), ("3", []), ("4", [[0, 0.1]])
+    ]  # fmt: skip
+    assert (len(told["groups"]), told["more"], told["counts"]) == (3, 2, {"finished": 5})
+
+
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -181,8 +432,7 @@ def test_somebody_elses_folder_is_text(tmp_path: Path) -> None:
     page = (tmp_path / "sweep.html").read_text()
     assert "<img" not in page
     assert page.count("</script>") == 2
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
-    assert json.loads(data)["jobs"][0]["settings"] == {"tags": HOSTILE}
+    assert data_of(tmp_path)["jobs"][0]["settings"] == {"tags": HOSTILE}
 
 
 def test_the_page_asks_nothing_of_any_network(tmp_path: Path) -> None:
@@ -199,9 +449,7 @@ def test_a_long_curve_is_thinned_to_its_end(tmp_path: Path) -> None:
     rows = "\n".join(f"{epoch},{epoch / 1000}" for epoch in range(600))
     (path / "metrics.csv").write_text(f"epoch,val/acc\n{rows}\n")
     ending.write(SweepFolder(tmp_path))
-    page = (tmp_path / "sweep.html").read_text()
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
-    curve = json.loads(data)["jobs"][0]["curve"]
+    curve = data_of(tmp_path)["jobs"][0]["curve"]
     assert curve[:2] == [[0, 0.0], [10, 0.01]]
     assert curve[-1] == [599, 0.599]
     assert len(curve) == 61

@@ -34,3 +34,11 @@ def test_what_is_no_sweeps_file_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no sweep's folder: .*sweep.json is missing or damaged"):
         sweep.words()
     assert sweep.planned() == {}
+
+
+def test_jobs_are_sorted_by_their_numbers(tmp_path: Path) -> None:
+    for name in ("10_lr-1", "9_lr-3", "09", "b", "100", "a/1"):
+        job(tmp_path, name, [])
+    sweep = SweepFolder(tmp_path)
+    names = [sweep.name(run) for run in sweep.runs()]
+    assert names == ["09", "9_lr-3", "10_lr-1", "100", "a/1", "b"]

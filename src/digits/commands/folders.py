@@ -69,7 +69,7 @@ class Look(Callback):
         _check_plugin(config, "hydra/sweeper", SWEEPERS)
         _check_plugin(config, "hydra/launcher", LAUNCHERS)
         given = str(config.hydra.sweep.dir)
-        for name in ("paths.outputs_dir", "sweep"):
+        for name in ("paths.outputs_dir", "sweep", "replicates"):
             settings.check_value(name, OmegaConf.select(config, name))
         _check_is_named("hydra.sweep.dir", given)
         run = RunFolder(os.path.abspath(given))

@@ -24,7 +24,7 @@ def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
         return folder.newest(outputs_dir, asked)
     path = folder.sweep_of(first, outputs_dir)
     winner = leaderboard.read(SweepFolder(path)).winner if path else None
-    return winner.jobs[0].run if winner else first
+    return winner.counted[0].run if winner else first
 
 
 def checkpoint(ckpt_path: str, outputs_dir: str) -> Path:

@@ -59,6 +59,12 @@ def _are_betas(value: Any) -> bool:
     return OmegaConf.is_list(value) and len(value) == 2 and all(map(_FRACTION[0], value))
 
 
+def _are_settings(value: Any) -> bool:
+    return OmegaConf.is_list(value) and all(
+        isinstance(name, str) and re.fullmatch(r"[a-zA-Z_][\w./]*", name) for name in value
+    )
+
+
 def _is_strategy(value: object) -> bool:
     return value in STRATEGIES or OmegaConf.is_dict(value)
 
@@ -100,6 +106,7 @@ RULES: dict[str, Rule] = {
     "optimized_metric": _or(
         None, "null", (_is_objective, "a score that training or validation logs, or a list of them")
     ),
+    "replicates": (_are_settings, "a list of settings' names: [seed,data.fold]"),
     "data.batch_size": _whole(1),
     "data.eval_batch_size": _whole(1),
     "data.val_size": _whole(0),

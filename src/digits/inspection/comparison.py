@@ -19,6 +19,8 @@ NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_f
                "optimized_metric")  # fmt: skip
 MOST_LINES = 40  # curves of a panel
 
+Scores = dict[tuple[str, ...], float]  # by values of the replicates
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -134,24 +136,43 @@ def _runs(compared: Compared) -> Table:
 
 
 def _groups(compared: Compared) -> Iterator[Table]:
-    """Mean and interval over seeds, where they differ."""
-    if SEED not in compared.names:
+    """Mean and interval over the replicates that differ, and how far behind the best."""
+    over = [name for name in _replicates(compared) if name in compared.names]
+    if not over:
         return
-    groups: dict[tuple[str, ...], list[float]] = {}
-    others = [name for name in compared.names if name != SEED]
+    groups: dict[tuple[str, ...], Scores] = {}
+    others = [name for name in compared.names if name not in over]
     for findings, settings in zip(compared.runs, compared.settings, strict=True):
         if (accuracy := _accuracy(findings)) is not None:
-            groups.setdefault(tuple(settings[name] for name in others), []).append(accuracy)
-    rows = []
-    for values, scores in sorted(groups.items(), key=lambda pair: -mean_of.fmean(pair[1])):
-        spread, interval = "", ""
-        if len(scores) > 1:
-            mean, deviation, half = statistics.over_seeds(scores)
-            spread, interval = f"{deviation:.4f}", f"{mean - half:.4f} to {mean + half:.4f}"
-        rows.append([*values, str(len(scores)), f"{mean_of.fmean(scores):.4f}", spread, interval])
-    head = (*others, "seeds", "mean accuracy", "standard deviation", "95 % interval of the mean")
-    yield Table("Over seeds", rows, head, range(len(others), len(head)),
-                "Student's t; it takes what seeds give for normally distributed.")  # fmt: skip
+            values, replicate = (tuple(settings[n] for n in names) for names in (others, over))
+            groups.setdefault(values, {})[replicate] = accuracy
+    ranked = sorted(groups.items(), key=lambda pair: -mean_of.fmean(pair[1].values()))
+    rows = [[*values, *_over(scores, ranked[0][1])] for values, scores in ranked]
+    head = (*others, "seeds" if over == [SEED] else "runs", "mean accuracy", "standard deviation",
+            "95 % interval of the mean", "difference to the first, 95 %")  # fmt: skip
+    yield Table(f"Over {'seeds' if over == [SEED] else ', '.join(over)}", rows, head,
+                range(len(others), len(head)),
+                "Student's t, cut to what an accuracy can be; it takes what repetitions give for "
+                "normally distributed. Differences are of pairs with the same "
+                f"{', '.join(over)}.")  # fmt: skip
+
+
+def _over(
+    scores: Mapping[tuple[str, ...], float], best: Mapping[tuple[str, ...], float]
+) -> list[str]:
+    found = list(scores.values())
+    spread, interval = "", ""
+    if len(found) > 1:
+        low, high = statistics.students(found, 0, 1)
+        spread, interval = f"{mean_of.stdev(found):.4f}", f"{low:.4f} to {high:.4f}"
+    gap = None if scores is best else statistics.difference(scores, best, 1)
+    return [str(len(found)), f"{mean_of.fmean(found):.4f}", spread, interval, str(gap or "-")]
+
+
+def _replicates(compared: Compared) -> list[object]:
+    """What the first run is told to be averaged over."""
+    told = compared.runs[0].run.config.get("replicates", [SEED])
+    return told if isinstance(told, list) else [told]
 
 
 def _figures(compared: Compared) -> Iterator[Figure]:

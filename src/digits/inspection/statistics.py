@@ -2,8 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
+K = TypeVar("K", bound=Hashable)
+
 LEVEL = 0.95  # of all intervals
+FRACTIONS = ("acc", "accuracy", "f1", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,21 @@ class Reliability:
     confidence_G: Floats
     accuracy_G: Floats
     error: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of pairs: how many, their mean, its 95 % interval (None for one pair)."""
+
+    pairs: int
+    mean: float
+    interval: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        if self.interval is None:
+            return "-"
+        low, high = self.interval
+        return f"{low:.4f} to {high:.4f}"
 
 
 def confusion(labels_N: Ints, predicted_N: Ints, classes: int) -> Ints:
@@ -51,15 +70,35 @@ def wilson(correct: int, count: int) -> tuple[float, float]:
     return (middle - half) / scale, (middle + half) / scale
 
 
-def over_seeds(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, standard deviation, and half of the mean's 95 % interval by Student's t (Gosset, 1908).
-    Raises ValueError for fewer than two scores.
+def students(scores: Sequence[float], least: float, most: float) -> tuple[float, float]:
+    """A mean's 95 % interval by Student's t (Gosset, 1908), cut to what it can be, from `least` to
+    `most`: the true mean is in there, so that the cut interval misses it no more often. Raises
+    ValueError for fewer than two scores.
     """
     from scipy.special import stdtrit  # 0.1 s
 
-    spread = statistics.stdev(scores)
     quantile = float(stdtrit(len(scores) - 1, (1 + LEVEL) / 2))
-    return statistics.fmean(scores), spread, quantile * spread / len(scores) ** 0.5
+    half = quantile * statistics.stdev(scores) / len(scores) ** 0.5
+    mean = statistics.fmean(scores)
+    return max(least, mean - half), min(most, mean + half)
+
+
+def is_fraction(score: str) -> bool:
+    """Whether a score of this name is from 0 to 1."""
+    return score.rpartition("/")[2] in FRACTIONS
+
+
+def difference(
+    scores: Mapping[K, float], others: Mapping[K, float], most: float
+) -> Difference | None:
+    """How far `scores` are above `others` under the same keys; None if they share none. A mean is
+    from -`most` to `most`.
+    """
+    found = [score - others[key] for key, score in scores.items() if key in others]
+    if not found:
+        return None
+    interval = students(found, -most, most) if len(found) > 1 else None
+    return Difference(len(found), statistics.fmean(found), interval)
 
 
 def mcnemar(is_right_N: Bools, is_right_too_N: Bools) -> tuple[int, int, float]:

@@ -44,7 +44,7 @@ ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
 def words(run: RunFolder) -> list[str]:
     """What a run was started with, without its folder. Raises InputError for no run's folder."""
     try:
-        told = _yaml(run.overrides, MAX_WORDS_BYTES)
+        told = read_yaml(run.overrides, MAX_WORDS_BYTES)
     except InputError:
         told = None
     is_list = isinstance(told, list) and all(isinstance(word, str) for word in told)
@@ -55,7 +55,7 @@ def words(run: RunFolder) -> list[str]:
 
 def config(run: RunFolder) -> dict[str, Any]:
     """Its settings; empty if it has not written them. Raises InputError if they are damaged."""
-    told = _yaml(run.config, MAX_CONFIG_BYTES)
+    told = read_yaml(run.config)
     return told if isinstance(told, dict) else {}
 
 
@@ -63,7 +63,7 @@ def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
     """What chooses the run's settings of `groups` again (its model and data, say). Raises
     InputError for a damaged record; nothing is recorded of a checkpoint outside a run's folder.
     """
-    told = _yaml(run.hydra / "hydra.yaml", MAX_CONFIG_BYTES)
+    told = read_yaml(run.hydra / "hydra.yaml")
     for name in ("hydra", "runtime", "choices"):
         told = told.get(name) if isinstance(told, dict) else {}
     settings = config(run)
@@ -87,8 +87,8 @@ def record(cfg: DictConfig, given: Sequence[str]) -> None:
     """
     run = RunFolder(cfg.paths.output_dir)
     told = [*(word for word in own(given) if key(word) != "seed"), f"seed={cfg.seed}"]
-    write_atomically(run.overrides, OmegaConf.to_yaml(told).encode())
-    write_atomically(run.config, OmegaConf.to_yaml(cfg).encode())
+    write_atomically(run.overrides, OmegaConf.toread_yaml(told).encode())
+    write_atomically(run.config, OmegaConf.toread_yaml(cfg).encode())
 
 
 def not_taken(given: Sequence[str], folder: Path) -> list[str]:
@@ -177,8 +177,8 @@ def _written(value: Any) -> str:
     return quoted(value) if isinstance(value, str) else str(value)
 
 
-def _yaml(path: Path, max_bytes: int) -> Any:
-    """None without a file."""
+def read_yaml(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
+    """None without a file. Raises InputError for a damaged one."""
     try:
         return yaml.safe_load(read_at_most(path, max_bytes))
     except FileNotFoundError:

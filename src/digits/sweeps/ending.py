@@ -28,11 +28,15 @@ def show(sweep: SweepFolder, work: TestWork | None = None) -> None:
     log.info("\n%s", write(sweep))
 
 
-def write(sweep: SweepFolder, metrics: Sequence[str] | None = None) -> str:
+def write(
+    sweep: SweepFolder,
+    metrics: Sequence[str] | None = None,
+    replicates: Sequence[str] | None = None,
+) -> str:
     """The leaderboard as CSV and page, in its folder, and as text. Raises InputError if there is no
-    sweep, or no such metric.
+    sweep, or no such metric or replicate.
     """
-    board = leaderboard.read(sweep, metrics)
+    board = leaderboard.read(sweep, metrics, replicates)
     table.write_csv(board)
     page.write(board)
     return table.text(board)
@@ -44,7 +48,7 @@ def _test(board: Leaderboard, work: TestWork) -> None:
     if winner is None:
         return
     jobs: list[Job] = []
-    for job in winner.jobs:
+    for job in winner.counted:
         ckpt = job.run.judged
         folder = board.sweep.path / TESTS / job.name
         if ckpt.is_file() and "test/acc" not in RunFolder(folder).measured():

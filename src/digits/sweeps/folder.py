@@ -1,13 +1,16 @@
 """A sweep's folder: the words it was started with, and the folders of its jobs."""
 
 import json
+import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
 from digits.errors import InputError, flat, shown
-from digits.files import read_json, write_atomically
+from digits.files import is_inside, read_json, tail, write_atomically
 from digits.runs import recorded
 from digits.runs.folder import SWEEP, RunFolder
 from digits.runs.words import OF_THE_FOLDER, key
@@ -20,6 +23,8 @@ PRUNER = "DIGITS_PRUNER"  # JSON of the pruner's settings
 TESTS = "test"  # a folder in it: of the winner's tests
 OF_THE_SWEEP = ("test",)  # what a sweep decides for its jobs
 LARGEST = 1 << 26  # bytes of sweep.json: 100,000 jobs have 20 MB
+END = 1 << 12  # bytes of a log in which its last line is looked for
+DEEPEST = 4  # folders between a sweep's and a job's files
 
 Identity = tuple[str, ...]
 
@@ -53,19 +58,16 @@ class SweepFolder:
         InputError for a folder elsewhere.
         """
         jobs = read_json(self.file, LARGEST).get("jobs")
-        if not _is_plan(jobs):
-            return {}
-        for name in jobs:
+        for name in jobs if isinstance(jobs, dict) else ():
             self.inside(name)
-        return jobs
+        return jobs if _is_plan(jobs) else {}
 
     def inside(self, name: str) -> Path:
         """The folder of the job `name`. Raises InputError for one that is not in the sweep's: jobs
         write there, and remove what is half done.
         """
-        path, parts = self.path / name, Path(name).parts
-        stays = bool(parts) and ".." not in parts and not Path(name).is_absolute()
-        if not stays or not name.isprintable() or not recorded.is_within(self.path, path):
+        path = self.path / name
+        if not is_inside(name) or not recorded.is_within(self.path, path):
             raise InputError(f"{self.file}: job {shown(name)}: expected a name inside its folder")
         return path
 
@@ -74,18 +76,17 @@ class SweepFolder:
         write_atomically(self.file, f"{text}\n".encode())
 
     def runs(self) -> Iterator[RunFolder]:
-        """The jobs that have begun, sorted by name, numbers as numbers."""
+        """The jobs that have begun, sorted by their numbers. Links are not followed."""
         found = []
         for parent, inside, here in os.walk(self.path):
-            path = Path(parent)
-            is_run = path != self.path and (".hydra" in inside or "status.json" in here)
-            if is_run:
-                found.append(path)
-            inside[:] = (
-                [] if is_run else [n for n in inside if not n.startswith(".") and n != TESTS]
-            )
-        for path in sorted(found, key=lambda path: _in_order(self.name(RunFolder(path)))):
-            yield RunFolder(path)
+            name = os.path.relpath(parent, self.path)
+            is_run = name != "." and (".hydra" in inside or "status.json" in here)
+            if is_run and not os.path.islink(os.path.join(parent, ".hydra")):
+                found.append(name)
+            is_end = is_run or name.count(os.sep) + 1 == DEEPEST
+            inside[:] = [n for n in inside if not (is_end or n.startswith(".") or n == TESTS)]
+        for name in sorted(found, key=_in_order):
+            yield RunFolder(self.path / name)
 
     def name(self, run: RunFolder) -> str:
         return run.path.relative_to(self.path).as_posix()
@@ -112,19 +113,11 @@ class SweepFolder:
 def last_line(run: RunFolder) -> str | None:
     """Of what a job printed, or wrote into its log."""
     for path in (run.path / OUTPUT, *sorted(run.path.glob("*.log"))):
-        try:
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - 4096))
-                lines = flat_lines(file.read().decode(errors="replace"))
-        except OSError:
-            continue
-        if lines:
-            return lines[-1]
+        with suppress(OSError):
+            lines = tail(path, END).decode(errors="replace").splitlines()
+            if told := [line for raw in lines if (line := flat(raw.removeprefix("error: ")))]:
+                return told[-1]
     return None
-
-
-def flat_lines(text: str) -> list[str]:
-    return [line for raw in text.splitlines() if (line := flat(raw.removeprefix("error: ")))]
 
 
 def _is_plan(jobs: object) -> TypeGuard[dict[str, list[str]]]:
@@ -134,7 +127,6 @@ def _is_plan(jobs: object) -> TypeGuard[dict[str, list[str]]]:
     )
 
 
-def _in_order(name: str) -> tuple[int, int, str]:
-    """By number: 3, and 03_lr-0.1."""
-    number = name.partition("_")[0]
-    return (0, int(number), name) if number.isdecimal() else (1, 0, name)
+def _in_order(name: str) -> tuple[float, str]:
+    number = re.match("[0-9]+", name)
+    return int(number[0]) if number else math.inf, name

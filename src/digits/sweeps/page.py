@@ -2,20 +2,22 @@
 
 import json
 import math
+import os
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
-from digits.errors import InputError
-from digits.files import relative, write_atomically
+from digits.errors import InputError, flat
+from digits.files import is_plain, relative, write_atomically
 from digits.runs import run
 from digits.runs.folder import RunFolder
-from digits.runs.scores import BEST, less_is_better
+from digits.runs.scores import BEST
 from digits.runs.status import FINISHED
 from digits.sweeps import table
-from digits.sweeps.jobs import Job
-from digits.sweeps.leaderboard import Group, Leaderboard
+from digits.sweeps.leaderboard import Group, Leaderboard, Result
 
 MOST_POINTS = 60  # of a curve: more is not seen
+MOST_JOBS, MOST_CURVES = 2000, 500  # the best ones: a browser gets slow above
 FILES = ("report.html", "train.log", "output.log", "metrics.json", "metrics.csv",
          "figures/samples.png")  # fmt: skip
 
@@ -35,40 +37,50 @@ def write(board: Leaderboard) -> None:
 def _data(board: Leaderboard) -> dict[str, Any]:
     metric = board.objectives[0] if board.objectives else None
     curve = (metric or "train/loss").removesuffix(BEST)
-    ranks = {job.name: rank for rank, group in enumerate(board.groups, 1) for job in group.jobs}
     columns = table.columns(board)
-    jobs = [_job(job, ranks[job.name], metric, curve, columns) for job in board.jobs]
-    groups = [_group(group, rank, columns) for rank, group in enumerate(board.groups, 1)]
+    jobs = sorted(board.jobs, key=lambda job: board.ranks[job.name])[:MOST_JOBS]
+    with_curves = {job.name for job in jobs[:MOST_CURVES]}
+    names = {job.name for job in jobs}
+    groups = [group for group in board.groups if names.intersection(j.name for j in group.jobs)]
     return {
-        "title": f"sweep {relative(board.sweep.path)}",
+        "title": flat(f"sweep {relative(board.sweep.path)}"),
         "best": table.verdict(board),
+        "more": len(board.jobs) - len(jobs),
         "counts": board.counts,
         "metric": metric,
-        "less": bool(metric and less_is_better(metric)),
+        "less": metric in board.lesser,
         "curve": curve,
         "differing": board.differing,
-        "hasSeeds": board.has_seeds and bool(board.differing),
+        "replicates": board.replicates,
+        "over": table.over(board),
         "columns": columns,
-        "jobs": jobs,
-        "groups": groups,
-    }
+        "jobs": [
+            _job(job, board.ranks[job.name], metric, columns)
+            | {"curve": _curve(job.run, curve) if job.name in with_curves else []}
+            for job in board.jobs if job.name in names
+        ],
+        "groups": [_group(group, rank, names, columns) for rank, group in enumerate(groups, 1)],
+    }  # fmt: skip
 
 
-def _group(group: Group, rank: int, columns: list[str]) -> dict[str, Any]:
+def _group(group: Group, rank: int, names: set[str], columns: list[str]) -> dict[str, Any]:
+    gap = group.difference
     return {
         "rank": rank if group.scores else None,
-        "jobs": [job.name for job in group.jobs],
+        "jobs": [job.name for job in group.jobs if job.name in names],
         "settings": group.settings,
         "score": _rounded(group.scores[0]) if group.scores else None,
         "spread": _rounded(group.spreads[0]) if group.spreads else None,
         "n": group.n,
-        "values": {name: _rounded(group.mean(name)) for name in columns},
+        "difference": _rounded(gap.mean) if gap else None,
+        "interval": f"{gap} (n={gap.pairs})" if gap and gap.interval else None,
+        "values": {name: _rounded(group.score(name)) for name in columns},
         "seconds": _rounded(group.seconds),
         "status": table.status(group.jobs),
     }
 
 
-def _job(job: Job, rank: int, metric: str | None, curve: str, columns: list[str]) -> dict[str, Any]:
+def _job(job: Result, rank: int, metric: str | None, columns: list[str]) -> dict[str, Any]:
     score = job.score(metric) if metric else None
     return {
         "rank": rank if score is not None else None,
@@ -80,8 +92,8 @@ def _job(job: Job, rank: int, metric: str | None, curve: str, columns: list[str]
         "status": job.status,
         "line": job.line,
         "ended": job.ended if job.status == FINISHED else None,
-        "curve": _curve(job.run, curve),
-        "files": [name for name in FILES if (job.run.path / name).is_file()],
+        "folder": quote(os.fsencode(job.name)),
+        "files": [name for name in FILES if is_plain(job.run.path, name)],
     }
 
 

@@ -17,6 +17,9 @@ function canvas(parent, width, height) {
 // Of a picture, so that its letters are as large on a phone as on a desktop.
 const widthOf = (id) => Math.max(300, Math.min(720, one(id).clientWidth));
 
+// Math.min(...numbers) fails above some 100,000 of them.
+const extent = (numbers) => numbers.reduce(([a, b], n) => [Math.min(a, n), Math.max(b, n)], [Infinity, -Infinity]);
+
 // A scale from values to pixels: numbers (by their logarithm where they span much), else words.
 function scaleOf(values, from, to) {
   const known = values.filter((value) => value !== null && value !== undefined && value !== "");
@@ -27,7 +30,7 @@ function scaleOf(values, from, to) {
     const at = (value) => (words.length === 1 ? (from + to) / 2 : from + step * words.indexOf(String(value)));
     return { at, ticks: words };
   }
-  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const [low, high] = extent(numbers);
   const isLog = low > 0 && high / low > 20;
   const bend = isLog ? Math.log : (value) => value;
   const span = bend(high) - bend(low);
@@ -157,7 +160,7 @@ function curves() {
   const svg = canvas(one("curves"), width, 280);
   const epochs = rows.flatMap((row) => row.curve.map((point) => point[0] + 1));
   const scores = rows.flatMap((row) => row.curve.map((point) => point[1]));
-  const x = scaleOf([Math.min(...epochs), Math.max(...epochs)], 60, width - 20), y = scaleOf(scores, 230, 14);
+  const x = scaleOf(extent(epochs), 60, width - 20), y = scaleOf(scores, 230, 14);
   x.middle = (40 + width) / 2;
   leftAxis(svg, y, 56, width - 16);
   bottomAxis(svg, x, 232, `epoch (${data.curve})`);
@@ -176,7 +179,9 @@ function header() {
     made("span", null, one("status"), kind).style.flexGrow = count;
   }
   one("status").setAttribute("aria-label", one("counts").textContent);
-  one("means-label").hidden = !data.hasSeeds;
+  if (data.more) one("counts").textContent += `; the best ${data.jobs.length} are here, all in leaderboard.csv`;
+  one("means-label").hidden = !hasMeans;
+  one("over").textContent = data.over;
   one("means").onchange = fillTable;
 }
 

@@ -22,12 +22,13 @@ const titled = (name) => (name.endsWith("_best") ? `best ${name.slice(0, -5)}` :
 
 function columnsOf(byMeans) {
   const setting = (name) => ({ title: name, of: (row) => row.settings[name], text: true });
-  const names = byMeans ? data.differing : data.hasSeeds ? [...data.differing, "seed"] : data.differing;
+  const names = byMeans ? data.differing : [...data.differing, ...data.replicates];
   const columns = [{ title: "rank", of: (row) => row.rank }, ...names.map(setting)];
   data.columns.forEach((name, i) => {
     columns.push({ title: titled(name), of: (row) => row.values[name] });
     if (i === 0 && byMeans) {
-      columns.push({ title: "±", of: (row) => row.spread }, { title: "seeds", of: (row) => row.n });
+      columns.push({ title: "±", of: (row) => row.spread }, { title: data.over === "seeds" ? "seeds" : "n", of: (row) => row.n });
+      columns.push({ title: "against best", of: (row) => row.difference }, { title: "its 95 %", of: (row) => row.interval || "–", text: true });
     }
   });
   columns.push({ title: "seconds", of: (row) => row.seconds && Number(row.seconds.toFixed(1)) });
@@ -45,10 +46,11 @@ function compared(a, b) {
   return String(a) < String(b) ? -1 : 1;
 }
 
+const hasMeans = data.replicates.length > 0 && data.differing.length > 0;
 const sorting = { title: "rank", way: 1 };
 
 function fillTable() {
-  const byMeans = data.hasSeeds && one("means").checked;
+  const byMeans = hasMeans && one("means").checked;
   const rows = [...(byMeans ? data.groups : data.jobs)];
   const columns = columnsOf(byMeans);
   const by = columns.find((column) => column.title === sorting.title) || columns[0];
@@ -99,13 +101,13 @@ function addJob(job, cell) {
   const list = made("dl", null, cell);
   const pair = (name, value) => { made("dt", name, list); return made("dd", value, list); };
   pair("job", `${job.name}, ${job.status}`);
-  if (job.line) pair("last line", job.line);
+  if (job.line) pair("why", job.line);
   pair("settings", Object.entries(job.settings).map(([k, v]) => `${k}=${v}`).join(" "));
   pair("measured", Object.entries(job.values).map(([k, v]) => `${titled(k)} ${number(v)}`).join(", "));
   const files = pair("files", "");
   for (const file of job.files) {
     const link = made("a", file, files);
-    link.href = [...job.name.split("/"), ...file.split("/")].map(encodeURIComponent).join("/");
+    link.href = `${job.folder}/${file}`;
     files.append(" ");
   }
 }
