@@ -87,8 +87,8 @@ def record(cfg: DictConfig, given: Sequence[str]) -> None:
     """
     run = RunFolder(cfg.paths.output_dir)
     told = [*(word for word in own(given) if key(word) != "seed"), f"seed={cfg.seed}"]
-    write_atomically(run.overrides, OmegaConf.toread_yaml(told).encode())
-    write_atomically(run.config, OmegaConf.toread_yaml(cfg).encode())
+    write_atomically(run.overrides, OmegaConf.to_yaml(told).encode())
+    write_atomically(run.config, OmegaConf.to_yaml(cfg).encode())
 
 
 def not_taken(given: Sequence[str], folder: Path) -> list[str]:
