@@ -353,7 +353,7 @@ def test_the_winners_test_is_not_read_by_a_link(tmp_path: Path) -> None:
 def test_a_plan_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     sweep = SweepFolder(tmp_path)
     sweep.write(["seed=0"], {name: ["seed=0"]})
-    with pytest.raises(InputError, match=r"sweep.json: .* is no name of a folder in it"):
+    with pytest.raises(InputError, match=r"sweep.json: job .*: expected a name inside its folder"):
         leaderboard.read(sweep)
 
 

@@ -9,7 +9,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -18,6 +17,7 @@ from digits.commands import processes, secret_settings, settings
 from digits.errors import InputError, exit_code
 from digits.files import relative
 from digits.redact import redacted
+from digits.runs import configs
 from digits.runs.folder import RunFolder
 from digits.runs.words import quoted
 
@@ -46,17 +46,11 @@ class Look(Callback):
 
     @refusing
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        is_resumed = config.get("resume") is not None
-        HydraConfig.instance().set_config(config)  # settings may say ${hydra:job.num}
-        settings.check_value("paths.outputs_dir", config.paths.outputs_dir)
-        given = str(config.hydra.run.dir)
-        run = RunFolder(os.path.abspath(given))
-        _set(config, "runtime.output_dir", run)
-        HydraConfig.instance().set_config(config)  # a copy, as a run has it
-        check(_as_in_the_run(config))
-        _check_is_named("hydra.run.dir", given)
+        with configs.known_to_hydra(config):
+            run, given = _looked_at(config)
         if machine.rank():
             return
+        is_resumed = config.get("resume") is not None
         if is_resumed and run.path != Path(os.path.abspath(config.resume)):
             raise InputError(f"resume={config.resume} hydra.run.dir={given}: expected one of them")
         if _is_by_time(config.hydra.run):
@@ -82,6 +76,18 @@ class Look(Callback):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(run.path)}")
 
 
+def _looked_at(config: DictConfig) -> tuple[RunFolder, str]:
+    """The folder of a run, and how it is given. Raises InputError for settings that are wrong."""
+    settings.check_value("paths.outputs_dir", config.paths.outputs_dir)
+    given = str(config.hydra.run.dir)
+    run = RunFolder(os.path.abspath(given))
+    _set(config, "runtime.output_dir", run)
+    with configs.known_to_hydra(config):  # a copy, as a run has it
+        check(_as_in_the_run(config))
+    _check_is_named("hydra.run.dir", given)
+    return run, given
+
+
 def _set(config: DictConfig, name: str, run: RunFolder) -> None:
     group, _, last = name.rpartition(".")
     node = OmegaConf.select(config.hydra, group)
@@ -91,8 +97,8 @@ def _set(config: DictConfig, name: str, run: RunFolder) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting of a run that is wrong."""
-    settings.check(cfg)
     secret_settings.check_names(cfg)
+    settings.check(cfg)
     processes.check(cfg)
     if cfg.seed is None and machine.processes() > 1:
         raise InputError("seed=null: each process would draw its own; expected a whole number")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError, one_line
@@ -37,6 +38,18 @@ def own_first(folders: Sequence[str]) -> Iterator[None]:
 
 def own() -> list[str]:
     return _own[:]
+
+
+@contextmanager
+def known_to_hydra(config: DictConfig) -> Iterator[None]:
+    """Meanwhile ${hydra:job.num} and the like are what they are in a run with `config`."""
+    holder = HydraConfig.instance()
+    before = holder.cfg
+    try:
+        holder.set_config(config)
+        yield
+    finally:
+        holder.cfg = before
 
 
 def is_ours(content: dict[str, Any]) -> bool:

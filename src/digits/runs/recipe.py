@@ -5,9 +5,9 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
+from pydoc import locate
 from typing import Any
 
-from hydra._internal.utils import _locate  # hydra.utils.get_object logs what isn't there
 from omegaconf import DictConfig, OmegaConf
 
 from digits.redact import redacted
@@ -76,7 +76,8 @@ class Recipe:
         target = OmegaConf.select(self.cfg, f"{group}.{TARGET}", default=None)
         if name == TARGET or target is None:
             return ABSENT
-        declared = inspect.signature(_locate(target)).parameters.get(name)
+        made_by: Any = locate(target)
+        declared = inspect.signature(made_by).parameters.get(name)
         if declared is None or declared.default is declared.empty:
             return ABSENT
         return declared.default
@@ -92,7 +93,7 @@ def is_same_class(before: str, now: str) -> bool:
         return False
     if was_in in sys.modules:
         there = getattr(sys.modules[was_in], was, None)
-        return there is None or there is _locate(now)
+        return there is None or there is locate(now)
     return was_in == is_in or not _exists(was_in)
 
 

@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import configure_log
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from digits import signals
 from digits.errors import FULL_ERROR, InputError, shown
 from digits.files import called, relative
-from digits.runs import recorded
+from digits.runs import configs, recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import DIVERGED, FINISHED
 from digits.runs.words import OF_THE_FOLDER, Words, key, own, quoted
@@ -178,8 +177,8 @@ class Sweep:
         config = self.loader.load_sweep_config(self.config, list(words))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        HydraConfig.instance().set_config(config)
-        name = str(OmegaConf.select(config, "hydra.sweep.subdir"))
+        with configs.known_to_hydra(config):
+            name = str(OmegaConf.select(config, "hydra.sweep.subdir"))
         if not name.strip():
             raise InputError(f"hydra.sweep.subdir={name}: expected a folder")
         return name

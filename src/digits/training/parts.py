@@ -3,9 +3,9 @@
 import inspect
 import re
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
-from hydra._internal.utils import _locate  # hydra.utils.get_object logs what isn't there
 from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule
 from omegaconf import DictConfig, OmegaConf
@@ -56,8 +56,9 @@ def of_checkpoint(
 
 
 def _parameters(target: str | None) -> set[str]:
+    made_by: Any = locate(target) if target else None
     try:
-        return set(inspect.signature(_locate(target)).parameters) if target else set()
+        return set(inspect.signature(made_by).parameters) if made_by else set()
     except ValueError:  # of some builtins
         return set()
 
