@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from digits import deferred
+from digits import imports
 from digits.commands.app import command
 from digits.imports import importing
 
@@ -17,7 +17,7 @@ from digits.imports import importing
 @command("eval")
 def main(cfg: DictConfig) -> None:
     with importing():
-        deferred.import_lightning()
+        imports.import_lightning()
         from digits.commands import settings
         from digits.runs import checkpoint
         from digits.runs.start import Start

@@ -7,7 +7,7 @@ if __name__ == "__main__":  # Ctrl+C is one line from the first moment on
 
 from omegaconf import DictConfig
 
-from digits import deferred
+from digits import imports
 from digits.commands.app import command
 from digits.imports import importing
 
@@ -20,17 +20,17 @@ def main(cfg: DictConfig) -> float | list[float] | None:
 
         unpacking.begin(cfg)
     with importing():  # 2 s: --help and a mistyped setting do not wait for it
-        deferred.import_lightning()
+        imports.import_lightning()
         import lightning as L
 
-        from digits import denormals, signals
+        from digits import machine, signals
         from digits.commands import settings
         from digits.runs import start
         from digits.runs.folder import RunFolder
         from digits.training import parts, results, resumption, saving
         from digits.training.trainer import make_trainer
 
-    denormals.flush()
+    machine.flush_denormals()
     settings.check_types(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     model, datamodule = parts.make(cfg)

@@ -2,7 +2,8 @@ import pytest
 from hydra.errors import HydraException, InstantiationException
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from digits.errors import InputError, blaming, exit_code, one_line, shown
+from digits.errors import InputError, blaming, exit_code, one_line
+from digits.text import shown
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_child_whose_parent_has_gone_before_ends_at_once() -> None:
 def test_it_can_be_said_for_a_child() -> None:
     code = """
 import subprocess, sys
-from digits.parent import end_with_parent
+from digits.signals import end_with_parent
 child = "import time; print(1, flush=True); time.sleep(9); print(2)"
 subprocess.Popen([sys.executable, "-c", child], preexec_fn=end_with_parent).wait()
 """

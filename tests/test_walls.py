@@ -10,19 +10,7 @@ import pytest
 from support.commands import ROOT
 
 SRC = ROOT / "src"
-GROUND = {
-    "console",
-    "deferred",
-    "denormals",
-    "errors",
-    "files",
-    "imports",
-    "machine",
-    "parent",
-    "redact",
-    "signals",
-    "tables",
-}
+GROUND = {"console", "errors", "files", "imports", "machine", "signals", "text"}
 MAY_IMPORT = {
     "data": set(),
     "model": set(),
@@ -60,7 +48,6 @@ WITHOUT_TORCH = [
     "prediction.predictor",
     "runs.configs",
     "runs.folder",
-    "runs.lock",
     "runs.recipe",
     "runs.recorded",
     "runs.run",

@@ -14,7 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from digits.parent import end_with_parent
+from digits.signals import end_with_parent
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("src/train.py",)

@@ -41,3 +41,18 @@ def rank() -> int:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"])
     return int(os.environ.get("SLURM_PROCID", "0")) if processes() else 0
+
+
+def flush_denormals() -> None:
+    """From here on denormals, floats below 1e-38, count as zero: in this thread, and in those that
+    it starts. Call it before torch has computed anything, or torch's threads keep theirs.
+
+    A CPU takes up to 100 times as long over them, and the mean squared gradients of pixels that are
+    dark in nearly all images fade into them: by the tenth epoch it would take half as long again.
+    """
+    import numpy as np
+    import torch
+
+    for kind in (np.float32, np.float64):  # before 2.3 numpy warns, once, that it sees none
+        np.finfo(kind)
+    torch.set_flush_denormal(True)

@@ -1,8 +1,13 @@
-"""Signals that end a run: at once, or in a fit after the step under way, when all is saved."""
+"""How processes end: a run by a signal, after the step under way, when all is saved; a child with
+its parent.
+"""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +16,11 @@ NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is what SLURM's --signal se
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # Windows has two
 NOTHING_BEGAN = "stopped; nothing had begun"
 GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows the one is the other
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LOOK_EVERY_S = 0.5
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # here: a fork must load nothing
 
 
 class Stopped(KeyboardInterrupt):
@@ -102,3 +112,27 @@ def _set_alarm(seconds: int) -> None:
 
 def _lose_patience(*_: Any) -> None:
     raise Stopped(asked())
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """SIGKILL comes when the process `parent` ends, or has ended; it is the one that started this
+    one, by default whoever did.
+
+    On Linux it may be Popen's `preexec_fn`, since exec keeps it, and the end of the thread that
+    started this process counts as the parent's.
+    """
+    parent = parent or os.getppid()
+    if _LIBC is None or _LIBC.prctl(PR_SET_PDEATHSIG, KILL) != 0:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    _end_without(parent)  # it may have gone meanwhile
+
+
+def _watch(parent: int) -> None:
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        _end_without(parent)
+
+
+def _end_without(parent: int) -> None:
+    if os.getppid() != parent:
+        os.kill(os.getpid(), KILL)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from digits.errors import DivergedError, InputError
-from digits.runs import folder, lock, status
+from digits.runs import folder, status
 from digits.runs.folder import RunFolder
 from digits.runs.status import Status
 from digits.signals import Stopped
@@ -104,10 +104,10 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.M
     fcntl.flock(reader, fcntl.LOCK_SH)
     monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(reader, fcntl.LOCK_UN))
     with run.held():
-        assert lock.is_held(tmp_path)
+        assert status.is_held(tmp_path)
         with pytest.raises(InputError, match="another process is training there"), run.held():
             raise AssertionError
-    assert not lock.is_held(tmp_path)
+    assert not status.is_held(tmp_path)
     os.close(reader)
 
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from digits.errors import InputError
 from digits.runs import run
+from digits.runs.run import less_is_better
 from support.commands import Outcome
 
 TABLE = """epoch,step,test/acc,train/acc,train/loss,train/loss_step,val/acc
@@ -81,3 +83,20 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run's folder"):
         run.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "less"),
+    [("val/acc", False), ("val/loss_best", True), ("val/top_error", True), ("fit_seconds", True)],
+)
+def test_a_name_says_which_way_is_better(name: str, less: bool) -> None:
+    assert less_is_better(name) is less
+
+
+def test_a_callback_that_monitors_the_score_says_it_first() -> None:
+    callbacks = {"bar": None, "best": {"monitor": "val/cost", "mode": "min"}}
+    for settings in ({"callbacks": callbacks}, OmegaConf.create({"callbacks": callbacks})):
+        assert less_is_better("val/cost", settings)
+        assert less_is_better("val/cost_best", settings)
+        assert not less_is_better("val/f1", settings)
+    assert not less_is_better("val/cost", {"callbacks": None})

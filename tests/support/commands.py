@@ -19,7 +19,7 @@ from unittest import mock
 import pytest
 
 from digits import signals
-from digits.parent import end_with_parent
+from digits.signals import end_with_parent
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "data" / "MNIST" / "raw"

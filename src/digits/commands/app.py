@@ -19,15 +19,22 @@ from omegaconf import DictConfig
 from digits import machine, signals
 from digits.commands import (
     ddp,
-    exit_codes,
     folders,
     going_on,
     newest,
-    secret_settings,
     settings,
     suggestions,
 )
-from digits.errors import FULL_ERROR, INPUT_IS_WRONG, DivergedError, InputError, exit_code, one_line
+from digits.errors import (
+    FULL_ERROR,
+    INPUT_IS_WRONG,
+    DivergedError,
+    InputError,
+    code_of,
+    exit_code,
+    one_line,
+    trace,
+)
 from digits.files import CONFIGS
 from digits.imports import look_here_too
 from digits.runs import configs, recorded, status
@@ -38,13 +45,13 @@ log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig], Any]
 
-secret_settings.watch()
+settings.watch()
 configs.register()
 
 
 def command(name: str) -> Callable[[Task], Callable[[], None]]:
-    """Make `task` a command with the settings of configs/<name>.yaml, which exits as exit_codes has
-    it. In a sweep a job that fails is reported and the others go on.
+    """Make `task` a command with the settings of configs/<name>.yaml, which exits as
+    errors.code_of says. In a sweep a job that fails is reported and the others go on.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
@@ -55,7 +62,7 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             if ddp.is_one():
                 ddp.join(task)
-            code = exit_codes.of(partial(_said, _call, name, run), partial(_explain, name))
+            code = code_of(partial(_said, _call, name, run), partial(_explain, name))
             if code:
                 sys.exit(code)
 
@@ -151,7 +158,7 @@ def _run(task: Task) -> Task:
                 if not isinstance(cause, Exception):
                     _say_how_to_go_on(cfg, cause)
                     raise cause from None
-                log.debug("%s", exit_codes.trace(cause))  # into the run's log file only
+                log.debug("%s", trace(cause))  # into the run's log file only
                 if _is_refusal(cause) and not cfg.get("resume"):
                     folders.remove_refused(folder)
                 raise SystemExit(exit_code(cause)) from cause

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from typing import NoReturn
 
-from digits.commands import exit_codes, newest
-from digits.errors import INPUT_IS_WRONG, flat, one_line
+from digits.commands import newest
+from digits.errors import INPUT_IS_WRONG, code_of, one_line
 from digits.files import home
 from digits.imports import look_here_too
 from digits.runs.words import complaint
+from digits.text import flat
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +55,7 @@ def checkpoint_path(ckpt: str) -> str:
 
 
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
-    """Exit with what `task` makes of the command line, as exit_codes has it. Errors are one line
+    """Exit with what `task` makes of the command line, as errors.code_of says. Errors are one line
     on stderr; HYDRA_FULL_ERROR=1 brings tracebacks back.
     """
     _say_anything()
@@ -70,7 +71,7 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
-    code = exit_codes.of(command, _said)
+    code = code_of(command, _said)
     logging.shutdown()
     sys.exit(code)
 

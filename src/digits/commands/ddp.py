@@ -11,10 +11,9 @@ from typing import Any, NoReturn, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from digits import machine, redact
-from digits.commands import exit_codes
-from digits.errors import OUR_FAULT, exit_code, peer_is_gone
-from digits.parent import end_with_parent
+from digits import machine, text
+from digits.errors import OUR_FAULT, code_of, exit_code, peer_is_gone
+from digits.signals import end_with_parent
 
 RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how they learn the run's settings and folder
 RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
@@ -30,7 +29,7 @@ def tell(cfg: DictConfig) -> None:
     """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
     it does.
     """
-    os.environ[RUN_SECRETS] = " ".join(redact.remembered())
+    os.environ[RUN_SECRETS] = " ".join(text.remembered())
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
     os.environ[RUN_PROCESS] = str(os.getpid())
     hydra_cfg = cast(DictConfig, HydraConfig.get())
@@ -42,10 +41,10 @@ def join(task: Callable[[DictConfig], Any]) -> NoReturn:
     """The part of one more process in a run (DDP); the first says what is wrong."""
     end_with_parent(int(os.environ[RUN_PROCESS]))
     logging.disable(logging.WARNING)
-    redact.remember(os.environ[RUN_SECRETS].split())
+    text.remember(os.environ[RUN_SECRETS].split())
     cfg = OmegaConf.create(os.environ[RUN_CONFIG])
     assert isinstance(cfg, DictConfig)
-    sys.exit(exit_codes.of(lambda: _silently(task, cfg)))
+    sys.exit(code_of(lambda: _silently(task, cfg)))
 
 
 def _silently(task: Callable[[DictConfig], Any], cfg: DictConfig) -> int:

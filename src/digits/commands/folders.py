@@ -13,13 +13,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from digits import machine
-from digits.commands import processes, secret_settings, settings
+from digits.commands import processes, settings
 from digits.errors import InputError, exit_code
 from digits.files import relative
-from digits.redact import redacted
 from digits.runs import configs
 from digits.runs.folder import RunFolder
 from digits.runs.words import quoted
+from digits.text import redacted
 
 BY_TIME = "%Y-%m-%d_%H-%M-%S-%f"
 LAUNCHERS, SWEEPERS = ("local", "basic", "slurm", "ray"), ("grid", "optuna")
@@ -97,7 +97,7 @@ def _set(config: DictConfig, name: str, run: RunFolder) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for the first setting of a run that is wrong."""
-    secret_settings.check_names(cfg)
+    settings.check_names(cfg)
     settings.check(cfg)
     processes.check(cfg)
     if cfg.seed is None and machine.processes() > 1:

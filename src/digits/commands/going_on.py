@@ -9,12 +9,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from digits.commands import newest
-from digits.errors import InputError, shown
+from digits.errors import InputError
 from digits.files import home
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.words import Words, key, own, quoted
 from digits.sweeps.folder import SweepFolder
+from digits.text import shown
 
 
 def rewritten(command: str, words: Words) -> Words:

@@ -13,7 +13,7 @@ import hydra
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from digits import deferred
+from digits import imports
 from digits.imports import importing
 from digits.runs import recipe
 
@@ -90,7 +90,7 @@ def _composed(config_dirs: Sequence[str], config_name: str, words: Sequence[str]
 def _parameters(target: str) -> Iterator[str]:
     """What a class takes, by way of its **options what those that it inherits from take."""
     with importing():
-        deferred.import_lightning()  # all of a command's classes need it
+        imports.import_lightning()  # all of a command's classes need it
         found = locate(target)
     for kind in getattr(found, "__mro__", [found] if callable(found) else []):
         parameters = inspect.signature(kind).parameters

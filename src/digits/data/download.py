@@ -11,9 +11,9 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from digits.data.mnist import MAX_BYTES, MD5, is_intact, read_packed
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import write_atomically
-from digits.redact import redacted
+from digits.text import flat, redacted
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digits.errors import flat
 from digits.inspection import drawn, page, paired, statistics
 from digits.inspection.evidence import Evidence
 from digits.inspection.figures import charts
 from digits.inspection.page import Figure, Page, Table
 from digits.inspection.report import Findings
 from digits.runs.run import STAGES
+from digits.text import flat
 
 SEED = "seed"
 NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_fast", "ckpt_path",

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import flat
 from digits.inspection import drawn, report, statistics
 from digits.inspection.comparison import Compared, of
 from digits.inspection.report import Findings
-from digits.tables import aligned
+from digits.text import aligned, flat
 
 WORST = 5
 CELL = 2  # columns between two pictures

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import called, relative, write_atomically
 from digits.inspection import drawn, evidence, page, statistics
 from digits.inspection.drawn import IMAGES_OF
@@ -16,8 +16,8 @@ from digits.inspection.evidence import Evidence
 from digits.inspection.page import Figure, Page, Table, Text
 from digits.runs import recorded, run
 from digits.runs.folder import RunFolder
-from digits.runs.run import Run
-from digits.runs.scores import BEST
+from digits.runs.run import BEST, Run
+from digits.text import flat
 
 WORDS = {  # of metrics.json, beside scores
     "epochs": "epochs", "ended": "ended by", "fit_seconds": "seconds of training",

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from digits import deferred, machine
+from digits import imports, machine
 
 ONEDNN, TORCH = MATMULS = ("onednn", "torch")  # whose products; torch's are MKL's
 AMD = ("AuthenticAMD", "HygonGenuine")
@@ -129,7 +129,7 @@ def _is_compiled(module: nn.Module) -> bool:
     """By module.compile(), by torch.compile or, the whole of it, by Lightning."""
     return (
         module._compiled_call_impl is not None
-        or isinstance(module, deferred.Compiled)
+        or isinstance(module, imports.Compiled)
         or getattr(module, "_compiler_ctx", None) is not None
     )
 

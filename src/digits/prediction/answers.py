@@ -15,12 +15,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from digits.data.mnist import CLASSES
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.images.drawing import Drawing
 from digits.images.glyph import Pixels
 from digits.prediction.inputs import STDIN, Read
 from digits.prediction.predictor import BLANK, NOT_SURE, Prediction, Predictor
-from digits.tables import aligned
+from digits.text import aligned, flat
 
 SHADES = " ░▒▓█"
 AT_ONCE = 1024

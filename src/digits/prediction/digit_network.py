@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from digits.data.mnist import CLASSES, SIDE
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.runs import checkpoint, configs
 from digits.runs.folder import RunFolder
+from digits.text import flat
 
 
 def of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> nn.Module:

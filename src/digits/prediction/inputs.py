@@ -15,11 +15,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.images import drawing
 from digits.images.decode import UNSAFE
 from digits.images.drawing import Drawing
 from digits.machine import cores
+from digits.text import flat
 
 STDIN = "-"
 FEW = 150  # fewer are read in this process: starting others takes half a second

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.mnist import CLASSES, SIDE
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.prediction.predictor import Network
+from digits.text import flat
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto

@@ -9,7 +9,7 @@ from typing import Any
 
 from digits.errors import InputError
 from digits.files import called, read_json
-from digits.runs import lock, status
+from digits.runs import status
 from digits.runs.status import Status
 
 LAST = "last.ckpt"  # the newest state
@@ -71,8 +71,8 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def held(self) -> AbstractContextManager[None]:
-        """Keeps other processes out, as lock.held does."""
-        return lock.held(self.path)
+        """Keeps other processes out, as status.held does."""
+        return status.held(self.path)
 
     def status(self) -> Status | None:
         return status.read(self.path)

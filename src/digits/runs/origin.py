@@ -13,7 +13,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from digits import redact
+from digits import text
 from digits.files import IS_CLONE, ROOT, home
 from digits.runs.words import key, own
 
@@ -45,7 +45,7 @@ def command() -> str:
 def without_secrets(word: str) -> str:
     """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
     key, _, value = word.partition("=")
-    return f"{key}={HIDDEN}" if value and redact.sounds_secret(key) else redact.redacted(word)
+    return f"{key}={HIDDEN}" if value and text.sounds_secret(key) else text.redacted(word)
 
 
 def settings(cfg: DictConfig) -> str:
@@ -53,7 +53,7 @@ def settings(cfg: DictConfig) -> str:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
-    return redact.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
+    return text.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:
@@ -61,7 +61,7 @@ def _without_secrets(value: Any, name: str = "") -> Any:
         return {key: _without_secrets(inside, str(key)) for key, inside in value.items()}
     if isinstance(value, list):
         return [_without_secrets(inside, name) for inside in value]
-    return HIDDEN if value is not None and redact.sounds_secret(name) else value
+    return HIDDEN if value is not None and text.sounds_secret(name) else value
 
 
 def commit(folder: Path) -> Facts:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from digits.errors import InputError, flat
-from digits.redact import redacted
+from digits.errors import InputError
+from digits.text import flat, redacted
 
 OF_HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits.redact import redacted
+from digits.text import redacted
 
 Settings = dict[str, Any]  # plain values by their names on the command line
 

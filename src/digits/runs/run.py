@@ -1,4 +1,6 @@
-"""A run read as data, finished or not: nothing in its folder is run, and nothing is written."""
+"""A run read as data, finished or not: nothing in its folder is run, and nothing is written. And
+which way a score is better.
+"""
 
 import csv
 import math
@@ -12,11 +14,12 @@ from digits.errors import InputError
 from digits.files import read_at_most
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
-from digits.runs.scores import BEST
 from digits.runs.status import Status
 
 MAX_BYTES = 1 << 26  # of metrics.csv: 10,000 epochs have 2 MB
 
+LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
+BEST = "_best"  # at the end of a name: the best value of all epochs
 STAGES = {"train": "training", "val": "validation", "test": "test"}
 OF_AN_EPOCH = ("train/", "val/")  # a test comes after them
 
@@ -114,3 +117,16 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def less_is_better(name: str, settings: Mapping[str, Any] | None = None) -> bool:
+    """As the callback of a run's `settings` that monitors it says (callbacks.best.mode); else less
+    is better of a loss or an error (the last word of the name, see LESS_IS_BETTER), and of seconds.
+    """
+    name = name.removesuffix(BEST)
+    for callback in ((settings or {}).get("callbacks") or {}).values():
+        has_monitor = isinstance(callback, Mapping) and callback.get("monitor") == name
+        if has_monitor and callback.get("mode") in ("min", "max"):
+            return bool(callback["mode"] == "min")
+    last = name.replace("/", "_").rpartition("_")[2].lower()
+    return last in (*LESS_IS_BETTER, "seconds")

@@ -8,11 +8,12 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from omegaconf import DictConfig, OmegaConf
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import relative
 from digits.runs.checkpoint import Checkpoint, check_fits, check_state
 from digits.runs.folder import RunFolder
 from digits.runs.recipe import Recipe
+from digits.text import flat
 
 log = logging.getLogger(__name__)
 

@@ -1,20 +1,31 @@
-"""What became of a run, in its folder's status.json."""
+"""What became of a run, in its folder's status.json, and who is in that folder: one process at a
+time, by a lock of the kernel's, which ends with whoever has it.
+"""
 
 import json
+import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from digits.errors import DivergedError, exit_code, one_line
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from digits.errors import DivergedError, InputError, exit_code, one_line
 from digits.files import read_json, write_atomically
-from digits.runs import lock
 
 NAME = "status.json"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
 PRUNED = "pruned"  # how the reason begins why a search's trial ended early
+TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
 _OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
 
 
@@ -36,13 +47,13 @@ class Status:
 
 def read(folder: Path) -> Status | None:
     """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
-    is_held = folder.is_dir() and lock.is_held(folder)  # first: it may end meanwhile
+    is_running = folder.is_dir() and is_held(folder)  # first: it may end meanwhile
     told = {name: value for name, value in _told(folder).items() if name != "process"}
     try:
         status = Status(**told)
     except TypeError:
         return None
-    lost = status.status == RUNNING and not is_held
+    lost = status.status == RUNNING and not is_running
     return Status(KILLED, status.error, status.begun) if lost else status
 
 
@@ -104,3 +115,46 @@ def _write(folder: Path, status: Status) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
+    with _opened(folder) as handle:
+        if _is_locked(handle, is_mine=True, tries=TRIES) is False:
+            raise InputError(f"{folder}: another process is training there")
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is in; True if a system without locks can't tell."""
+    with _opened(folder) as handle:
+        return _is_locked(handle, is_mine=False, tries=1) is not True
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int | None]:
+    """None where nothing can be locked."""
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _is_locked(handle: int | None, is_mine: bool, tries: int) -> bool | None:
+    """Locked now, for this process alone or `is_mine` false; None on a system without locks."""
+    if handle is None:
+        return None
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(WAIT_S)
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_EX if is_mine else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except OSError:
+            return None
+        return True
+    return False

@@ -16,7 +16,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
+from digits.text import flat
 
 BACKSLASH = "\\"
 # Where a run or a sweep is, and what a sweep reads itself: no settings of a run

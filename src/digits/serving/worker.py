@@ -19,9 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import PACKAGE
 from digits.serving.limits import SIGNATURES
+from digits.text import flat
 
 if TYPE_CHECKING:
     from digits.images.drawing import Drawing

@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
-from digits.errors import InputError, flat, shown
+from digits.errors import InputError
 from digits.files import is_inside, read_json, tail, write_atomically
 from digits.runs import recorded
 from digits.runs.folder import SWEEP, RunFolder
 from digits.runs.words import OF_THE_FOLDER, key
+from digits.text import flat, shown
 
 NAME = SWEEP
 OUTPUT = "output.log"  # what a job elsewhere prints, in its folder

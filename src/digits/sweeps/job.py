@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 from digits.console import program
 from digits.errors import FULL_ERROR, InputError
 from digits.files import PACKAGE
-from digits.parent import end_with_parent
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
 from digits.runs.words import key, quoted, unquoted
+from digits.signals import end_with_parent
 from digits.sweeps.folder import OUTPUT
 
 LONGEST_VALUE, LONGEST_NAME = 24, 100  # characters

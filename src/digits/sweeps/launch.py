@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from hydra.core.utils import configure_log
 from tqdm import tqdm
 
-from digits.errors import INPUT_IS_WRONG, OUR_FAULT, InputError, exit_code, flat, one_line
-from digits.redact import redacted
+from digits.errors import INPUT_IS_WRONG, OUR_FAULT, InputError, exit_code, one_line
 from digits.runs import status
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status
 from digits.sweeps.folder import last_line
 from digits.sweeps.job import Job
+from digits.text import flat, redacted
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,16 @@ from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import is_plain
 from digits.inspection.statistics import Difference, difference, is_fraction
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
-from digits.runs.scores import BEST, less_is_better
+from digits.runs.run import BEST, less_is_better
 from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, is_pruned
 from digits.runs.words import OF_THE_FOLDER, key, unquoted
 from digits.sweeps.folder import OF_THE_SWEEP, TESTS, SweepFolder, last_line
+from digits.text import flat
 
 WAITING = "waiting"  # planned, not begun
 LONGER, SHORTER = "longer", "shorter"  # finished, in more or fewer epochs than its like

@@ -7,14 +7,15 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import is_plain, relative, write_atomically
 from digits.runs import run
 from digits.runs.folder import RunFolder
-from digits.runs.scores import BEST
+from digits.runs.run import BEST
 from digits.runs.status import FINISHED
 from digits.sweeps import table
 from digits.sweeps.leaderboard import Group, Leaderboard, Result
+from digits.text import flat
 
 MOST_POINTS = 60  # of a curve: more is not seen
 MOST_JOBS, MOST_CURVES = 2000, 500  # the best ones: a browser gets slow above

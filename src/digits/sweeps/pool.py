@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from digits.parent import KILL
+from digits.signals import KILL
 from digits.sweeps import job as jobs
 from digits.sweeps.job import Job
 

@@ -8,14 +8,14 @@ if __name__ != "__main__":  # Ctrl+C is for the sweep, from the first import on
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
-from digits import deferred
+from digits import imports
 from digits.console import program
 from digits.imports import importing
 from digits.sweeps.folder import STORAGE
 
 program("train")
 with importing():
-    deferred.import_lightning()
+    imports.import_lightning()
     import digits.training.parts
     import digits.training.results
     import digits.training.resumption

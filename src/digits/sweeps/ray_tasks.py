@@ -14,9 +14,10 @@ from typing import Any
 import ray
 
 from digits import signals
-from digits.errors import InputError, flat
-from digits.parent import end_with_parent
+from digits.errors import InputError
+from digits.signals import end_with_parent
 from digits.sweeps.job import Job, find_this_package
+from digits.text import flat
 
 LOOK_EVERY_S = 1.0
 

@@ -8,8 +8,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from digits.errors import InputError, flat
-from digits.runs.scores import less_is_better
+from digits.errors import InputError
+from digits.runs.run import less_is_better
+from digits.text import flat
 
 
 def made(name: str, options: Any, **more: Any) -> Any:

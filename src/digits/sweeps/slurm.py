@@ -9,11 +9,12 @@ from typing import Any
 
 import submitit
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.runs.folder import RunFolder
 from digits.runs.status import KILLED, STOPPED
 from digits.sweeps import job as jobs
 from digits.sweeps.job import Job
+from digits.text import flat
 
 ID = "slurm_id"  # a file in a job's folder
 OURS = ".slurm"  # a folder in the sweep's: of submitit's files

@@ -9,7 +9,8 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
+from digits.text import flat
 
 TRIES, WAIT_S = 12, 0.3
 

@@ -19,7 +19,7 @@ from hydra.core.utils import configure_log
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits import signals
-from digits.errors import FULL_ERROR, InputError, shown
+from digits.errors import FULL_ERROR, InputError
 from digits.files import called, relative
 from digits.runs import configs, recorded
 from digits.runs.folder import RunFolder
@@ -29,6 +29,7 @@ from digits.sweeps import ending
 from digits.sweeps.folder import SweepFolder, for_jobs, identity
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
+from digits.text import shown
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 
-from digits.errors import flat
 from digits.files import relative, write_atomically
-from digits.runs.scores import BEST
+from digits.runs.run import BEST
 from digits.runs.status import FINISHED
 from digits.sweeps import leaderboard
 from digits.sweeps.leaderboard import REPLICATES, Group, Leaderboard, Result
-from digits.tables import aligned
+from digits.text import aligned, flat
 
 MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all
 MOST_CHARACTERS = 40  # of a cell

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
-from digits.runs import scores
+from digits.runs import run
 
 
 class BestScores(Callback):
@@ -48,4 +48,4 @@ def less_is_better(name: str, trainer: L.Trainer) -> bool:
         mode = getattr(callback, "mode", None)
         if getattr(callback, "monitor", None) == name and mode in ("min", "max"):
             return bool(mode == "min")
-    return scores.less_is_better(name)
+    return run.less_is_better(name)

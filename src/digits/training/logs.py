@@ -21,12 +21,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.files import write_atomically
 from digits.inspection import tensorboard
 from digits.inspection.tensorboard import BY_EPOCH
 from digits.inspection.writers import writers
-from digits.redact import redacted
+from digits.text import flat, redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20

@@ -9,7 +9,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
+from digits.text import flat
 
 PATIENCE_S = 300.0  # from one process's arrival to the last's: they import torch, on any node
 LOOK_EVERY_S = 0.1  # for a signal

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from digits.errors import InputError, flat
+from digits.errors import InputError
 from digits.runs.random_states import check_random_states, random_states, set_random_states
+from digits.text import flat
 
 CPU = torch.device("cpu")  # where loaders draw
 

@@ -15,9 +15,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from digits.errors import InputError, blaming, flat
+from digits.errors import InputError, blaming
 from digits.runs import origin
 from digits.runs.start import Start
+from digits.text import flat
 from digits.training import loop, rendezvous, results
 from digits.training.best import BestScores
 from digits.training.divergence import Divergence

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits.errors import flat
 from digits.inspection.statistics import Reliability
+from digits.text import flat
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from digits.errors import flat
 from digits.inspection.statistics import Ints
+from digits.text import flat
 
 Pixels = NDArray[np.uint8]
 

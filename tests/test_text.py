@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from digits import redact
+from digits import text
 from digits.commands import app, ddp
 from digits.data import download
-from digits.errors import InputError, one_line, shown
+from digits.errors import InputError, one_line
+from digits.text import redacted, shown
 from support.commands import EMBEDDED, command
 
 SECRET = "hunter2/is  secret\n50%é"
@@ -19,7 +20,7 @@ ENTERS = "${oc.env:MY_TOKEN}"
 
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redact, "_secrets", {})
+    monkeypatch.setattr(text, "_secrets", {})
     monkeypatch.setenv("MY_TOKEN", SECRET)
 
 
@@ -124,25 +125,25 @@ def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path:
 )
 def test_it_is_known_however_it_is_written(text: str) -> None:
     let_in()
-    assert redact.redacted(f"<{text}>") == f"<{ENTERS}>"
+    assert redacted(f"<{text}>") == f"<{ENTERS}>"
 
 
 def test_each_line_of_it_is_known_alone() -> None:
     let_in()
-    assert redact.redacted("hunter2/is  secret 50%é") == f"{ENTERS} {ENTERS}"
+    assert redacted("hunter2/is  secret 50%é") == f"{ENTERS} {ENTERS}"
 
 
 @pytest.mark.parametrize("text", ["o'ne\"two", "o\\'ne\"two", r"o'ne\"two"])
 def test_its_quotes_are_known_in_quotes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "o'ne\"two")
     let_in()
-    assert redact.redacted(f"<{text}>") == f"<{ENTERS}>"
+    assert redacted(f"<{text}>") == f"<{ENTERS}>"
 
 
 def test_a_percent_encoded_secret_is_known_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "p%40ss%2Fword")
     let_in()
-    assert redact.redacted("no user p@ss/word") == f"no user {ENTERS}"
+    assert redacted("no user p@ss/word") == f"no user {ENTERS}"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_a_percent_encoded_secret_is_known_decoded(monkeypatch: pytest.MonkeyPat
 def test_names_that_sound_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "swordfish")
     assert let_in(name) == "swordfish"
-    assert redact.redacted("a swordfish!") == f"a ${{oc.env:{name}}}!"
+    assert redacted("a swordfish!") == f"a ${{oc.env:{name}}}!"
 
 
 @pytest.mark.parametrize("name", ["SCRATCH", "HOME", "PWD", "OLDPWD"])
@@ -170,7 +171,7 @@ def test_what_does_not_sound_secret_is_shown(name: str, monkeypatch: pytest.Monk
     monkeypatch.setenv(name, "/scratch/me")
     assert OmegaConf.create({"dir": f"${{oc.env:{name}}}"}).dir == "/scratch/me"
     assert OmegaConf.create({"x": "${oc.env:NO_SUCH_TOKEN,7}"}).x == "7"
-    assert redact.redacted("/scratch/me") == "/scratch/me"
+    assert redacted("/scratch/me") == "/scratch/me"
 
 
 def test_values_are_redacted_before_they_are_shortened_or_escaped() -> None:

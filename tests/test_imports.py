@@ -8,7 +8,7 @@ from digits.files import ROOT
 from support.commands import SHORT, python
 
 NOT_USED = {"matplotlib", "scipy.signal", "sympy", "torch._dynamo", "torchvision", "triton"}
-START = "from digits import deferred\ndeferred.import_lightning()\n"
+START = "from digits import imports\nimports.import_lightning()\n"
 
 
 def printed(program: str) -> str:
@@ -76,10 +76,10 @@ from lightning.fabric.wrappers import _unwrap_compiled
 from lightning.pytorch.utilities.compile import from_compiled, to_uncompiled
 import lightning as L
 plain = L.LightningModule()
-print(_unwrap_compiled(plain) == (plain, None), isinstance(plain, deferred.Compiled))
+print(_unwrap_compiled(plain) == (plain, None), isinstance(plain, imports.Compiled))
 compiled = torch.compile(plain, backend="eager")
 print(_unwrap_compiled(compiled)[0] is plain, from_compiled(compiled) is plain)
-print(isinstance(compiled, deferred.Compiled), isinstance(plain, deferred.Compiled))
+print(isinstance(compiled, imports.Compiled), isinstance(plain, imports.Compiled))
 """
     assert printed(program) == "True False\nTrue True\nTrue False"
 
@@ -126,14 +126,14 @@ print(ModelSummary(Model()).total_flops)
 def test_lightning_is_imported_as_ever_where_something_has_changed(broken: str) -> None:
     program = f"""
 import sys
-from digits import deferred
+from digits import imports
 def fails(*_):
     import lightning
     raise ImportError("no such name")
-deferred.{broken} = fails
-deferred.import_lightning()
+imports.{broken} = fails
+imports.import_lightning()
 import lightning, torchmetrics, torch._dynamo
-print(torchmetrics.Accuracy.__name__, issubclass(deferred.Compiled, torch._dynamo.OptimizedModule))
+print(torchmetrics.Accuracy.__name__, issubclass(imports.Compiled, torch._dynamo.OptimizedModule))
 from lightning.fabric import wrappers
 print(wrappers.OptimizedModule is torch._dynamo.OptimizedModule)
 """

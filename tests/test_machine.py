@@ -27,11 +27,11 @@ def test_threads_flush_that_start_afterwards(before: str, expected: str) -> None
     """Half of a tensor is the second thread's."""
     program = f"""
 import torch
-from digits import denormals
+from digits import machine
 torch.set_num_threads(2)
 {COUNT}
 {before}
-denormals.flush()
+machine.flush_denormals()
 print(kept())
 """
     assert printed(program) == expected
@@ -41,8 +41,8 @@ def test_numpy_says_nothing_of_it_afterwards() -> None:
     program = """
 import warnings
 import numpy, torch
-from digits import denormals
-denormals.flush()
+from digits import machine
+machine.flush_denormals()
 warnings.simplefilter("error")
 print(numpy.finfo("float32").max > 0, numpy.finfo("float64").max > 0)
 """

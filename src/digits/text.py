@@ -1,10 +1,13 @@
-"""Secrets stay out of what a run prints and writes: `${oc.env:NAME}` stands there instead."""
+"""Text that is printed or written: without secrets, on one line, in columns.
+
+`${oc.env:NAME}` stands where the value of such a variable would.
+"""
 
 import json
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, unquote
 
 SECRET = re.compile(r"TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
@@ -48,3 +51,25 @@ def redact_logs() -> None:
 class _Record(logging.LogRecord):
     def getMessage(self) -> str:  # noqa: N802
         return redacted(super().getMessage())
+
+
+def flat(text: str) -> str:
+    """`text` on one line, without secrets and control characters (a server may have sent it)."""
+    lines = map(str.strip, redacted(text).splitlines())
+    return "".join(filter(str.isprintable, " ".join(filter(None, lines))))
+
+
+def shown(value: object) -> str:
+    """A setting's value as one writes it on the command line, on one line, without secrets."""
+    words: dict[object, str] = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(shown, value))}]"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in redacted(str(value)))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row: its cells under those of the row before, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
