@@ -12,6 +12,9 @@ from urllib.parse import quote, unquote
 
 SECRET = re.compile(r"TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
 NO_SECRETS = ("PWD", "OLDPWD")  # shells keep the current folder there
+PASSWORD = re.compile(
+    r"(://[^:/@\s]*:)(?!\$\{)[^@\s]+(?=@)|([?&]\w*pass\w*=)(?!\$\{)[^&'\"\s]+", re.IGNORECASE
+)
 SHORTEST = 4  # characters: a shorter value is a part of too many words
 
 _secrets: dict[str, str] = {}  # each as it may be written, and its variable
@@ -42,6 +45,11 @@ def redacted(text: str) -> str:
     for secret in sorted(_secrets, key=len, reverse=True):  # one may be a part of another
         text = text.replace(secret, f"${{oc.env:{_secrets[secret]}}}")
     return text
+
+
+def without_passwords(text: str) -> str:
+    """Without those that stand in a URL in plain text."""
+    return PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)
 
 
 def redact_logs() -> None:

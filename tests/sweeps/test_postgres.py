@@ -10,6 +10,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from digits.sweeps import space
+from digits.sweeps.study import opened, trial
 from support import postgres
 from support.commands import UNSEEN, process, python
 
@@ -59,7 +61,7 @@ def test_two_sweeps_open_a_new_study_at_once_are_killed_and_go_on(url: str, tmp_
     study = optuna.load_study(study_name="shared", storage=storage)
     trials = study.trials
     storage.engine.dispose()
-    counted = [trial for trial in trials if "words" in trial.user_attrs]  # that became jobs
+    counted = [trial for trial in trials if "sweep" in trial.user_attrs]  # that became jobs
     assert {trial.state.name for trial in counted} <= {"COMPLETE", "PRUNED"}
     assert len(counted) == 30
     ran = [
@@ -73,7 +75,7 @@ def test_two_sweeps_open_a_new_study_at_once_are_killed_and_go_on(url: str, tmp_
 def test_a_new_database_is_made_by_one_of_several(url: str) -> None:
     program = (
         "import sys; from digits.sweeps.study import opened; "
-        "study = opened(sys.argv[1], 'many', ['maximize']); print(len(study.get_trials()))"
+        "_, study = opened(sys.argv[1], 'many', ['maximize']); print(len(study.get_trials()))"
     )
     other = url.replace("/postgres", "/template1")
     with (
@@ -82,3 +84,13 @@ def test_a_new_database_is_made_by_one_of_several(url: str) -> None:
     ):  # fmt: skip
         assert [run.communicate(timeout=60) for run in (a, b, c)] == [("0\n", "")] * 3
     assert python("-c", program, other).stdout == "0\n"
+
+
+def test_words_in_it_are_nobodys(url: str) -> None:
+    storage, study = opened(url, "foreign", ["maximize"])
+    study.ask().set_user_attr("words", ["+model={_target_: os.system}"])
+    made = space.of({"lr": "interval(0.0, 1.0)"}, {}, [])
+    (word,) = made.words(trial(storage, study, 0))
+    assert word == f"lr={study.trials[0].params['lr']}"
+    assert made.words(trial(storage, study, 0)) == [word]
+    storage.engine.dispose()

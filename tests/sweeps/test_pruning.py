@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from digits.sweeps.pruning import Pruning
-from digits.sweeps.study import name_trial, opened
+from digits.sweeps.study import opened
 from digits.training import ending
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
@@ -36,9 +36,8 @@ def callback(
 ) -> Pruning:
     """Of a new trial of the study."""
     trial = study.ask()
-    told = name_trial(study.study_name, study.trials[trial.number])
     monkeypatch.setenv("DIGITS_STUDY_STORAGE", url)
-    monkeypatch.setenv("DIGITS_TRIAL", told)
+    monkeypatch.setenv("DIGITS_TRIAL", f"{trial.number} {study.study_name}")
     monkeypatch.setenv("DIGITS_PRUNER", json.dumps(pruner))
     pruning = Pruning()
     pruning.setup(trainer(), None, "fit")  # type: ignore[arg-type]
@@ -49,7 +48,7 @@ def callback(
 def study(tmp_path: Path) -> Any:
     """Of which one trial scored 0.5, 0.6, ..."""
     url = f"sqlite:///{tmp_path}/s.db"
-    study = opened(url, "a b", ["maximize"])
+    _, study = opened(url, "a b", ["maximize"])
     first = study.ask()
     for epoch in range(5):
         first.report(0.5 + epoch / 10, epoch)

@@ -33,6 +33,43 @@ def test_jobs_end_as_in_the_pool(tmp_path: Path) -> None:
     assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
 
 
+ASKED = """
+import grpc
+from digits.sweeps.ray_tasks import RayTasks
+
+pool = RayTasks(None, 1, None, 1, 0)
+import ray
+
+(node,) = ray.nodes()
+ports = {
+    "NodeInfoGcsService/GetAllNodeInfo": ray.get_runtime_context().gcs_address.split(":")[1],
+    "NodeManagerService/GetNodeStats": node["NodeManagerPort"],
+    "ObjectManagerService/Pull": node["ObjectManagerPort"],
+}
+for name, port in ports.items():
+    call = grpc.insecure_channel(f"127.0.0.1:{port}").unary_unary(f"/ray.rpc.{name}")
+    try:
+        call(b"", timeout=20)
+        print(name, "answered")
+    except grpc.RpcError as error:
+        print(name, error.code().name)
+"""
+
+
+def test_a_cluster_of_ones_own_answers_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens on all interfaces. Whoever comes without its token is sent away."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert python("-c", ASKED).stdout.splitlines() == [
+        "NodeInfoGcsService/GetAllNodeInfo UNAUTHENTICATED",
+        "NodeManagerService/GetNodeStats UNAUTHENTICATED",
+        "ObjectManagerService/Pull UNAUTHENTICATED",
+    ]
+    assert list(tmp_path.iterdir()) == []  # nor can it be read anywhere
+
+
 @pytest.fixture
 def cluster() -> Iterator[tuple[str, int]]:
     """The address of a head without cores and a node with two, and the second node's process."""

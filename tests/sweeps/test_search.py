@@ -1,6 +1,10 @@
 """Optuna's trials as a sweep's jobs: counted right, told right, gone on with."""
 
+import os
+import pickle
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +13,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from digits.errors import InputError
-from digits.runs.folder import Status
+from digits.runs.status import Status
 from digits.sweeps.folder import SweepFolder
-from digits.sweeps.launch import Job, Outcome
+from digits.sweeps.job import Job
 from digits.sweeps.search import Search
+from digits.sweeps.study import of_this_job
+from digits.text import without_passwords
 from support.commands import ROOT
 from support.sweeps import job as folder_of_job
 
@@ -37,6 +43,9 @@ class Sweep:
     def begin(self) -> None:
         pass
 
+    def place(self, number: int, words: list[str]) -> Path:
+        return self.folder.path / str(number)
+
     def run(self, next_job: Any, ended: Any, count: int | None = None) -> None:
         self.count = count
         running: list[Job] = []
@@ -50,7 +59,7 @@ class Sweep:
             status = self.then(job)
             if status is None:
                 raise KeyboardInterrupt
-            ended(Outcome(job, 0 if status.status == "finished" else 1, status))
+            ended(job, status)
 
 
 def search(sweep: Sweep, storage: str | None = None, **more: Any) -> optuna.Study:
@@ -63,9 +72,27 @@ def search(sweep: Sweep, storage: str | None = None, **more: Any) -> optuna.Stud
     } | more
     metric = options.pop("metric", "val/acc")
     arguments = options.pop("arguments", [])
-    found = Search(options, OmegaConf.create({"optimized_metric": metric}), sweep)
+    config = {
+        "optimized_metric": metric,
+        "callbacks": {"best": options.pop("best", None)},
+        "hydra": {"sweeper": {"storage": storage}},
+    }
+    settings = OmegaConf.create(config)
+    options["storage"] = settings.hydra.sweeper.storage  # as Hydra resolves it
+    found = Search(options, settings, sweep)
     found.run(arguments)
     return found.study
+
+
+def change(database: Path, name: str, value: str) -> None:
+    """Give each trial under way the attribute `name`, as somebody else might."""
+    with closing(sqlite3.connect(database)) as base, base:
+        running = "SELECT trial_id FROM trials WHERE state = 'RUNNING'"
+        for (number,) in base.execute(running).fetchall():
+            base.execute(
+                "REPLACE INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
+                (number, name, value),
+            )
 
 
 def states(study: optuna.Study) -> dict[str, int]:
@@ -83,7 +110,7 @@ def test_each_trial_is_a_job_and_its_score_is_told(tmp_path: Path) -> None:
     for job, trial in zip(sweep.jobs, study.trials, strict=True):
         assert job.words == ("seed=7", f"lr={trial.params['lr']}")
         assert trial.value == pytest.approx(1 - (trial.params["lr"] - 0.3) ** 2)
-        assert dict(job.environment)["DIGITS_TRIAL"] == f"{trial._trial_id} a"
+        assert dict(job.environment)["DIGITS_TRIAL"] == f"{trial.number} a"
         assert job.folder == tmp_path / "a" / str(trial.number)
     assert (tmp_path / "a" / "study.db").is_file()
 
@@ -223,7 +250,199 @@ def test_a_pruned_job_is_a_pruned_trial(tmp_path: Path) -> None:
     assert study.trials[2].state.name == "PRUNED"
 
 
-TPE = {"_target_": "optuna.samplers.TPESampler"}
+def test_a_study_of_before_goes_on(tmp_path: Path) -> None:
+    """When a trial's words stood in it, too, and nothing said what was measured."""
+    with pytest.raises(KeyboardInterrupt):
+        search(Sweep(tmp_path / "a", lambda job: None if job.number == 3 else good(job)))
+    change(tmp_path / "a" / "study.db", "words", '["lr=0.5"]')
+    with closing(sqlite3.connect(tmp_path / "a" / "study.db")) as base, base:
+        base.execute("DELETE FROM study_user_attributes")
+    study = search(second := Sweep(tmp_path / "a"))
+    assert states(study) == {"COMPLETE": 8}
+    assert second.jobs[0].words == (f"lr={study.trials[3].params['lr']}",)
+
+
+def test_a_studys_words_are_not_run(tmp_path: Path) -> None:
+    """Only its numbers and choices are, as far as they are in the space."""
+    with pytest.raises(KeyboardInterrupt):
+        search(first := Sweep(tmp_path / "a", lambda _: None))
+    change(tmp_path / "a" / "study.db", "words", '["+model={_target_: os.system}"]')
+    search(second := Sweep(tmp_path / "a"))
+    assert second.jobs[0].words == first.jobs[0].words
+    assert {word.partition("=")[0] for job in second.jobs for word in job.words} == {"lr"}
+
+
+@pytest.mark.parametrize("value", [7.0, -0.1])
+def test_a_studys_number_outside_the_space_is_not_run(
+    value: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(Sweep(tmp_path / "a", lambda _: None))
+    with closing(sqlite3.connect(tmp_path / "a" / "study.db")) as base, base:
+        base.execute("UPDATE trial_params SET param_value = ?", (value,))
+    study = search(second := Sweep(tmp_path / "a"))
+    assert caplog.messages == [f"trial 0 is not run: lr={value} is not in interval(0.0, 1.0)"]
+    assert states(study) == {"FAIL": 1, "COMPLETE": 8}
+    assert [job.number for job in second.jobs] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("value", [7.0, "0.5}", [1], None, True], ids=str)
+def test_a_waiting_trials_value_is_a_number_of_the_space(value: object, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/shared.db"
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study.enqueue_trial({"lr": value})
+    study = search(sweep := Sweep(tmp_path / "a"), storage)
+    is_one = value is True  # 1.0
+    assert states(study) == {"COMPLETE": 8} | ({} if is_one else {"FAIL": 1})
+    assert (sweep.jobs[0].words == ("lr=1.0",)) is is_one
+
+
+@pytest.mark.parametrize("told", ['"../../x"', "-1", "true", "1.0", "null", "99", "[]"])
+def test_a_trial_is_in_the_folder_of_its_number(told: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(Sweep(tmp_path / "a", lambda job: None if job.number == 3 else good(job)))
+    change(tmp_path / "a" / "study.db", "retry_of", told)
+    search(second := Sweep(tmp_path / "a"))
+    assert [job.folder for job in second.jobs] == [tmp_path / "a" / str(i) for i in range(3, 8)]
+
+
+@pytest.mark.parametrize("name", ["what?", "a#b", "{x}", "50%20", "a b"])
+def test_the_database_is_in_the_sweeps_folder_whatever_its_name(name: str, tmp_path: Path) -> None:
+    study = search(Sweep(tmp_path / name))
+    assert (tmp_path / name / "study.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert of_this_job(os.environ["DIGITS_STUDY_STORAGE"], f"3 {name}").params == (
+        study.trials[3].params
+    )
+
+
+def test_cma_es_unpickles_its_own_state_alone(tmp_path: Path) -> None:
+    class Bad:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "was here"),)
+
+    cma = OmegaConf.create({"_target_": "optuna.samplers.CmaEsSampler", "n_startup_trials": 1})
+    two = {"lr": "interval(0.0, 1.0)", "x": "interval(0.0, 1.0)"}
+    search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=12)
+    search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=16)  # its own
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/a/study.db")
+    state = pickle.dumps(Bad()).hex()
+    study.add_trial(
+        optuna.trial.create_trial(
+            params={"lr": 0.5, "x": 0.5},
+            distributions=study.trials[0].distributions,
+            value=1.0,
+            system_attrs={"cma:optimizer:0": state},
+        )
+    )
+    line = "trial 16 of the study: its state of CMA-ES is not one; expected a study without it"
+    with pytest.raises(InputError, match=line):
+        search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=20)
+    assert not (tmp_path / "was here").exists()
+
+
+OTHER_CHOICES = [
+    (
+        {"params": {"lr": "interval(0.0, 2.0)"}},
+        "lr=interval(0.0, 2.0): the study chooses from interval(0.0, 1.0)",
+    ),
+    (
+        {"params": {"lr": "tag(log, interval(0.1, 1))"}},
+        "lr=tag(log, interval(0.1, 1)): the study chooses from interval(0.0, 1.0)",
+    ),
+    ({"arguments": ["lr=0.1,0.2"]}, "lr=0.1,0.2: the study chooses from interval(0.0, 1.0)"),
+    (
+        {"params": {"x": "1,2"}, "arguments": ["lr=0.1"]},
+        "lr=0.1: the study chooses from interval(0.0, 1.0)",
+    ),
+    ({"params": {"x": "1,2"}}, "lr is not given: the study chooses from interval(0.0, 1.0)"),
+    (
+        {"params": {"lr": "interval(0.0, 1.0)", "x": "choice(a, b)"}},
+        "x=choice(a, b): the study has it fixed",
+    ),
+    ({"metric": "val/f1"}, "optimized_metric=val/f1: the study is of val/acc"),
+    (
+        {"metric": "val/loss"},
+        "hydra.sweeper.study_name=a: its direction is maximize; expected minimize",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "line"), OTHER_CHOICES, ids=range(len(OTHER_CHOICES)))
+def test_a_study_goes_on_with_its_own_choices_alone(
+    options: dict[str, Any], line: str, tmp_path: Path
+) -> None:
+    before = search(Sweep(tmp_path / "a"))
+    other = Sweep(tmp_path / "a")
+    other.begin = lambda: pytest.fail("words were recorded")  # type: ignore[method-assign]
+    with pytest.raises(InputError) as refused:
+        search(other, **{"n_trials": 12} | options)
+    assert str(refused.value).startswith(line)
+    assert states(before) == {"COMPLETE": 8}
+
+
+DIRECTIONS = [
+    ("val/f1", None, {}, "MAXIMIZE"),
+    ("val/f1_loss", None, {}, "MINIMIZE"),
+    ("val/f1", "minimize", {"monitor": "val/f1", "mode": "max"}, "MINIMIZE"),
+    (
+        "my/distance",
+        None,
+        {"monitor": "my/distance", "mode": "min", "dirpath": "${paths.output_dir}"},
+        "MINIMIZE",
+    ),
+    ("my/distance", None, None, "MAXIMIZE"),
+    ("my/loss", None, {"monitor": "my/loss", "mode": "max"}, "MAXIMIZE"),
+    ("my/loss", None, {"monitor": "val/acc", "mode": "max"}, "MINIMIZE"),
+]
+
+
+@pytest.mark.parametrize(("metric", "told", "best", "expected"), DIRECTIONS)
+def test_any_score_can_be_searched_for(
+    metric: str, told: str | None, best: dict[str, str] | None, expected: str, tmp_path: Path
+) -> None:
+    study = search(Sweep(tmp_path / "a"), metric=metric, direction=told, best=best)
+    assert study.direction.name == expected
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_password_in_plain_text_is_pointed_out(
+    is_plain: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("URL", url := "postgresql+pg8000://me:hunter2@127.0.0.1:1/db")
+    with pytest.raises(InputError):
+        search(Sweep(tmp_path / "a"), url if is_plain else "${oc.env:URL}")
+    line = (
+        "hydra.sweeper.storage has a password, which is not recorded; expected "
+        "hydra.sweeper.storage='${oc.env:NAME}', with the address in that variable"
+    )
+    assert caplog.messages == [line] * is_plain
+
+
+PASSWORDS = {
+    "postgresql+pg8000://me:hunter2@host/db": "postgresql+pg8000://me:***@host/db",
+    "'postgresql+pg8000://me:hunt:er/2@host/db'": "'postgresql+pg8000://me:***@host/db'",
+    "mysql://host/db?user=me&password=hunter2&ssl=1": "mysql://host/db?user=me&password=***&ssl=1",
+    "postgresql+pg8000://me@host/db": "postgresql+pg8000://me@host/db",
+    "${oc.env:DATABASE}": "${oc.env:DATABASE}",
+    "postgresql://me:${oc.env:WORD}@host/db": "postgresql://me:${oc.env:WORD}@host/db",
+    "sqlite:////tmp/a:b@c.db": "sqlite:////tmp/a:b@c.db",
+}
+
+
+@pytest.mark.parametrize("url", PASSWORDS)
+def test_a_password_is_left_out_of_a_word(url: str) -> None:
+    assert without_passwords(f"a={url}\nb={url}") == f"a={PASSWORDS[url]}\nb={PASSWORDS[url]}"
+
+
+def test_a_sweep_records_no_password(tmp_path: Path) -> None:
+    word = "hydra.sweeper.storage=postgresql+pg8000://me:hunter2@host/db"
+    SweepFolder(tmp_path).write([word], {"0": [word]})
+    assert SweepFolder(tmp_path).words() == [word.replace("hunter2", "***")]
+    assert "hunter2" not in (tmp_path / "sweep.json").read_text()
 
 
 @pytest.mark.parametrize("path", SAMPLERS, ids=lambda path: path.stem)

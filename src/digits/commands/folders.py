@@ -19,7 +19,7 @@ from digits.files import relative
 from digits.runs import configs
 from digits.runs.folder import RunFolder
 from digits.runs.words import quoted
-from digits.text import redacted
+from digits.text import redacted, without_passwords
 
 BY_TIME = "%Y-%m-%d_%H-%M-%S-%f"
 LAUNCHERS, SWEEPERS = ("local", "basic", "slurm", "ray"), ("grid", "optuna")
@@ -73,7 +73,8 @@ class Look(Callback):
             run = RunFolder(new_folder(run.path.parent))
         _set(config, "sweep.dir", run)
         with read_write(config), open_dict(config):  # jobs here compose their settings anew
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(run.path)}")
+            hydras = [*config.hydra.overrides.hydra, f"hydra.sweep.dir={quoted(run.path)}"]
+            config.hydra.overrides.hydra = list(map(without_passwords, hydras))
 
 
 def _looked_at(config: DictConfig) -> tuple[RunFolder, str]:

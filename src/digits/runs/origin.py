@@ -45,7 +45,11 @@ def command() -> str:
 def without_secrets(word: str) -> str:
     """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
     key, _, value = word.partition("=")
-    return f"{key}={HIDDEN}" if value and text.sounds_secret(key) else text.redacted(word)
+    return (
+        f"{key}={HIDDEN}"
+        if value and text.sounds_secret(key)
+        else text.redacted(text.without_passwords(word))
+    )
 
 
 def settings(cfg: DictConfig) -> str:

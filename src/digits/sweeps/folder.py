@@ -14,7 +14,7 @@ from digits.files import is_inside, read_json, tail, write_atomically
 from digits.runs import recorded
 from digits.runs.folder import SWEEP, RunFolder
 from digits.runs.words import OF_THE_FOLDER, key
-from digits.text import flat, shown
+from digits.text import flat, shown, without_passwords
 
 NAME = SWEEP
 OUTPUT = "output.log"  # what a job elsewhere prints, in its folder
@@ -74,7 +74,7 @@ class SweepFolder:
 
     def write(self, words: Sequence[str], planned: dict[str, list[str]]) -> None:
         text = json.dumps({"words": list(words), "jobs": planned}, indent=1)
-        write_atomically(self.file, f"{text}\n".encode())
+        write_atomically(self.file, f"{without_passwords(text)}\n".encode())
 
     def runs(self) -> Iterator[RunFolder]:
         """The jobs that have begun, sorted by their numbers. Links are not followed."""

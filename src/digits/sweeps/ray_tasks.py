@@ -4,14 +4,13 @@ whatever machine Ray finds; their folders are on a file system that all share.
 
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-
-import ray
 
 from digits import signals
 from digits.errors import InputError
@@ -32,11 +31,16 @@ class RayTasks:
     ) -> None:
         self.work, self.slots = work, slots
         find_this_package()
+        if address is None:
+            _lock()
+        import ray  # now: it looks at these variables once
+
+        self.ray: Any = ray
         try:
             ray.init(
-                address=address,
+                address=address or "local",
                 ignore_reinit_error=True,
-                include_dashboard=False if address is None else None,
+                include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
@@ -54,17 +58,23 @@ class RayTasks:
     def wait(self) -> tuple[Job, int]:
         while True:
             try:
-                ready, _ = ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
+                ready, _ = self.ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
             except KeyboardInterrupt:  # Ray's own, whatever the handler raised
                 signals.raise_again()
                 raise signals.Stopped(signal.SIGINT) from None
             if ready:
-                return self.jobs.pop(ready[0]), _code(ready[0])
+                return self.jobs.pop(ready[0]), self._code(ready[0])
 
     def stop(self) -> None:
         for reference in self.jobs:
-            ray.cancel(reference, force=self.is_asked)
+            self.ray.cancel(reference, force=self.is_asked)
         self.is_asked = True
+
+    def _code(self, reference: Any) -> int:
+        try:
+            return int(self.ray.get(reference))
+        except (self.ray.exceptions.RayError, KeyboardInterrupt):
+            return 1
 
 
 def run_in_process(text: str) -> int:
@@ -88,8 +98,9 @@ def run_in_process(text: str) -> int:
             process.send_signal(signal.SIGTERM)
 
 
-def _code(reference: Any) -> int:
-    try:
-        return int(ray.get(reference))
-    except (ray.exceptions.RayError, KeyboardInterrupt):
-        return 1
+def _lock() -> None:
+    """A cluster that is started here listens on all interfaces, and runs what it is sent: only who
+    knows the token may, this process's children and nobody else. Ray would keep one in a file.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -1,32 +1,45 @@
 """A search by Optuna: it asks for trials, has them run as a sweep's jobs, and tells the results.
 
 Sweeps may share a study. Trials of one that was killed stay RUNNING in Optuna for ever: the sweep,
-when it goes on, goes on with them.
+when it goes on, goes on with them. What anyone may have written into a study is not believed: a
+job's words are made anew from what its trial chose.
 """
 
 import json
+import logging
 import os
 import time
+import warnings
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import optuna
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL
 
+from digits.errors import InputError
 from digits.runs.folder import RunFolder
+from digits.runs.run import less_is_better
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status, is_pruned
-from digits.sweeps import search_options, space, warm_start
+from digits.sweeps import space, study
 from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
 from digits.sweeps.job import Job
-from digits.sweeps.study import name_trial, opened
-from digits.sweeps.warm_start import WARM
+from digits.text import flat, without_passwords
 
-SWEEP, WORDS, RETRY_OF, SURPLUS = "sweep", "words", "retry_of", "surplus"
+log = logging.getLogger(__name__)
+
+SWEEP, RETRY_OF, SURPLUS = "sweep", "retry_of", "surplus"  # attributes of a trial
+METRICS = "metrics"  # of a study
 CLAIM_S = 10
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+CHOSEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+WAYS = ("minimize", "maximize")
 
 
 class Search:
@@ -34,59 +47,84 @@ class Search:
 
     def __init__(self, options: dict[str, Any], config: DictConfig, sweep: Any) -> None:
         self.options, self.config, self.sweep = options, config, sweep
-        folder: Path = sweep.folder.path
-        self.folder = str(folder)
-        storage = options.get("storage") or f"sqlite:///{folder / 'study.db'}"
-        self.n_trials = search_options.n_trials(options.get("n_trials"))
-        self.metrics = search_options.metrics(config.get("optimized_metric"))
-        directions = search_options.directions(options.get("direction"), self.metrics)
-        os.environ[STORAGE] = storage
-        name = options.get("study_name") or folder.name
-        self.pruner = search_options.plain(options.get("pruner"))
+        self.folder = str(sweep.folder.path)
+        self.n_trials: Any = options.get("n_trials")
+        if type(self.n_trials) is not int or self.n_trials < 1:
+            raise InputError(
+                f"hydra.sweeper.n_trials={self.n_trials}: expected a whole number from 1"
+            )
+        self.metrics = _metrics(config.get("optimized_metric"))
+        self.directions = _directions(options.get("direction"), self.metrics, config)
+        self.pruner = _plain(options.get("pruner"))
         if self.pruner:
-            search_options.made("pruner", self.pruner)  # jobs make it again: is it right?
-        self.study = opened(storage, name, directions)
-        self.study.sampler = self._sampler()
+            _made("pruner", self.pruner)  # jobs make it again: is it right?
+        _made("sampler", options["sampler"])
         self.lost = 0  # trials that failed, in this process
-        self.running: dict[Job, FrozenTrial] = {}
+        self.running: dict[Job, Trial] = {}
 
     def run(self, arguments: Sequence[str]) -> None:
-        self.space = space.of(
-            search_options.plain(self.options.get("params")),
-            search_options.plain(self.options.get("when")),
-            for_jobs(arguments),
-        )
+        params, when = _plain(self.options.get("params")), _plain(self.options.get("when"))
+        self.space = space.of(params, when, for_jobs(arguments))
+        self._open()
         self.sweep.begin()
         for folder in self.options.get("warm_start") or []:
-            warm_start.add(self.study, SweepFolder(folder), self.space, self.metrics)
+            study.add_earlier(self.study, SweepFolder(folder), self.space, self.metrics)
         mine = self._left()
         self.left = iter(mine)
         counted = sum(trial.state in COUNTED for trial in self._counted())
         self.sweep.run(self._next, self._ended, max(0, self.n_trials - counted) + len(mine))
 
-    def _sampler(self) -> Any:
+    def _open(self) -> None:
+        """Raises InputError for a study that is of something else."""
+        url = self.options.get("storage")
+        raw: Any = OmegaConf.to_container(OmegaConf.select(self.config, "hydra.sweeper"))
+        word = f"hydra.sweeper.storage={raw.get('storage')}"
+        if without_passwords(word) != word:
+            log.warning(
+                "hydra.sweeper.storage has a password, which is not recorded; expected "
+                "hydra.sweeper.storage='${oc.env:NAME}', with the address in that variable"
+            )
+        if not url:
+            where = URL.create("sqlite", database=f"{self.folder}/study.db")
+            url = where.render_as_string(hide_password=False)
+        os.environ[STORAGE] = url
+        name = self.options.get("study_name") or Path(self.folder).name
+        self.storage, self.study = study.opened(url, name, self.directions)
+        before = self.study.user_attrs.get(METRICS, self.metrics)
+        if before != self.metrics:
+            old, new = (flat(", ".join(map(str, names))) for names in (before, self.metrics))
+            raise InputError(f"optimized_metric={new}: the study is of {old}; expected that")
+        study.check_is_safe(trials := self.study.get_trials(deepcopy=False))
+        self.space.check([trial for trial in trials if trial.state in CHOSEN])
+        self.study.set_user_attr(METRICS, self.metrics)
+        self.study.sampler = self._sampler(len(trials))
+
+    def _sampler(self, trials: int) -> Any:
         """Its seed moves on with the study: the same numbers again would be the same trials."""
         options: Any = self.options["sampler"]
         if OmegaConf.select(options, "seed") is None:
-            return search_options.made("sampler", options)
-        seed = int(options.seed) + len(self.study.get_trials(deepcopy=False))
+            return _made("sampler", options)
+        seed = int(options.seed) + trials
         if self.options.get("storage"):  # others may begin at the same time
             seed += zlib.crc32(self.folder.encode())
-        return search_options.made("sampler", options, seed=seed % 2**31)
+        return _made("sampler", options, seed=seed % 2**31)
 
     def _next(self) -> Job | None:
         """Those of a killed sweep first."""
-        if trial := next(self.left, None):
-            return self._job(trial, trial.user_attrs[WORDS])
-        asked = self._ask() if self.lost <= self.n_trials else None
-        return self._job(*asked) if asked else None
+        while trial := next(self.left, None) or self._ask():
+            if job := self._job(trial):
+                return job
+        return None
 
-    def _ask(self) -> tuple[FrozenTrial, list[str]] | None:
+    def _ask(self) -> Trial | None:
         """None once there are enough. Who asks at the same time sees it by the trial's rank."""
         while self._are_enough():
             if not self._are_unclaimed():
                 return None
             time.sleep(0.5)
+        if self.lost > self.n_trials:
+            return None
+        study.check_is_safe(self.study.get_trials(deepcopy=False))
         trial = self.study.ask()
         rank = [t.number for t in self._counted() if t.state in COUNTED].index(trial.number)
         if rank >= self.n_trials:
@@ -94,32 +132,23 @@ class Search:
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         trial.set_user_attr(SWEEP, self.folder)  # first: choosing may take seconds
-        self._choose(trial)
-        chosen = self.study.get_trials(deepcopy=False)[trial.number]
-        return chosen, chosen.user_attrs[WORDS]
-
-    def _choose(self, trial: Trial) -> None:
-        trial.set_user_attr(WORDS, self.space.words(trial))
+        return trial
 
     def _are_enough(self) -> bool:
         states = [trial.state for trial in self._counted() if trial.state in COUNTED]
         return len(states) >= self.n_trials and TrialState.WAITING not in states
 
     def _counted(self) -> list[FrozenTrial]:
-        return [t for t in self.study.get_trials(deepcopy=False) if WARM not in t.user_attrs]
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if study.WARM not in trial.user_attrs]
 
-    def _left(self) -> list[FrozenTrial]:
+    def _left(self) -> list[Trial]:
         """Under way in this sweep when it was killed: its folder is locked, nobody else runs them.
         One that had not chosen yet, chooses.
         """
-        for trial in self._mine():
-            if WORDS not in trial.user_attrs:
-                self._choose(Trial(self.study, trial._trial_id))
-        return self._mine()
-
-    def _mine(self) -> list[FrozenTrial]:
-        running = self.study.get_trials(states=(TrialState.RUNNING,))
-        return [trial for trial in running if trial.user_attrs.get(SWEEP) == self.folder]
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        mine = [trial.number for trial in running if trial.user_attrs.get(SWEEP) == self.folder]
+        return [study.trial(self.storage, self.study, number) for number in mine]
 
     def _are_unclaimed(self) -> bool:
         """Whether there are trials that no sweep has said are its own. A sweep that was killed
@@ -133,33 +162,72 @@ class Search:
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         return bool(unclaimed)
 
-    def _job(self, trial: FrozenTrial, words: Sequence[str]) -> Job:
-        """A second try goes on in the folder of the first."""
-        number = trial.user_attrs.get(RETRY_OF, trial.number)
-        names = set(self.space.chosen)
-        label = " ".join(word for word in words if word.partition("=")[0] in names)
-        told = (
-            (TRIAL, name_trial(self.study.study_name, trial)),
-            (PRUNER, json.dumps(self.pruner)),
-        )
-        job = Job(number, tuple(words), Path(self.folder) / str(number), label, told)
+    def _job(self, trial: Trial) -> Job | None:
+        """None if it has chosen what it can't. A second try goes on in the folder of the first."""
+        try:
+            words = self.space.words(trial)
+        except InputError as error:
+            log.warning("trial %d is not run: %s", trial.number, flat(str(error)))
+            self._fail(trial)
+            return None
+        first = trial.user_attrs.get(RETRY_OF)
+        number = first if type(first) is int and 0 <= first < trial.number else trial.number
+        own = [word for word in words if word.partition("=")[0] in self.space.chosen]
+        told = f"{trial.number} {self.study.study_name}"
+        environment = ((TRIAL, told), (PRUNER, json.dumps(self.pruner)))
+        place = self.sweep.place(number, own)
+        job = Job(number, tuple(words), place, " ".join(own), environment)
         self.running[job] = trial
         return job
 
     def _ended(self, job: Job, status: Status) -> None:
-        trial = self.running.pop(job)
+        trial, was_pruned = self.running.pop(job), is_pruned(RunFolder(job.folder).measured())
         if status.status == STOPPED:
             return  # it goes on with the sweep
-        if (
-            status.status == FINISHED
-            and is_pruned(RunFolder(job.folder).measured())
-            and len(self.metrics) == 1
-        ):
-            self.study.tell(trial.number, state=TrialState.PRUNED)
+        if status.status == FINISHED and was_pruned and len(self.metrics) == 1:
+            self.study.tell(trial, state=TrialState.PRUNED)
         elif status.status == FINISHED and status.objective is not None:
-            self.study.tell(trial.number, status.objective)
+            self.study.tell(trial, status.objective)
         else:
-            self.lost += 1
-            self.study.tell(trial.number, state=TrialState.FAIL)
+            self._fail(trial)
             if status.status == KILLED and RETRY_OF not in trial.user_attrs:
                 self.study.enqueue_trial(trial.params, {RETRY_OF: trial.number})
+
+    def _fail(self, trial: Trial) -> None:
+        self.lost += 1
+        self.study.tell(trial, state=TrialState.FAIL)
+
+
+def _metrics(value: Any) -> list[str]:
+    if value is None:
+        raise InputError("optimized_metric=null: expected what to search for, e.g. val/acc")
+    return [value] if isinstance(value, str) else [str(name) for name in value]
+
+
+def _directions(given: Any, metrics: list[str], config: DictConfig) -> list[str]:
+    """As `given`, or else as a callback has it, or else by the metric's name."""
+    if given is None:
+        told = {"callbacks": _plain(config.get("callbacks"), resolve=False)}
+        return [WAYS[not less_is_better(name, told)] for name in metrics]
+    ways = [given] if isinstance(given, str) else [str(way) for way in given]
+    if len(ways) != len(metrics) or not {*ways} <= {*WAYS}:
+        raise InputError(
+            f"hydra.sweeper.direction={given}: expected minimize or maximize for each of "
+            + ", ".join(metrics)
+        )
+    return ways
+
+
+def _made(name: str, options: Any, **more: Any) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return instantiate(options, **more)
+    except InstantiationException as error:
+        reason = flat(str(error.__cause__ or error))
+        raise InputError(f"hydra.sweeper.{name}: {reason}") from error
+
+
+def _plain(value: Any, resolve: bool = True) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(OmegaConf.create(value or {}), resolve=resolve)
+    return dict(plain)

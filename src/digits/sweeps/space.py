@@ -1,7 +1,9 @@
 """A search space in the syntax of Hydra's sweeps: what a trial may choose."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,8 +14,9 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from digits.errors import InputError
+from digits.errors import InputError, blaming
 from digits.runs.words import key, unquoted
 
 LOG = "log"
@@ -21,68 +24,92 @@ LOG = "log"
 
 @dataclass(frozen=True)
 class Space:
-    """`chosen` settings by name, in the order they are chosen in; `fixed` words are every job's; a
-    setting in `when` is chosen if another one, chosen before it, has the value there.
+    """`chosen` settings by name, in the order they are chosen in; `given` words, of which the
+    others are every job's; a setting in `when` is chosen if another one, chosen before it, has the
+    value there.
     """
 
     chosen: dict[str, BaseDistribution]
-    fixed: list[str]
+    given: dict[str, str]
     when: dict[str, tuple[str, str]]
 
+    @property
+    def fixed(self) -> list[str]:
+        return [word for name, word in self.given.items() if name not in self.chosen]
+
     def words(self, trial: optuna.Trial) -> list[str]:
-        """Those of a job, with what `trial` chooses."""
-        values: dict[str, str] = {key(word): word.partition("=")[2] for word in self.fixed}
+        """Those of a job, with what `trial` chooses, or has chosen. Raises InputError for a value,
+        which anyone may have put into the study, that is not in the space.
+        """
+        values = {key(word): word.partition("=")[2] for word in self.fixed}
         for name, distribution in self.chosen.items():
             other, value = self.when.get(name, (None, None))
             if other is None or unquoted(values.get(other, "")) == value:
-                values[name] = str(trial._suggest(name, distribution))
+                values[name] = _suggested(trial, name, distribution)
         return [*self.fixed, *(f"{name}={values[name]}" for name in self.chosen if name in values)]
 
     def parameters(self, words: Mapping[str, str]) -> dict[str, object] | None:
         """What an earlier job chose, if that is in this space."""
         chosen: dict[str, object] = {}
         for name, distribution in self.chosen.items():
-            if name not in words:
-                if name not in self.when:
+            if name in words:
+                value = _typed(distribution, words[name])
+                if value is None:
                     return None
-                continue
-            value: object = words[name]
-            try:
-                if isinstance(distribution, FloatDistribution):
-                    value = float(words[name])
-                elif isinstance(distribution, IntDistribution):
-                    value = int(words[name])
-                if not distribution._contains(distribution.to_internal_repr(value)):
-                    return None
-            except ValueError:
+                chosen[name] = value
+            elif name not in self.when:
                 return None
-            chosen[name] = value
         return chosen
+
+    def check(self, trials: Sequence[FrozenTrial]) -> None:
+        """Raises InputError if `trials` chose from another space: Optuna would mix them."""
+        for trial in trials:
+            for name, old in trial.distributions.items():
+                if self.chosen.get(name) != old:
+                    self._refuse(name, f"chooses from {in_words(old)}")
+            if trial.state.is_finished():
+                for name in self.chosen.keys() - trial.distributions.keys() - self.when.keys():
+                    self._refuse(name, "has it fixed")
+
+    def _refuse(self, name: str, how: str) -> None:
+        new = self.given.get(name, f"{name} is not given")
+        raise InputError(
+            f"{new}: the study {how}; expected the same, or a new sweep, which takes results over "
+            "by hydra.sweeper.warm_start=[FOLDER]"
+        )
 
 
 def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequence[str]) -> Space:
     """From a configuration's `params`, which words of the command line replace. Raises InputError
     for what is no sweep, or a condition on what is not chosen before.
     """
-    parser = OverridesParser.create()
-    given = {key(word): word for word in arguments}
-    words = {name: f"{name}={value}" for name, value in params.items()} | given
-    chosen: dict[str, BaseDistribution] = {}
-    fixed = []
-    for name, word in words.items():
-        override = parser.parse_override(word)
-        if override.is_sweep_override():
-            chosen[name] = _distribution(name, override)
-        else:
-            fixed.append(word)
-    conditions = {name: _condition(name, str(text), words) for name, text in when.items()}
-    for name in [name for name in chosen if name in conditions]:
-        chosen[name] = chosen.pop(name)  # what they depend on is chosen first
+    given = {name: f"{name}={value}" for name, value in params.items()}
+    given |= {key(word): word for word in arguments}
+    parse = OverridesParser.create().parse_override
+    overrides = {name: parse(word) for name, word in given.items()}
+    conditions = {name: _condition(name, str(text), given) for name, text in when.items()}
+    chosen = {
+        name: _distribution(name, override)
+        for name, override in sorted(overrides.items(), key=lambda item: item[0] in conditions)
+        if override.is_sweep_override()
+    }  # what others depend on is chosen first
     if not chosen:
         raise InputError(
             "hydra.sweeper.params: nothing to search; expected a setting with interval(0, 1), say"
         )
-    return Space(chosen, fixed, conditions)
+    return Space(chosen, given, conditions)
+
+
+def in_words(distribution: BaseDistribution) -> str:
+    """As Hydra has it, and the command line."""
+    d: Any = distribution
+    if isinstance(d, CategoricalDistribution):
+        return f"choice({', '.join(map(str, d.choices))})"
+    if d.step is not None and not (_is_int(d) and d.step == 1):
+        return f"range({d.low}, {d.high + d.step}, {d.step})"
+    text = f"interval({d.low}, {d.high})"
+    text = f"tag({LOG}, {text})" if d.log else text
+    return f"int({text})" if _is_int(d) else text
 
 
 def _condition(name: str, text: str, words: Mapping[str, str]) -> tuple[str, str]:
@@ -103,30 +130,43 @@ def _distribution(name: str, override: Override) -> BaseDistribution:
                 return IntDistribution(low, high, log=is_log)
             return FloatDistribution(float(low or 0), float(high or 0), log=is_log)
         if isinstance(value, RangeSweep):
-            return _steps(value)
+            values, step = list(value.range()), abs(value.step)
+            if not values:
+                raise ValueError("an empty range")
+            is_int = isinstance(values[0], int)
+            kind: Any = IntDistribution if is_int else FloatDistribution
+            made: BaseDistribution = kind(min(values), max(values), step=step)
+            return made
         return CategoricalDistribution([*override.sweep_string_iterator()])
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
 
 
-def _steps(sweep: RangeSweep) -> BaseDistribution:
-    values: list[float] = list(_values(sweep))
-    if not values:
-        raise ValueError("an empty range")
-    low, high, step = min(values), max(values), abs(sweep.step)
-    if all(isinstance(value, int) for value in values):
-        return IntDistribution(int(low), int(high), step=int(step))
-    return FloatDistribution(float(low), float(high), step=float(step))
+def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str:
+    d: Any = distribution
+    with warnings.catch_warnings(action="ignore"), blaming(name):  # it only warns of others' values
+        if isinstance(d, CategoricalDistribution):
+            value = trial.suggest_categorical(name, d.choices)
+        else:
+            suggest: Any = trial.suggest_int if _is_int(d) else trial.suggest_float
+            value = suggest(name, d.low, d.high, step=d.step, log=d.log)
+    typed = _typed(distribution, value)
+    if typed is None:
+        raise InputError(f"{name}={value} is not in {in_words(distribution)}")
+    return str(typed)
 
 
-def _values(sweep: RangeSweep) -> Iterator[float]:
-    """Without the end, as Hydra has it."""
-    assert sweep.start is not None
-    assert sweep.stop is not None
-    count = 0
-    while True:
-        value = sweep.start + count * sweep.step
-        if value >= sweep.stop if sweep.step > 0 else value <= sweep.stop:
-            return
-        yield value
-        count += 1
+def _is_int(distribution: BaseDistribution) -> bool:
+    return isinstance(distribution, IntDistribution)
+
+
+def _typed(distribution: BaseDistribution, value: object) -> object:
+    """`value` as the distribution has it; None if it is not in it."""
+    kinds = {FloatDistribution: float, IntDistribution: int}
+    try:
+        typed = kinds.get(type(distribution), str)(value)
+        state = TrialState.RUNNING  # which has no score
+        create_trial(params={"x": typed}, distributions={"x": distribution}, state=state)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return typed

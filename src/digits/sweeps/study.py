@@ -1,72 +1,155 @@
-"""Optuna's studies, as several processes open them, and how a job learns which trial it is."""
+"""Optuna's studies: opened by several processes, told of earlier sweeps, safe to read if somebody
+else has written them; and how a job learns which trial it is.
+"""
 
+import io
+import logging
+import pickle
 import random
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from optuna import Study, Trial
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
 from digits.errors import InputError
+from digits.sweeps import leaderboard
+from digits.sweeps.folder import SweepFolder
+from digits.sweeps.space import Space
 from digits.text import flat
 
+log = logging.getLogger(__name__)
+
 TRIES, WAIT_S = 12, 0.3
+WARM = "warm_start"  # an attribute of an earlier sweep's trial: the job's folder
+_CMA_ES = {
+    ("cmaes._cma", "CMA"),
+    ("cmaes._sepcma", "SepCMA"),
+    ("cmaes._cmawm", "CMAwM"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *(
+        (f"numpy.{core}.multiarray", name)
+        for core in ("core", "_core")
+        for name in ("scalar", "_reconstruct")
+    ),
+}
 
 
-def opened(storage: str, name: str, directions: Sequence[Any]) -> optuna.Study:
+def opened(url: str, name: str, directions: Sequence[Any]) -> tuple[RDBStorage, Study]:
     """The study `name`, made if need be. Two processes that make a database's tables at once both
     fail, in some statement or other: they try again.
 
-    Raises InputError for a storage that can't be reached.
+    Raises InputError for a storage that can't be reached, or a study with other directions.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    error: Exception | None = None
     for attempt in range(TRIES):
-        if attempt:
-            time.sleep(random.uniform(0, WAIT_S * attempt))
         try:
+            storage = _storage(url)
             study = optuna.create_study(
-                storage=_storage(storage), study_name=name, directions=directions,
-                load_if_exists=True,
-            )  # fmt: skip
+                storage=storage, study_name=name, directions=directions, load_if_exists=True
+            )
             break
-        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as wrong:
-            raise _unreachable(storage, wrong) from wrong
-        except (DuplicatedStudyError, SQLAlchemyError, KeyError) as race:
-            error = race
-            if "connect" in str(race).lower():  # psycopg's word, and pg8000's
-                raise _unreachable(storage, race) from race
-    else:
-        raise _unreachable(storage, error) from error
+        except (ImportError, ValueError, SQLAlchemyError, KeyError) as error:
+            is_race = isinstance(error, optuna.exceptions.DuplicatedStudyError | KeyError) or (
+                hasattr(error, "statement") and "connect" not in str(error).lower()
+            )  # psycopg's word, and pg8000's
+            if not is_race or attempt + 1 == TRIES:
+                reason = flat(str(error).partition("(Background")[0])[:300]
+                where = f"hydra.sweeper.storage={url.partition(':')[0]}:..."
+                raise InputError(f"{where}: {reason}") from error
+            time.sleep(random.uniform(0, WAIT_S * (attempt + 1)))
     there = [direction.name.lower() for direction in study.directions]
     if there != list(directions):
         raise InputError(
             f"hydra.sweeper.study_name={name}: its direction is {', '.join(there)}; expected "
             + ", ".join(map(str, directions))
         )
-    return study
+    return storage, study
 
 
-def name_trial(study: str, trial: optuna.trial.FrozenTrial) -> str:
-    return f"{trial._trial_id} {study}"
+def trial(storage: RDBStorage, study: Study, number: int) -> Trial:
+    """One that is under way, to be gone on with."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
 
-def of_this_job(storage: str, told: str) -> optuna.Trial:
-    """The trial that `name_trial` named."""
+def of_this_job(url: str, told: str) -> Trial:
+    """The trial that is `told`: its number and its study's name."""
     number, _, name = told.partition(" ")
-    study = optuna.load_study(study_name=name, storage=_storage(storage))
-    return optuna.Trial(study, int(number))
+    storage = _storage(url)
+    return trial(storage, optuna.load_study(study_name=name, storage=storage), int(number))
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
-    """SQLite waits for other processes' writes: seconds, where many jobs end at once."""
+def check_is_safe(trials: Sequence[FrozenTrial]) -> None:
+    """Optuna keeps the state of CMA-ES in the study, as a pickle: anyone's code. Raises InputError
+    unless it is numbers.
+    """
+    for each in trials:
+        parts = [name for name in each.system_attrs if ":optimizer" in name]
+        for kind in {name.partition(":")[0] for name in parts}:
+            own = sum(name.startswith(kind) for name in parts)
+            pieces = (each.system_attrs.get(f"{kind}:optimizer:{i}") for i in range(own))
+            if not _is_cma_es("".join(map(str, pieces))):
+                raise InputError(
+                    f"trial {each.number} of the study: its state of CMA-ES is not one; expected "
+                    "a study without it"
+                )
+
+
+def add_earlier(study: Study, earlier: SweepFolder, space: Space, metrics: list[str]) -> None:
+    """Each finished job that chose from `space` is a trial, once. Raises InputError if it is no
+    sweep's folder, or knows nothing of use here.
+    """
+    known = {trial.user_attrs.get(WARM) for trial in study.get_trials(deepcopy=False)}
+    board = leaderboard.read(earlier, metrics)
+    found = {}
+    for job in board.jobs:
+        scores = [job.score(name) for name in board.objectives]
+        chosen = space.parameters(job.words)
+        if chosen is not None and None not in scores:
+            found[str(job.run.path.absolute())] = chosen, scores
+    if not found:
+        raise InputError(
+            f"hydra.sweeper.warm_start={earlier.path}: none of its jobs chose from these params"
+        )
+    for source in found.keys() - known:
+        chosen, scores = found[source]
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=chosen,
+                distributions={name: space.chosen[name] for name in chosen},
+                values=scores,  # type: ignore[arg-type]
+                user_attrs={WARM: source},
+            )
+        )
+    log.info("%d results of %s are known", len(found), earlier.path)
+
+
+def _storage(url: str) -> RDBStorage:
+    """SQLite waits for other processes' writes: seconds, where many jobs end at once. Optuna has
+    its version put into the URL, by str.format.
+    """
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    return RDBStorage(url, engine_kwargs=options)
 
 
-def _unreachable(storage: str, error: Exception | None) -> InputError:
-    kind = storage.partition(":")[0]
-    reason = str(error).partition("(Background")[0]
-    return InputError(f"hydra.sweeper.storage={kind}:...: {flat(reason)[:300]}")
+@cache
+def _is_cma_es(text: str) -> bool:
+    try:
+        _OfCmaEs(io.BytesIO(bytes.fromhex(text))).load()
+    except Exception:  # of any kind, in nonsense
+        return False
+    return True
+
+
+class _OfCmaEs(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _CMA_ES:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return super().find_class(module, name)

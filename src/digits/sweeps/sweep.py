@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits import signals
 from digits.errors import FULL_ERROR, InputError
-from digits.files import called, relative
+from digits.files import called, relative, write_atomically
 from digits.runs import configs, recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import DIVERGED, FINISHED
@@ -29,7 +29,7 @@ from digits.sweeps import ending
 from digits.sweeps.folder import SweepFolder, for_jobs, identity
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
-from digits.text import shown
+from digits.text import shown, without_passwords
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class Sweep:
     def begin(self) -> None:
         """Write down what is to be done, and Hydra's record of the sweep."""
         self.folder.write(self.words, self.names)
-        OmegaConf.save(self.config, self.folder.path / "multirun.yaml")
+        text = without_passwords(OmegaConf.to_yaml(self.config))
+        write_atomically(self.folder.path / "multirun.yaml", text.encode())
 
     def run(
         self, next_job: Callable[[], Job | None], ended: Ended, count: int | None = None
@@ -204,9 +205,8 @@ class Sweep:
         return [*(word for word in job.words if key(word) != "test"), "test=false"]
 
     def _how_to_go_on(self) -> str:
-        again = [
-            shlex.quote(shown(word)) for word in recorded.not_taken(self.words, self.folder.path)
-        ]
+        words = recorded.not_taken(self.words, self.folder.path)
+        again = [shlex.quote(shown(without_passwords(word))) for word in words]
         again += [f"--config-dir={shlex.quote(folder)}" for folder in self.typed.config_dirs()]
         where = shlex.quote(shown(relative(self.folder.path)))
         return " ".join([f"stopped; go on with {called('train')} -m sweep={where}", *again])
