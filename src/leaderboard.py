@@ -6,7 +6,7 @@ from typing import NoReturn
 from digits.commands import argparse_app, newest
 from digits.files import home
 from digits.sweeps import ending
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 
 
 def task(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from digits.errors import InputError
 from digits.files import home, relative
 from digits.inspection import comparison, preview, report
 from digits.runs.folder import RunFolder
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 
 
 def task(arguments: argparse.Namespace) -> None:

@@ -189,14 +189,14 @@ BUGS = (
     Bug("grace of 2,000 s", "signals", "GRACE_S = 20 ", "GRACE_S = 2000 ", "test_signals"),
     Bug(
         "any pickle",
-        "runs/safe_load",
+        "runs/plain_data",
         "if pickle.file_size > MAX_PICKLE_BYTES:",
         "if False:",
         "runs/test_safe_load",
     ),
     Bug(
         "packed parts",
-        "runs/safe_load",
+        "runs/plain_data",
         "entry.compress_type != zipfile.ZIP_STORED",
         "False",
         "runs/test_safe_load",

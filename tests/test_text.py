@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from digits import text
-from digits.commands import app, ddp
+from digits.commands import app, processes
 from digits.data import download
 from digits.errors import InputError, one_line
 from digits.text import redacted, shown
@@ -201,10 +201,10 @@ def test_other_processes_of_a_run_know_its_secrets(
     monkeypatch.setenv("DIGITS_RUN_CONFIG", json.dumps({"x": SECRET}))
     monkeypatch.setenv("DIGITS_RUN_SECRETS", "MY_TOKEN")
     monkeypatch.setenv("DIGITS_RUN_PROCESS", "1")
-    monkeypatch.setattr(ddp, "end_with_parent", lambda _: None)  # pytest has another
+    monkeypatch.setattr(processes, "end_with_parent", lambda _: None)  # pytest has another
     monkeypatch.setattr(logging, "disable", lambda _: None)
     with pytest.raises(SystemExit, match="1"):
-        ddp.join(task)
+        processes.join(task)
     err = capsys.readouterr().err
     assert "KeyError" in err
     assert ENTERS in err

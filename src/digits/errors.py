@@ -9,10 +9,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 from digits import signals
 from digits.text import flat, redacted, shown
+
+if TYPE_CHECKING:
+    import argparse
 
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
@@ -80,6 +84,25 @@ def one_line(error: BaseException) -> str:
             "paths.outputs_dir=FOLDER writes elsewhere"
         )
     return flat(str(error)) or type(error).__name__
+
+
+def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = False) -> str:
+    """argparse's `message` in one line, with the flag nearest to one that is unknown. A command
+    that takes `settings` takes them without dashes.
+    """
+    unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
+    if not unknown:
+        return flat(f"{message}; --help shows all")
+    if not unknown.startswith("-"):
+        return flat(f"{unknown}: expected beside the others, flags before or after them all")
+    flag, _, value = unknown.partition("=")
+    if close := get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75):
+        hint = f"did you mean {close[0]}?"
+    elif settings and (value or "." in flag):
+        hint = f"a setting is written without the dashes: {unknown.lstrip('-')}"
+    else:
+        hint = "--help shows all"
+    return flat(f"{flag}: no such flag; {hint}")
 
 
 def peer_is_gone(error: BaseException) -> bool:

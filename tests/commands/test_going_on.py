@@ -12,7 +12,7 @@ from digits.errors import InputError
 from digits.files import CONFIGS, keep_as
 from digits.runs.folder import RunFolder
 from digits.runs.words import Words, quoted
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 
 RUN_COULD_SAY = [
     "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",

@@ -14,7 +14,7 @@ import pytest
 
 from digits.errors import InputError
 from digits.sweeps import ending, leaderboard, page, table
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
 
 LR = "model.optimizer.lr"

@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 
 from digits.errors import InputError
 from digits.runs.status import Status
-from digits.sweeps.folder import SweepFolder
 from digits.sweeps.job import Job
 from digits.sweeps.search import Search
 from digits.sweeps.study import of_this_job
+from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import without_passwords
 from support.commands import ROOT
 from support.sweeps import job as folder_of_job

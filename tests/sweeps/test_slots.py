@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from digits.errors import InputError
-from digits.sweeps import slots
-from digits.sweeps.slots import Slots
+from digits.sweeps import pool
+from digits.sweeps.pool import Slots
 
 CPU = [
     # cores, trainer.devices, asked, jobs: at once, threads of each process
@@ -26,28 +26,28 @@ def test_cores_are_divided(
     cores: int, devices: object, asked: int | None, jobs: int | None, expected: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(slots, "cores", lambda: cores)
+    monkeypatch.setattr(pool, "cores", lambda: cores)
     trainer = OmegaConf.create({"accelerator": "cpu", "devices": devices})
-    assert slots.divide(trainer, asked, jobs) == Slots(*expected)
+    assert pool.divide(trainer, asked, jobs) == Slots(*expected)
 
 
 def test_gpus_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "cores", lambda: 16)
+    monkeypatch.setattr(pool, "cores", lambda: 16)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,5,7")
     trainer = OmegaConf.create({"accelerator": "auto", "devices": 1})
-    four = slots.divide(trainer, None, 12)
+    four = pool.divide(trainer, None, 12)
     assert (four.count, four.threads) == (4, 4)
     assert [four.environment(i) for i in range(4)] == [
         {"CUDA_VISIBLE_DEVICES": name} for name in ("0", "1", "5", "7")
     ]
     trainer.devices = 2
-    two = slots.divide(trainer, None, 12)
+    two = pool.divide(trainer, None, 12)
     assert [two.environment(i)["CUDA_VISIBLE_DEVICES"] for i in range(two.count)] == ["0,1", "5,7"]
     trainer.devices = 1
-    eight = slots.divide(trainer, 8, 12)  # two jobs a GPU
+    eight = pool.divide(trainer, 8, 12)  # two jobs a GPU
     assert [eight.devices[i] for i in range(8)] == 2 * [("0",), ("1",), ("5",), ("7",)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert slots.divide(trainer, None, 99) == Slots(16, 1)
+    assert pool.divide(trainer, None, 99) == Slots(16, 1)
 
 
 def test_gpus_are_counted_without_torch(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -56,16 +56,16 @@ def test_gpus_are_counted_without_torch(tmp_path, monkeypatch: pytest.MonkeyPatc
     program.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert slots.gpus() == ["0", "1"]
+    assert pool.gpus() == ["0", "1"]
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert slots.gpus() == []
+    assert pool.gpus() == []
 
 
 @pytest.mark.parametrize("asked", [0, -1, 3, 99, "two", 1.5, True])
 def test_no_slip_starts_a_hundred_processes(asked: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "cores", lambda: 2)
+    monkeypatch.setattr(pool, "cores", lambda: 2)
     trainer = OmegaConf.create({"accelerator": "cpu", "devices": 1})
     with pytest.raises(InputError) as refused:
-        slots.divide(trainer, asked, 12)  # type: ignore[arg-type]
+        pool.divide(trainer, asked, 12)  # type: ignore[arg-type]
     expected = f"hydra.launcher.jobs={asked}: expected a whole number from 1 to 2"
     assert str(refused.value) == expected

@@ -9,8 +9,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from digits.errors import InputError
-from digits.sweeps.folder import SweepFolder
 from digits.sweeps.sweep import grid
+from digits.sweeps.sweep_folder import SweepFolder
 from support.commands import UNSEEN, Outcome, command
 from support.sweeps import job
 

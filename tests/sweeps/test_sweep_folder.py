@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from digits.errors import InputError
-from digits.sweeps.folder import SweepFolder, identity
+from digits.sweeps.sweep_folder import SweepFolder, identity
 from support.sweeps import job
 
 

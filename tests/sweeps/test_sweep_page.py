@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from digits.sweeps import ending
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -18,10 +18,10 @@ from omegaconf import DictConfig
 
 from digits import machine, signals
 from digits.commands import (
-    ddp,
     folders,
     going_on,
     newest,
+    processes,
     settings,
     suggestions,
 )
@@ -60,8 +60,8 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
         @wraps(task)
         def main() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
-            if ddp.is_one():
-                ddp.join(task)
+            if processes.is_one():
+                processes.join(task)
             code = code_of(partial(_said, _call, name, run), partial(_explain, name))
             if code:
                 sys.exit(code)
@@ -126,7 +126,7 @@ def _call(name: str, run: Callable[[], None]) -> None:
     look_here_too(*(str(Path(folder).parent) for folder in config_dirs))
     with (
         _environment_restored(),
-        ddp.writing_nothing() as nowhere,
+        processes.writing_nothing() as nowhere,
         folders.released(),
         configs.own_first(config_dirs),
     ):
@@ -178,7 +178,7 @@ def _result(task: Task, cfg: DictConfig, folder: RunFolder) -> Any:
         cfg.ckpt_path = str(newest.checkpoint(cfg.ckpt_path, cfg.paths.outputs_dir))
     if drawn and not is_resumed:
         recorded.record(cfg, HydraConfig.get().overrides.task)
-    ddp.tell(cfg)  # where Lightning starts some, for DDP
+    processes.tell(cfg)  # where Lightning starts some, for DDP
     with _recorded_if_accepted(folder):
         result = task(cfg)
     if is_resumed and is_first:

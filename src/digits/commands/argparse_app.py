@@ -9,10 +9,9 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from digits.commands import newest
-from digits.errors import INPUT_IS_WRONG, code_of, one_line
+from digits.errors import INPUT_IS_WRONG, code_of, complaint, one_line
 from digits.files import home
 from digits.imports import look_here_too
-from digits.runs.words import complaint
 from digits.text import flat
 
 

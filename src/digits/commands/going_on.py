@@ -14,7 +14,7 @@ from digits.files import home
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.words import Words, key, own, quoted
-from digits.sweeps.folder import SweepFolder
+from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import shown
 
 

@@ -6,8 +6,6 @@ from digits.errors import InputError
 from digits.files import called
 from digits.runs import folder
 from digits.runs.folder import RunFolder
-from digits.sweeps import leaderboard
-from digits.sweeps.folder import NAME, SweepFolder
 
 
 def run(outputs_dir: Path, asked: str) -> RunFolder:
@@ -22,8 +20,12 @@ def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
     first = next(folder.trained(outputs_dir), None)
     if first is None:
         return folder.newest(outputs_dir, asked)
-    path = folder.sweep_of(first, outputs_dir)
-    winner = leaderboard.read(SweepFolder(path)).winner if path else None
+    if (path := folder.sweep_of(first, outputs_dir)) is None:
+        return first
+    from digits.sweeps import leaderboard  # Hydra's parser comes with it: 0.2 s
+    from digits.sweeps.sweep_folder import SweepFolder
+
+    winner = leaderboard.read(SweepFolder(path)).winner
     return winner.counted[0].run if winner else first
 
 
@@ -42,7 +44,7 @@ def sweep(asked: str, outputs_dir: Path, given: str) -> Path:
     """
     if asked != "latest":
         return Path(asked).absolute()
-    found = outputs_dir.glob(f"*/*/{NAME}")
+    found = outputs_dir.glob(f"*/*/{folder.SWEEP}")
     newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
         train = called("train")

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from digits.data.mnist import CLASSES, DATA_MODULE, SIDE
 from digits.errors import InputError
 from digits.model.network import network
-from digits.runs import safe_load
+from digits.runs import plain_data
 from digits.runs.random_states import check_random_states
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ LOOPS = {  # Lightning's, over epochs, batches and steps
 def read(path: str) -> Checkpoint:
     """A checkpoint's content on the CPU. Raises InputError for any other file."""
     try:
-        content = safe_load.load(Path(path))
+        content = plain_data.load(Path(path))
     except OSError as error:
         raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
     except InputError as error:

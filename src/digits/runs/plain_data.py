@@ -1,8 +1,22 @@
-"""Making a checkpoint plain data, so that reading it runs nothing that is in it."""
+"""A checkpoint as plain data: what is written, and what is read of a file of anyone's.
 
+`weights_only=True` runs no code, but unpacks what is packed and makes `bytearray(10**11)` when told
+to. A file of ours is stored unpacked and names a dozen types; any other is refused before torch
+sees it.
+"""
+
+import io
+import pickletools
+import re
+import shutil
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from digits.errors import InputError
@@ -68,3 +82,120 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_redacted, value))
     return redacted(value) if isinstance(value, str) else value
+
+
+MAX_BYTES = 1 << 33  # hidden_size=65536 with AdamW has 625 MB
+MAX_IN_MEMORY = 1 << 26
+MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
+MAX_AT_ONCE = 1 << 21  # all but the tensors: 10 KB, and 600 a weight
+MAX_INT = 1 << 128  # a state of numpy's PCG64
+STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+TYPES = {
+    "collections Counter",  # MultiStepLR's milestones
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {kind}Storage" for kind in STORED),
+}
+PART = re.compile(
+    r"\w+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment"
+    r"|\.data/serialization_id|data/\d+)"
+)
+OTHER_WAYS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
+
+
+class _File(io.FileIO):
+    """zipfile reads a list of entries at once, and 2 million of them take it 27 s."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:  # to the end, for a last record
+            size = MAX_AT_ONCE
+        if size > MAX_AT_ONCE:
+            raise ValueError("too much at once")
+        return super().read(size)
+
+
+def load(path: Path) -> Any:
+    """The content of `path`, its tensors on the CPU.
+
+    Raises OSError where it cannot be read, InputError where it is nothing that our own runs wrote.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file")
+    with _File(path) as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
+        try:
+            file_bytes = path.stat().st_size
+            with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
+                _copy(given, copy, file_bytes)
+            checked.seek(0)
+            with warnings.catch_warnings(action="ignore"):
+                content = torch.load(checked, map_location="cpu", weights_only=True)
+            return _plain(content, file_bytes)
+        except OSError:
+            raise
+        except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
+            raise InputError("not a checkpoint written by train.py, or damaged") from error
+
+
+def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
+    """Raises ValueError, or whatever zipfile and pickletools make of nonsense. What torch gets is
+    the copy: it reads a zip in its own way, and would find other parts in one made for that.
+    """
+    entries = given.infolist()
+    names = {entry.filename for entry in entries}
+    if file_bytes > MAX_BYTES or sum(entry.file_size for entry in entries) > file_bytes:
+        raise ValueError("too large")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("packed")
+    if len(names) < len(entries) or not all(map(PART.fullmatch, names)):
+        raise ValueError("other names")
+    (pickle,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
+    if pickle.file_size > MAX_AT_ONCE:
+        raise ValueError("too much besides tensors")
+    for operation, argument, _ in pickletools.genops(given.read(pickle)):
+        if operation.name in OTHER_WAYS or (operation.name == "GLOBAL" and argument not in TYPES):
+            raise ValueError(f"{operation.name} {argument}")
+    for entry in entries:
+        name = "x/" + entry.filename.partition("/")[2]
+        with given.open(entry) as source, copy.open(name, "w", force_zip64=True) as target:
+            shutil.copyfileobj(source, target, 1 << 20)  # checks the CRC
+
+
+def _plain(content: Any, max_bytes: int) -> Any:
+    """A copy in plain dicts, lists, tuples, numbers, strings and tensors, with nothing else that a
+    pickle can hang on them: an OrderedDict's attributes, for one, may hide its methods.
+
+    Raises ValueError for other kinds, for tensors that are larger together than `max_bytes`, and
+    for lists in lists in lists: a copy of what they share would never end.
+    """
+    nodes, bytes_left = 0, max_bytes
+
+    def copied(node: Any) -> Any:
+        nonlocal nodes, bytes_left
+        nodes += 1
+        if nodes > MAX_NODES:
+            raise ValueError("too many parts")
+        if isinstance(node, dict):
+            return {_scalar(key): copied(value) for key, value in dict.items(node)}
+        if isinstance(node, list):
+            return [copied(part) for part in node]
+        if isinstance(node, tuple):
+            return tuple(copied(part) for part in node)
+        if isinstance(node, Tensor):
+            bytes_left -= node.numel() * node.element_size()
+            if bytes_left < 0:  # a view of one value may claim any size
+                raise ValueError("more values than bytes")
+            return node.detach().clone(memory_format=torch.contiguous_format)
+        return _scalar(node)
+
+    return copied(content)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair can't be printed
+    elif isinstance(value, int):
+        if abs(value) >= MAX_INT:
+            raise ValueError("too large a number")
+    elif not isinstance(value, float | None):
+        raise ValueError("of another kind")
+    return value

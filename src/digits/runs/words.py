@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +15,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from digits.errors import InputError
-from digits.text import flat
+from digits.errors import InputError, complaint
 
 BACKSLASH = "\\"
 # Where a run or a sweep is, and what a sweep reads itself: no settings of a run
@@ -97,25 +95,6 @@ class Words:
                 flag = f"--{name.replace('_', '-')}"
                 told.append(flag if value is True else f"{flag}={value}")
         return told
-
-
-def complaint(parser: argparse.ArgumentParser, message: str, settings: bool = False) -> str:
-    """argparse's `message` in one line, with the flag nearest to one that is unknown. A command
-    that takes `settings` takes them without dashes.
-    """
-    unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
-    if not unknown:
-        return flat(f"{message}; --help shows all")
-    if not unknown.startswith("-"):
-        return flat(f"{unknown}: expected beside the others, flags before or after them all")
-    flag, _, value = unknown.partition("=")
-    if close := get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75):
-        hint = f"did you mean {close[0]}?"
-    elif settings and (value or "." in flag):
-        hint = f"a setting is written without the dashes: {unknown.lstrip('-')}"
-    else:
-        hint = "--help shows all"
-    return flat(f"{flag}: no such flag; {hint}")
 
 
 def key(word: str) -> str:

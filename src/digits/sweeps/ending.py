@@ -8,11 +8,11 @@ from digits.machine import cores
 from digits.runs.folder import RunFolder
 from digits.runs.words import quoted
 from digits.sweeps import leaderboard, page, table
-from digits.sweeps.folder import TESTS, SweepFolder
 from digits.sweeps.job import Job
 from digits.sweeps.launch import Launch
 from digits.sweeps.leaderboard import Leaderboard
 from digits.sweeps.pool import Forks
+from digits.sweeps.sweep_folder import TESTS, SweepFolder
 
 log = logging.getLogger(__name__)
 

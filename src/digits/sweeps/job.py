@@ -17,7 +17,7 @@ from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
 from digits.runs.words import key, quoted, unquoted
 from digits.signals import end_with_parent
-from digits.sweeps.folder import OUTPUT
+from digits.sweeps.sweep_folder import OUTPUT
 
 LONGEST_VALUE, LONGEST_NAME = 24, 100  # characters
 

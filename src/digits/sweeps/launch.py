@@ -13,8 +13,8 @@ from digits.errors import INPUT_IS_WRONG, OUR_FAULT, InputError, exit_code, one_
 from digits.runs import status
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status
-from digits.sweeps.folder import last_line
 from digits.sweeps.job import Job
+from digits.sweeps.sweep_folder import last_line
 from digits.text import flat, redacted
 
 log = logging.getLogger(__name__)

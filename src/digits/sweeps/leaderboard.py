@@ -17,7 +17,7 @@ from digits.runs.folder import RunFolder
 from digits.runs.run import BEST, less_is_better
 from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, is_pruned
 from digits.runs.words import OF_THE_FOLDER, key, unquoted
-from digits.sweeps.folder import OF_THE_SWEEP, TESTS, SweepFolder, last_line
+from digits.sweeps.sweep_folder import OF_THE_SWEEP, TESTS, SweepFolder, last_line
 from digits.text import flat
 
 WAITING = "waiting"  # planned, not begun

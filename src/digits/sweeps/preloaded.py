@@ -11,7 +11,7 @@ if __name__ != "__main__":  # Ctrl+C is for the sweep, from the first import on
 from digits import imports
 from digits.console import program
 from digits.imports import importing
-from digits.sweeps.folder import STORAGE
+from digits.sweeps.sweep_folder import STORAGE
 
 program("train")
 with importing():

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.runs.status import PRUNED
-from digits.sweeps.folder import PRUNER, STORAGE, TRIAL
+from digits.sweeps.sweep_folder import PRUNER, STORAGE, TRIAL
 
 
 class Pruning(Callback):

@@ -28,8 +28,8 @@ from digits.runs.folder import RunFolder
 from digits.runs.run import less_is_better
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status, is_pruned
 from digits.sweeps import space, study
-from digits.sweeps.folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
 from digits.sweeps.job import Job
+from digits.sweeps.sweep_folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
 from digits.text import flat, without_passwords
 
 log = logging.getLogger(__name__)

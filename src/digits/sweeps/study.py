@@ -19,8 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from digits.errors import InputError
 from digits.sweeps import leaderboard
-from digits.sweeps.folder import SweepFolder
 from digits.sweeps.space import Space
+from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import flat
 
 log = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ from digits.runs.folder import RunFolder
 from digits.runs.status import DIVERGED, FINISHED
 from digits.runs.words import OF_THE_FOLDER, Words, key, own, quoted
 from digits.sweeps import ending
-from digits.sweeps.folder import SweepFolder, for_jobs, identity
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
+from digits.sweeps.sweep_folder import SweepFolder, for_jobs, identity
 from digits.text import shown, without_passwords
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,68 @@
-"""hydra/launcher=local, slurm and ray, where Hydra finds them; digits.sweeps does the work."""
+"""What Hydra finds here: sweepers, launchers, and that a user's own configs come first. The work is
+done in digits.sweeps and digits.runs.
+"""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
+
+
+class OwnConfigsFirst(SearchPathPlugin):
+    """Those that digits.runs.configs.own_first names."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        from digits.runs import configs
+
+        for folder in reversed(configs.own()):
+            search_path.prepend("own", f"file://{folder}", SearchPathQuery(provider="main"))
+
+
+class SweeperOfOurs(Sweeper):
+    """Its jobs go through digits.sweeps.sweep, whose folder keeps what is done."""
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        from digits.sweeps.sweep import Sweep
+
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self.context = hydra_context
+        self.of = Sweep(config, hydra_context, task_function, launcher)
+
+
+class GridSweeper(SweeperOfOurs):
+    """Every combination of the values given, and of those in `params`."""
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        self.params = params or {}
+
+    def sweep(self, arguments: list[str]) -> None:
+        from digits.sweeps.sweep import grid
+
+        self.of.run_all(grid(arguments, self.params, self.context.config_loader))
+
+
+class OptunaSweeper(SweeperOfOurs):
+    """`options` are those of configs/hydra/sweeper/optuna.yaml."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def sweep(self, arguments: list[str]) -> None:
+        from digits.sweeps.search import Search
+
+        with self.of.around():
+            Search(self.options, self.of.config, self.of).run(arguments)
 
 
 class PoolLauncher(Launcher):
@@ -33,10 +88,9 @@ class LocalLauncher(PoolLauncher):
         self.jobs = jobs
 
     def pool(self, work: Any, count: int | None) -> Any:
-        from digits.sweeps import slots
-        from digits.sweeps.pool import Forks
+        from digits.sweeps.pool import Forks, divide
 
-        shares = slots.divide(self.config.trainer, self.jobs, count)
+        shares = divide(self.config.trainer, self.jobs, count)
         return Forks(
             shares.count,
             lambda job, slot: work(job, shares.threads, shares.environment(slot)),
@@ -70,8 +124,8 @@ class RayLauncher(PoolLauncher):
         self.address, self.jobs, self.cpus, self.gpus = address, jobs, num_cpus, num_gpus
 
     def pool(self, work: Any, count: int | None) -> Any:
-        from digits.sweeps.folder import STORAGE
         from digits.sweeps.ray_tasks import RayTasks
+        from digits.sweeps.sweep_folder import STORAGE
 
         threads = max(1, int(self.cpus))
         study = {name: os.environ[name] for name in (STORAGE,) if name in os.environ}
