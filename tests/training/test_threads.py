@@ -104,3 +104,13 @@ def test_look_goes_by_the_thread_that_queued_longest(
     monkeypatch.setattr(threads, "seconds_queued", lambda: {"a": 3.1, "b": 3.5, "new": 7.0})
     four.look()
     assert shares == [pytest.approx(0.5, rel=0.05)]
+
+
+def test_a_kernel_that_tells_no_queues_changes_nothing(
+    four: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1").mkdir()  # without schedstat, as gVisor's
+    monkeypatch.setattr(threads, "TASKS", tmp_path)
+    monkeypatch.setattr(threads, "WINDOW", 0.0)
+    four.look()
+    assert torch.get_num_threads() == 4

@@ -40,8 +40,8 @@ class Threads:
         if not self.watches or now - self.since < WINDOW:
             return
         queued = seconds_queued()
-        longest = max(queued[task] - self.queued.get(task, queued[task]) for task in queued)
-        share = longest / (now - self.since)
+        waits = (queued[task] - self.queued.get(task, queued[task]) for task in queued)
+        share = max(waits, default=0.0) / (now - self.since)
         self.since, self.queued = now, queued
         if self.may_change:
             self.adapt(share, now - self.changed)
