@@ -323,3 +323,18 @@ def test_the_end_is_the_same_with_lightnings_own_loop(
 ) -> None:
     monkeypatch.setattr(loop, "TESTED", "2.99.")
     test_whatever_the_settings_the_end_is_the_same(WAYS[way], stop_at, tmp_path)
+
+
+def test_words_that_were_refused_are_not_recorded(tmp_path: Path) -> None:
+    """Else they would make the next resume fail, too."""
+    own = ["model._target_=support.own.Noted", *RUN[:3], *QUICK, "data.val_size=1000"]
+    first = command("train", *own, "trainer.max_epochs=1", outputs=tmp_path)
+    assert (first.code, first.err) == (0, "")
+    recorded = (first.folder / ".hydra" / "overrides.yaml").read_text()
+    more = ["resume=latest", own[0], "trainer.max_epochs=2"]
+    refused = command("train", *more, "optimized_metric=val/nope", outputs=tmp_path)
+    assert refused.code == 2
+    assert refused.err.startswith("error: optimized_metric=val/nope: not measured in this run; ")
+    assert (first.folder / ".hydra" / "overrides.yaml").read_text() == recorded
+    again = command("train", *more, outputs=tmp_path)
+    assert (again.code, again.err) == (0, "")

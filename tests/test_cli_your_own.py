@@ -17,7 +17,7 @@ from digits.data import idx
 from digits.runs import run as runs
 from digits.runs.folder import RunFolder
 from support import commands, hparams_tab, your_own
-from support.commands import Outcome, command, tool
+from support.commands import ROOT, Outcome, command, tool
 
 pytestmark = pytest.mark.slow
 OWN = "--config-dir=configs"
@@ -252,3 +252,31 @@ def test_from_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(your_own.NOTEBOOK, names)
     assert names["run"].metrics["epochs"] == 5
     assert re.search(r"\[\d\]\n$", capsys.readouterr().out)
+
+
+def test_a_config_of_ones_own_takes_the_place_of_the_projects(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    ours = (ROOT / "configs" / "data" / "mnist.yaml").read_text()
+    mine = tmp_path / "configs" / "data" / "mnist.yaml"
+    mine.write_text(ours.replace("batch_size: 128", "batch_size: 64"))
+    words = (f"--config-dir={tmp_path}/configs", "--cfg", "job")
+    outcome = command("train", *words, outputs=tmp_path)
+    assert "\n  batch_size: 64" in outcome.out
+    assert "batch_size: 128" not in outcome.out
+
+
+def test_what_lies_beside_ones_configs_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "project" / "configs").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "project" / "beside.py").write_text(
+        "import lightning as L\n\n\nclass Noisy(L.Callback):\n"
+        "    def on_train_start(self, trainer, pl_module):\n        print('it is found')\n"
+    )
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    words = (f"--config-dir={tmp_path}/project/configs", "+callbacks.noisy._target_=beside.Noisy")
+    outcome = command("train", *words, "trainer.fast_dev_run=true", outputs=tmp_path / "outputs")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "it is found" in outcome.out

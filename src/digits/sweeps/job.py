@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -75,6 +76,8 @@ def _short(name: str, names: Sequence[str]) -> str:
 
 def _plain(word: str) -> str:
     value = unquoted(word.partition("=")[2])
+    with suppress(ValueError):
+        value = min(value, f"{float(value):.4g}", key=len)
     return re.sub(r"[^\w.+-]+", "-", value, flags=re.ASCII).strip("-.")[:LONGEST_VALUE]
 
 
