@@ -97,10 +97,10 @@ BUGS = (
     ),
     Bug(
         "only tokens are secret",
-        "redact",
+        "text",
         "TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH",
         "TOKEN",
-        "test_redact",
+        "test_text",
     ),
     Bug(
         "mirrors of any size",
@@ -170,7 +170,7 @@ BUGS = (
         "training/exact_state",
         "trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})",
         "pass",
-        "runs/test_integrity",
+        "test_cli_resume",
     ),
     Bug(
         "leftovers stay",
@@ -190,7 +190,7 @@ BUGS = (
     Bug(
         "any pickle",
         "runs/plain_data",
-        "if pickle.file_size > MAX_PICKLE_BYTES:",
+        "if pickle.file_size > MAX_AT_ONCE:",
         "if False:",
         "runs/test_safe_load",
     ),
@@ -203,7 +203,7 @@ BUGS = (
     ),
     Bug(
         "orphans live on",
-        "parent",
+        "signals",
         "    _end_without(parent)  # it",
         "    return  # it",
         "test_parent",
