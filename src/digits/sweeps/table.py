@@ -44,8 +44,8 @@ def text(board: Leaderboard) -> str:
         more = len(board.groups) - MOST_ROWS
         lines.append(flat(f"and {more} more: {relative(board.sweep.leaderboard_csv)}"))
     lines += _of_the_lost(board)
-    if board.verdict:
-        lines += ["", board.verdict]
+    if verdict := board.verdict:
+        lines += ["", verdict]
     return "\n".join([*lines, flat(f"page  {relative(board.sweep.page)}")])
 
 
@@ -61,15 +61,12 @@ def _write_csv(board: Leaderboard) -> None:
         gap = group.difference
         paired = (gap.mean, *(gap.interval or ("", "")), gap.pairs) if gap else ()
         for job in group.jobs:
-            row = {flat(name): _plain(value) for name, value in job.measured.items()}
+            row = {flat(name): value if isinstance(value, int | float) else flat(str(value))
+                   for name, value in job.measured.items()}  # fmt: skip
             row |= job.words | dict(zip(GAPS, paired, strict=False))
             place = {"rank": rank, "job": flat(job.name), "status": job.status, "error": job.line}
             writer.writerow(row | place)
     write_atomically(board.sweep.leaderboard_csv, file.getvalue().encode())
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, int | float) else flat(str(value))
 
 
 def _table(board: Leaderboard, width: int) -> list[str]:
