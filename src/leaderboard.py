@@ -5,13 +5,13 @@ from typing import NoReturn
 
 from digits.commands import argparse_app, newest
 from digits.files import home
-from digits.sweeps import ending
+from digits.sweeps import table
 from digits.sweeps.sweep_folder import SweepFolder
 
 
 def task(arguments: argparse.Namespace) -> None:
     folder = newest.sweep(arguments.sweep, home() / "outputs", arguments.sweep)
-    print(ending.write(SweepFolder(folder), arguments.metric, arguments.replicates))
+    print(table.write(SweepFolder(folder), arguments.metric, arguments.replicates))
 
 
 def main() -> NoReturn:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digits.errors import InputError
-from digits.sweeps import ending, leaderboard, page, table
+from digits.sweeps import leaderboard, page, table
 from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
 
@@ -26,7 +26,7 @@ def _a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(sweep: Path) -> list[str]:
-    return [line for line in ending.write(SweepFolder(sweep)).splitlines() if line]
+    return [line for line in table.write(SweepFolder(sweep)).splitlines() if line]
 
 
 def test_the_mean_over_seeds_ranks_and_the_best_epoch_counts(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_csv_has_a_row_for_each_job_with_all_that_was_measured(tmp_path: Pat
     job(tmp_path, "0", [f"{LR}=1", "seed=0"], acc=0.5)
     job(tmp_path, "1", [f"{LR}=2", "seed=0"], acc=0.6)
     job(tmp_path, "2", [f"{LR}=3", "seed=0"], "failed", error="it, broke")
-    ending.write(SweepFolder(tmp_path))
+    table.write(SweepFolder(tmp_path))
     rows = list(csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines()))
     assert [(row["rank"], row["job"], row[LR], row["val/acc_best"]) for row in rows] == [
         ("1", "1", "2", "0.6"), ("2", "0", "1", "0.5"), ("3", "2", "3", "")
@@ -304,7 +304,7 @@ def test_the_winners_test_is_told(tmp_path: Path) -> None:
     board = leaderboard.read(SweepFolder(tmp_path))
     assert len(board.jobs) == 4
     told = "best  model.optimizer.lr=1, test/acc 0.9750 +- 0.0071 (n=2)"
-    assert table.verdict(board) == told
+    assert board.verdict == told
 
 
 @pytest.mark.parametrize("folder", ["nothing", "empty"])
@@ -332,7 +332,7 @@ def test_a_pipe_does_not_hang_it_and_no_link_is_followed(tmp_path: Path) -> None
     shutil.rmtree(linked / ".hydra")
     (linked / ".hydra").symlink_to(secret)
     (sweep / "10").symlink_to(secret)
-    text = ending.write(SweepFolder(sweep))
+    text = table.write(SweepFolder(sweep))
     assert "12 jobs, 10 failed, 2 waiting" in text
     assert "secret" not in text + (sweep / "leaderboard.csv").read_text()
     page = data_of(sweep)
@@ -346,7 +346,7 @@ def test_the_winners_test_is_not_read_by_a_link(tmp_path: Path) -> None:
     job(sweep, "0", [f"{LR}=1"], acc=0.9)
     job(sweep, "1", [f"{LR}=2"], acc=0.8)
     (sweep / "test").symlink_to(elsewhere.parent)
-    assert table.verdict(leaderboard.read(SweepFolder(sweep))) == "best  model.optimizer.lr=1"
+    assert leaderboard.read(SweepFolder(sweep)).verdict == "best  model.optimizer.lr=1"
 
 
 @pytest.mark.parametrize("name", ["/abs/thesis", "../other", "0/../../other", ".", "", "a\0b"])
@@ -366,7 +366,7 @@ def test_no_escape_code_reaches_a_terminal(tmp_path: Path) -> None:
         (path / "metrics.json").write_text(json.dumps(metrics))
     config = {"optimized_metric": [f"val/{red}"]}
     (tmp_path / f"0{red}" / ".hydra" / "config.yaml").write_text(json.dumps(config))
-    text = ending.write(SweepFolder(tmp_path))
+    text = table.write(SweepFolder(tmp_path))
     assert "[31mred" in text
     assert "\x1b" not in text + (tmp_path / "leaderboard.csv").read_text()
 
@@ -396,7 +396,7 @@ def test_no_work_on_a_job_grows_with_the_number_of_jobs(tmp_path: Path) -> None:
         before = sys.gettrace()
         sys.settrace(counting)
         try:
-            ending.write(SweepFolder(sweep))
+            table.write(SweepFolder(sweep))
         finally:
             sys.settrace(before)
         return counted / count
@@ -412,7 +412,7 @@ def test_of_many_jobs_the_page_has_the_best(
     for number in range(5):
         path = job(tmp_path, str(number), [f"{LR}={number}"], acc=number / 10)
         (path / "metrics.csv").write_text("epoch,val/acc\n0,0.1\n")
-    ending.write(SweepFolder(tmp_path))
+    table.write(SweepFolder(tmp_path))
     told = data_of(tmp_path)
     assert [(job["name"], job["curve"]) for job in told["jobs"]] == [
         ("2", []), ("3", []), ("4", [[0, 0.1]])
@@ -427,7 +427,7 @@ def test_somebody_elses_folder_is_text(tmp_path: Path) -> None:
     job(tmp_path, "0", [f"tags={HOSTILE}"], acc=0.5)
     bad = job(tmp_path, "1", ["tags=b"], "failed", error=f"{HOSTILE}\x1b]0;x\x07\nsecond line")
     (bad / "metrics.json").write_text(json.dumps({HOSTILE: 1, "fit_seconds": "<b>"}))
-    text = ending.write(SweepFolder(tmp_path))
+    text = table.write(SweepFolder(tmp_path))
     assert "\x1b" not in text
     page = (tmp_path / "sweep.html").read_text()
     assert "<img" not in page
@@ -437,7 +437,7 @@ def test_somebody_elses_folder_is_text(tmp_path: Path) -> None:
 
 def test_the_page_asks_nothing_of_any_network(tmp_path: Path) -> None:
     job(tmp_path, "0", ["seed=0"], acc=0.5)
-    ending.write(SweepFolder(tmp_path))
+    table.write(SweepFolder(tmp_path))
     page = (tmp_path / "sweep.html").read_text()
     assert "default-src 'none'" in page
     assert set(re.findall(r"https?://[^\s\"']+", page)) == {"http://www.w3.org/2000/svg"}
@@ -448,7 +448,7 @@ def test_a_long_curve_is_thinned_to_its_end(tmp_path: Path) -> None:
     path = job(tmp_path, "0", ["seed=0"], acc=0.5)
     rows = "\n".join(f"{epoch},{epoch / 1000}" for epoch in range(600))
     (path / "metrics.csv").write_text(f"epoch,val/acc\n{rows}\n")
-    ending.write(SweepFolder(tmp_path))
+    table.write(SweepFolder(tmp_path))
     curve = data_of(tmp_path)["jobs"][0]["curve"]
     assert curve[:2] == [[0, 0.0], [10, 0.01]]
     assert curve[-1] == [599, 0.599]
@@ -466,4 +466,4 @@ def test_damaged_files_of_one_job_leave_the_others(tmp_path: Path) -> None:
     board = leaderboard.read(SweepFolder(tmp_path))
     assert [job.status for job in board.jobs] == ["finished", "finished", "waiting"]
     assert board.groups[0].scores == [0.5]
-    ending.write(SweepFolder(tmp_path))
+    table.write(SweepFolder(tmp_path))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from digits.sweeps import ending
+from digits.sweeps import table
 from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
 
@@ -37,7 +37,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [f"{epoch},{lr / 100 * (epoch + 1) / 30}" for epoch in range(30)]
         (path / "metrics.csv").write_text("epoch,val/acc\n" + "\n".join(rows) + "\n")
     job(folder, "500", ["model.optimizer.lr=100", f"tags={HOSTILE}"], "failed", error=HOSTILE)
-    ending.write(SweepFolder(folder))
+    table.write(SweepFolder(folder))
     return folder / "sweep.html"
 
 

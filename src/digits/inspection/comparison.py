@@ -14,7 +14,6 @@ from digits.inspection.report import Findings
 from digits.runs.run import STAGES
 from digits.text import flat
 
-SEED = "seed"
 NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_fast", "ckpt_path",
                "optimized_metric")  # fmt: skip
 MOST_LINES = 40  # curves of a panel
@@ -137,29 +136,30 @@ def _runs(compared: Compared) -> Table:
 
 def _groups(compared: Compared) -> Iterator[Table]:
     """Mean and interval over the replicates that differ, and how far behind the best."""
-    over = [name for name in _replicates(compared) if name in compared.names]
+    told = compared.runs[0].run.config.get("replicates", ["seed"])
+    over = [name for name in (told if isinstance(told, list) else [told]) if name in compared.names]
     if not over:
         return
+    are_seeds, names = over == ["seed"], ", ".join(over)
     groups: dict[tuple[str, ...], Scores] = {}
     others = [name for name in compared.names if name not in over]
     for findings, settings in zip(compared.runs, compared.settings, strict=True):
         if (accuracy := _accuracy(findings)) is not None:
-            values, replicate = (tuple(settings[n] for n in names) for names in (others, over))
+            values, replicate = (tuple(settings[n] for n in each) for each in (others, over))
             groups.setdefault(values, {})[replicate] = accuracy
     ranked = sorted(groups.items(), key=lambda pair: -mean_of.fmean(pair[1].values()))
     rows = [[*values, *_over(scores, ranked[0][1])] for values, scores in ranked]
-    head = (*others, "seeds" if over == [SEED] else "runs", "mean accuracy", "standard deviation",
+    head = (*others, "seeds" if are_seeds else "runs", "mean accuracy", "standard deviation",
             "95 % interval of the mean", "difference to the first, 95 %")  # fmt: skip
-    yield Table(f"Over {'seeds' if over == [SEED] else ', '.join(over)}", rows, head,
-                range(len(others), len(head)),
-                "Student's t, cut to what an accuracy can be; it takes what repetitions give for "
-                "normally distributed. Differences are of pairs with the same "
-                f"{', '.join(over)}.")  # fmt: skip
+    note = (
+        "Student's t, cut to what an accuracy can be; it takes what repetitions give for normally "
+        f"distributed. Differences are of pairs with the same {names}."
+    )
+    numbers = range(len(others), len(head))
+    yield Table(f"Over {'seeds' if are_seeds else names}", rows, head, numbers, note)
 
 
-def _over(
-    scores: Mapping[tuple[str, ...], float], best: Mapping[tuple[str, ...], float]
-) -> list[str]:
+def _over(scores: Scores, best: Scores) -> list[str]:
     found = list(scores.values())
     spread, interval = "", ""
     if len(found) > 1:
@@ -167,12 +167,6 @@ def _over(
         spread, interval = f"{mean_of.stdev(found):.4f}", f"{low:.4f} to {high:.4f}"
     gap = None if scores is best else statistics.difference(scores, best, 1)
     return [str(len(found)), f"{mean_of.fmean(found):.4f}", spread, interval, str(gap or "-")]
-
-
-def _replicates(compared: Compared) -> list[object]:
-    """What the first run is told to be averaged over."""
-    told = compared.runs[0].run.config.get("replicates", [SEED])
-    return told if isinstance(told, list) else [told]
 
 
 def _figures(compared: Compared) -> Iterator[Figure]:

@@ -2,9 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,8 @@ Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
-K = TypeVar("K", bound=Hashable)
-
 LEVEL = 0.95  # of all intervals
-FRACTIONS = ("acc", "accuracy", "f1", "precision", "recall")
+FRACTIONS = ("acc", "accuracy", "f1", "precision", "recall")  # scores from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,7 @@ class Difference:
     interval: tuple[float, float] | None
 
     def __str__(self) -> str:
-        if self.interval is None:
-            return "-"
-        low, high = self.interval
-        return f"{low:.4f} to {high:.4f}"
+        return "{:.4f} to {:.4f}".format(*self.interval) if self.interval else "-"
 
 
 def confusion(labels_N: Ints, predicted_N: Ints, classes: int) -> Ints:
@@ -83,13 +78,8 @@ def students(scores: Sequence[float], least: float, most: float) -> tuple[float,
     return max(least, mean - half), min(most, mean + half)
 
 
-def is_fraction(score: str) -> bool:
-    """Whether a score of this name is from 0 to 1."""
-    return score.rpartition("/")[2] in FRACTIONS
-
-
 def difference(
-    scores: Mapping[K, float], others: Mapping[K, float], most: float
+    scores: Mapping[Any, float], others: Mapping[Any, float], most: float
 ) -> Difference | None:
     """How far `scores` are above `others` under the same keys; None if they share none. A mean is
     from -`most` to `most`.

@@ -2,91 +2,101 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
 from digits.errors import InputError
-from digits.files import is_plain
-from digits.inspection.statistics import Difference, difference, is_fraction
+from digits.inspection.statistics import FRACTIONS, Difference, difference
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.run import BEST, less_is_better
-from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, is_pruned
-from digits.runs.words import OF_THE_FOLDER, key, unquoted
-from digits.sweeps.sweep_folder import OF_THE_SWEEP, TESTS, SweepFolder, last_line
+from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, Status, is_pruned
+from digits.runs.words import key, unquoted
+from digits.sweeps.sweep_folder import SweepFolder, known_by, last_line
 from digits.text import flat
 
 WAITING = "waiting"  # planned, not begun
 LONGER, SHORTER = "longer", "shorter"  # finished, in more or fewer epochs than its like
 LOST = (LONGER, SHORTER, FAILED, DIVERGED, KILLED)  # no result of it counts
 REPLICATES = ["seed"]  # of sweeps that have not recorded theirs
-FAVOURITES = ("val/acc", "val/loss")  # to rank by, unless told
+FAVOURITES = ("val/acc_best", "val/loss_best")  # to rank by, unless told
+COLUMNS = (*FAVOURITES, "train/loss", "test/acc", "test/loss")  # beside the objectives
 MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"  # what ended a whole run
+NO_VALIDATION = (
+    "no validation: nothing says which setting is best; data.val_size=10000 holds images out"
+)
 
 Values = tuple[str | None, ...]  # of some settings
 
 
-@dataclass(frozen=True)
+@dataclass
 class Result:
-    """What a job's folder says. `words` are its overrides by name, `seconds` those of its fit,
-    `line` is why it does not count.
+    """What a job's folder says. `words` are its overrides by name, `line` is why it does not
+    count, `measured` is metrics.json.
     """
 
     name: str
     run: RunFolder
-    words: Mapping[str, str]
-    status: str = WAITING
-    line: str | None = None
-    ended: str | None = None
-    measured: Mapping[str, Any] = field(default_factory=dict)
+    words: dict[str, str]
+    status: str
+    line: str | None
+    ended: str | None
+    measured: dict[str, Any]
+
+    def number(self, name: str) -> float | None:
+        """A number that was measured; None for none, and for those that are not finite."""
+        value: Any = self.measured.get(name)
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        return float(value) if is_number else None
 
     def score(self, metric: str) -> float | None:
-        """A number that was measured; None for none, and for those that are not finite."""
-        return _number(self.measured.get(metric)) if self.status == FINISHED else None
+        return self.number(metric) if self.status == FINISHED else None
 
-    @property
-    def seconds(self) -> float | None:
-        return _number(self.measured.get("fit_seconds"))
-
-    @property
-    def epochs(self) -> float | None:
-        return _number(self.measured.get("epochs"))
+    def scores(self, metrics: Sequence[str]) -> list[float]:
+        """Those that it has."""
+        return [score for name in metrics if (score := self.score(name)) is not None]
 
     def of(self, names: Sequence[str]) -> Values:
         return tuple(self.words.get(name) for name in names)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
     """Jobs that differ in their replicates alone. `scores` are the objectives' means over the n of
-    them that have been measured; `spreads` their standard deviations, None for one. `difference`
-    is how far the first objective is above that of the best group.
+    them that have been measured, `costs` the same as numbers of which less is better; `spread` is
+    the standard deviation of the first objective, None for one job. `difference` is how far the
+    first objective is above that of the best group.
     """
 
     jobs: list[Result]
     settings: dict[str, str]
     n: int
     scores: list[float]
-    spreads: list[float | None]
+    costs: list[float]
+    spread: float | None
     difference: Difference | None = None
 
     def score(self, metric: str) -> float | None:
-        return _mean([job.score(metric) for job in self.jobs])
+        known = [score for job in self.jobs for score in job.scores([metric])]
+        return fmean(known) if known else None
 
     @property
     def counted(self) -> list[Result]:
         return [job for job in self.jobs if job.status == FINISHED]
 
     @property
-    def seconds(self) -> float | None:
-        return _mean([job.seconds for job in self.counted])
+    def status(self) -> str:
+        if len(self.jobs) == 1:
+            return self.jobs[0].status
+        done, count = len(self.counted), len(self.jobs)
+        return FINISHED if done == count else f"{done} of {count} finished"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Leaderboard:
     """Groups, best first; `objectives` are metrics of metrics.json (of several, the first ranks).
     `differing` settings are those that not all jobs share; those of them that are averaged over
@@ -99,45 +109,53 @@ class Leaderboard:
     objectives: list[str]
     differing: list[str]
     replicates: list[str]
-    lesser: frozenset[str] = frozenset()
+    lesser: set[str]
 
     @property
     def winner(self) -> Group | None:
         """None without validation, and for several objectives: there the front wins."""
-        has_one = len(self.objectives) == 1 and self.groups and self.groups[0].scores
+        has_one = len(self.objectives) == 1 and self.groups[0].scores
         return self.groups[0] if has_one else None
+
+    @property
+    def verdict(self) -> str:
+        """What is best, and what its test said, in one line; empty if nothing was to choose."""
+        if not self.differing or not self.winner:
+            is_blind = self.differing and not self.objectives and "epochs" in self.measured
+            return NO_VALIDATION if is_blind else ""
+        parts = ["best  " + " ".join(f"{k}={value}" for k, value in self.winner.settings.items())]
+        tests = [self.sweep.tested(job.name) for job in self.winner.counted]
+        for name in ("test/acc", "test/loss"):
+            if scores := [test[name] for test in tests if isinstance(test.get(name), float)]:
+                spread = f" +- {stdev(scores):.4f}" if len(scores) > 1 else ""
+                parts.append(f"{name} {fmean(scores):.4f}{spread} (n={len(scores)})")
+        return ", ".join(parts)
 
     @property
     def counts(self) -> Counter[str]:
         """Of jobs, by status."""
         return Counter(job.status for job in self.jobs)
 
-    @property
-    def lost(self) -> list[Result]:
-        """Those first that an eye would not miss."""
-        lost = [job for job in self.jobs if job.status in LOST]
-        return sorted(lost, key=lambda job: job.status not in (LONGER, SHORTER))
-
-    @cached_property
-    def ranks(self) -> dict[str, int]:
-        """Of jobs, by name."""
-        return {job.name: rank for rank, each in enumerate(self.groups, 1) for job in each.jobs}
-
     @cached_property
     def measured(self) -> list[str]:
         return list(dict.fromkeys(name for job in self.jobs for name in job.measured))
 
+    @cached_property
+    def columns(self) -> list[str]:
+        """The metrics worth a column: each objective's best and last value, then other scores."""
+        names = []
+        for name in (*self.objectives, *(name for name in COLUMNS if name in self.measured)):
+            last = name.removesuffix(BEST)
+            names += [name, last] if last in self.measured else [name]
+        return list(dict.fromkeys(names))
+
     def is_on_front(self, group: Group) -> bool:
         """Whether no other group is better in one objective and as good in all."""
-        mine = [self._cost(i, score) for i, score in enumerate(group.scores)]
-        others = ([self._cost(i, s) for i, s in enumerate(g.scores)] for g in self.groups)
-        return bool(mine) and not any(
-            theirs and theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True))
-            for theirs in others
+        others = (other.costs for other in self.groups if other.costs != group.costs)
+        return bool(group.costs) and not any(
+            costs and all(a <= b for a, b in zip(costs, group.costs, strict=True))
+            for costs in others
         )
-
-    def _cost(self, index: int, score: float) -> float:
-        return score if self.objectives[index] in self.lesser else -score
 
 
 def read(
@@ -149,7 +167,7 @@ def read(
     loss, whichever was measured; over `replicates`, else what the jobs were told. Raises InputError
     if there is no sweep.
     """
-    jobs = results(sweep)
+    jobs = [_result(*each) for each in sweep.jobs()]
     if not jobs:
         raise InputError(f"{sweep.path}: no sweep's folder; expected one with jobs in it")
     config = _recorded(jobs)
@@ -157,102 +175,52 @@ def read(
     if unknown := [name for name in replicates or () if name not in names]:
         there_are = ", ".join(names) or "none"
         raise InputError(f"--replicates {unknown[0]}: no job sets it; there are: {there_are}")
-    over = replicates or _listed(config.get("replicates", REPLICATES))
-    differing = [name for name in names if len({job.words.get(name) for job in jobs}) > 1]
-    over = [name for name in differing if name in over]
-    differing = [name for name in differing if name not in over]
-    jobs = _of_like_length(jobs, differing)
+    told = replicates or _listed(config.get("replicates", REPLICATES))
+    varied = [name for name in names if len({job.words.get(name) for job in jobs}) > 1]
+    over = [name for name in varied if name in told]
+    differing = [name for name in varied if name not in told]
+    _discount_other_lengths(jobs, differing)
     objectives = _objectives(jobs, metrics, config)
-    groups: dict[Values, list[Result]] = {}
-    for job in jobs:
-        groups.setdefault(job.of(differing), []).append(job)
-    ranked = [_group(members, objectives, differing) for members in groups.values()]
     lesser = _lesser(sweep, objectives, config)
-    if objectives:
-        way = 1 if objectives[0] in lesser else -1
-        # the mean of fewer replicates may be luck: below those with more
-        ranked.sort(key=lambda g: (-g.n, way * g.scores[0]) if g.scores else (1, 0.0))
+    alike: dict[Values, list[Result]] = {}
+    for job in jobs:
+        alike.setdefault(job.of(differing), []).append(job)
+    groups = [_group(each, objectives, lesser, differing) for each in alike.values()]
+    # the mean of fewer replicates may be luck: below those with more
+    groups.sort(key=lambda group: (-group.n, group.costs[0] if group.costs else 0.0))
     if len(objectives) == 1 and over:
-        ranked = _against_best(ranked, objectives[0], over)
-    return Leaderboard(sweep, jobs, ranked, objectives, differing, over, lesser)
+        _compare_with_best(groups, objectives[0], over)
+    return Leaderboard(sweep, jobs, groups, objectives, differing, over, lesser)
 
 
-def results(sweep: SweepFolder) -> list[Result]:
-    """Of all jobs, those that wait last."""
-    planned = sweep.planned()
-    begun = [_result(sweep.name(folder), folder, planned) for folder in sweep.runs()]
-    names = {job.name for job in begun}
-    waiting = [
-        Result(name, RunFolder(sweep.path / name), settings(words))
-        for name, words in planned.items()
-        if name not in names
-    ]
-    return begun + waiting
-
-
-def settings(words: Sequence[str]) -> dict[str, str]:
-    """Overrides as values by name, without those that say where a job is."""
-    kept = [word for word in words if key(word) not in (*OF_THE_FOLDER, *OF_THE_SWEEP)]
-    return {flat(key(word)): flat(unquoted(word.partition("=")[2])) for word in kept}
-
-
-def tested(board: Leaderboard) -> dict[str, list[float]]:
-    """The scores of the winner's test, of each replicate: fractions and losses."""
-    scores: dict[str, list[float]] = {}
-    for job in board.winner.counted if board.winner else []:
-        if not is_plain(board.sweep.path, f"{TESTS}/{job.name}/metrics.json"):
-            continue
-        measured = RunFolder(board.sweep.path / TESTS / job.name).measured()
-        for name in ("test/acc", "test/loss"):
-            if isinstance(value := measured.get(name), float):
-                scores.setdefault(name, []).append(value)
-    return scores
-
-
-def _result(name: str, folder: RunFolder, planned: dict[str, list[str]]) -> Result:
-    try:
-        words = planned.get(name) or recorded.words(folder)
-    except InputError:
-        words = []
-    told, measured = folder.status(), folder.measured()
-    status = _text(told.status) if told else None
-    if status is None or told is None:
-        return Result(name, folder, settings(words), measured=measured)
+def _result(name: str, run: RunFolder, words: Sequence[str]) -> Result:
+    told, measured = run.status() or Status(WAITING), run.measured()
+    status = _text(told.status) or WAITING
     if status == FINISHED and is_pruned(measured):
         status = PRUNED
-    line = (_text(told.error) or last_line(folder)) if status in LOST else None
-    return Result(name, folder, settings(words), status, line, _text(told.ended), measured)
+    line = (_text(told.error) or last_line(run)) if status in LOST else None
+    settings = {flat(key(w)): flat(unquoted(w.partition("=")[2])) for w in known_by(words)}
+    return Result(name, run, settings, status, line, _text(told.ended), measured)
 
 
-def _of_like_length(jobs: list[Result], differing: list[str]) -> list[Result]:
-    """As they are, but those that ran to their end in more or fewer epochs than most of their kind:
-    resume= has gone on with them.
+def _discount_other_lengths(jobs: list[Result], differing: list[str]) -> None:
+    """Jobs that ran to their end in more or fewer epochs than most of their kind do not count:
+    resume= has gone on with them. Early stopping, say, or a clock may end a job anywhere.
     """
-    kinds = [_kind(job, differing) for job in jobs]
-    epochs: dict[Values, Counter[float]] = {}
-    for job, kind in zip(jobs, kinds, strict=True):
-        if kind and job.epochs:
-            epochs.setdefault(kind, Counter())[job.epochs] += 1
-    usual = {kind: min(each, key=lambda n: (-each[n], n)) for kind, each in epochs.items()}
-    return [_judged(job, usual.get(kind or ())) for job, kind in zip(jobs, kinds, strict=True)]
-
-
-def _kind(job: Result, differing: list[str]) -> Values | None:
-    """What all jobs share that train for as many epochs; None if something else has ended it, such
-    as early stopping or a clock.
-    """
-    ended = job.measured.get("ended", MAX_EPOCHS)
-    if job.status != FINISHED or ended not in (MAX_EPOCHS, MAX_STEPS):
-        return None
     choices = [name for name in differing if name.startswith("trainer.") or "." not in name]
-    return ended, *job.of(choices if ended == MAX_EPOCHS else differing)  # steps: batches differ
-
-
-def _judged(job: Result, usual: float | None) -> Result:
-    if usual is None or job.epochs in (None, usual):
-        return job
-    line = f"{job.epochs:g} epochs, others {usual:g}: not counted"
-    return replace(job, status=LONGER if job.epochs > usual else SHORTER, line=line)
+    kinds: dict[Values, list[tuple[Result, float]]] = {}
+    for job in jobs:
+        ended, epochs = job.measured.get("ended", MAX_EPOCHS), job.score("epochs")
+        if epochs is not None and ended in (MAX_EPOCHS, MAX_STEPS):
+            names = choices if ended == MAX_EPOCHS else differing  # steps: batches differ
+            kinds.setdefault((ended, *job.of(names)), []).append((job, epochs))
+    for members in kinds.values():
+        counts = Counter(epochs for _, epochs in members)
+        usual = min(counts, key=lambda epochs: (-counts[epochs], epochs))
+        for job, epochs in members:
+            if epochs != usual:
+                job.status = LONGER if epochs > usual else SHORTER
+                job.line = f"{epochs:g} epochs, others {usual:g}: not counted"
 
 
 def _recorded(jobs: Sequence[Result]) -> dict[str, Any]:
@@ -267,22 +235,21 @@ def _recorded(jobs: Sequence[Result]) -> dict[str, Any]:
 def _objectives(
     jobs: list[Result], metrics: Sequence[str] | None, config: dict[str, Any]
 ) -> list[str]:
-    if told := metrics or _listed(config.get("optimized_metric")):
-        objectives = [_best(name) for name in told]
-    else:
+    told = metrics or _listed(config.get("optimized_metric"))
+    if not told:
         measured = {name for job in jobs for name in job.measured}
         others = sorted(n for n in measured if n.startswith("val") and n.endswith(BEST))
-        names = (*(f"{name}{BEST}" for name in FAVOURITES), *others)
-        objectives = [name for name in names if name in measured][:1]
+        return [name for name in (*FAVOURITES, *others) if name in measured][:1]
+    objectives = [f"{n}{BEST}" if n.startswith("val") and BEST not in n else n for n in told]
     if metrics:
-        measured = {n for job in jobs for n in job.measured if job.score(n) is not None}
-        if missing := [name for name in objectives if name not in measured]:
-            there_are = ", ".join(sorted(n for n in measured if "/" in n)) or "none yet"
+        scored = {n for job in jobs for n in job.measured if job.score(n) is not None}
+        if missing := [name for name in objectives if name not in scored]:
+            there_are = ", ".join(sorted(n for n in scored if "/" in n)) or "none yet"
             raise InputError(f"--metric {missing[0]}: not measured; there are: {there_are}")
     return objectives
 
 
-def _lesser(sweep: SweepFolder, names: list[str], config: dict[str, Any]) -> frozenset[str]:
+def _lesser(sweep: SweepFolder, names: list[str], config: dict[str, Any]) -> set[str]:
     """Those of which less is better: as hydra.sweeper.direction or a callback says, or by name."""
     told: Any = None
     with suppress(InputError):
@@ -291,38 +258,32 @@ def _lesser(sweep: SweepFolder, names: list[str], config: dict[str, Any]) -> fro
         told = told.get(part) if isinstance(told, dict) else None
     ways = told if isinstance(told, list) else [told] * len(names)
     if len(ways) == len(names) and {"minimize", "maximize"} >= set(map(str, ways)):
-        return frozenset(n for n, way in zip(names, ways, strict=True) if way == "minimize")
-    return frozenset(name for name in names if less_is_better(name, config))
+        return {name for name, way in zip(names, ways, strict=True) if way == "minimize"}
+    return {name for name in names if less_is_better(name, config)}
 
 
-def _best(metric: str) -> str:
-    return f"{metric}{BEST}" if metric.startswith("val") and BEST not in metric else metric
+def _group(
+    jobs: list[Result], objectives: list[str], lesser: set[str], differing: list[str]
+) -> Group:
+    rows = [job.scores(objectives) for job in jobs]
+    whole = [row for row in rows if row and len(row) == len(objectives)]
+    columns = list(zip(*whole, strict=True))
+    scores = [fmean(column) for column in columns]
+    costs = [s if name in lesser else -s for name, s in zip(objectives, scores, strict=False)]
+    spread = stdev(columns[0]) if len(whole) > 1 else None
+    settings = {name: jobs[0].words.get(name, "") for name in differing}
+    return Group(jobs, settings, len(whole), scores, costs, spread)
 
 
-def _group(jobs: list[Result], objectives: list[str], differing: list[str]) -> Group:
-    scores = [[job.score(metric) for metric in objectives] for job in jobs]
-    whole = [row for row in scores if row and None not in row]
-    columns = [[float(value or 0) for value in column] for column in zip(*whole, strict=True)]
-    return Group(
-        jobs,
-        {name: jobs[0].words.get(name, "") for name in differing},
-        len(whole),
-        [fmean(column) for column in columns],
-        [stdev(column) if len(column) > 1 else None for column in columns],
+def _compare_with_best(groups: list[Group], metric: str, replicates: list[str]) -> None:
+    """In pairs of the replicates that both have."""
+    is_fraction = metric.removesuffix(BEST).rpartition("/")[2] in FRACTIONS
+    best, *others = (
+        {job.of(replicates): score for job in group.jobs for score in job.scores([metric])}
+        for group in groups
     )
-
-
-def _against_best(groups: list[Group], metric: str, replicates: list[str]) -> list[Group]:
-    """With their differences to the first, of the replicates that both have."""
-
-    def scores(group: Group) -> dict[Values, float]:
-        return {job.of(replicates): score for job in group.jobs
-                if (score := job.score(metric)) is not None}  # fmt: skip
-
-    best, *others = groups
-    most = 1.0 if is_fraction(metric.removesuffix(BEST)) else math.inf
-    return [best, *(replace(each, difference=difference(scores(each), scores(best), most))
-                    for each in others)]  # fmt: skip
+    for group, scores in zip(groups[1:], others, strict=True):
+        group.difference = difference(scores, best, 1 if is_fraction else math.inf)
 
 
 def _listed(value: object) -> list[str]:
@@ -332,13 +293,3 @@ def _listed(value: object) -> list[str]:
 def _text(value: object) -> str | None:
     """Somebody's, if it is one."""
     return flat(value) if isinstance(value, str) else None
-
-
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if is_number else None  # type: ignore[arg-type]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

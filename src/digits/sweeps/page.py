@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +14,7 @@ from digits.runs import run
 from digits.runs.folder import RunFolder
 from digits.runs.run import BEST
 from digits.runs.status import FINISHED
-from digits.sweeps import table
-from digits.sweeps.leaderboard import Group, Leaderboard, Result
+from digits.sweeps.leaderboard import REPLICATES, Group, Leaderboard, Result
 from digits.text import flat
 
 MOST_POINTS = 60  # of a curve: more is not seen
@@ -38,14 +38,14 @@ def write(board: Leaderboard) -> None:
 def _data(board: Leaderboard) -> dict[str, Any]:
     metric = board.objectives[0] if board.objectives else None
     curve = (metric or "train/loss").removesuffix(BEST)
-    columns = table.columns(board)
-    jobs = sorted(board.jobs, key=lambda job: board.ranks[job.name])[:MOST_JOBS]
-    with_curves = {job.name for job in jobs[:MOST_CURVES]}
-    names = {job.name for job in jobs}
-    groups = [group for group in board.groups if names.intersection(j.name for j in group.jobs)]
+    ranks = {job.name: rank for rank, group in enumerate(board.groups, 1) for job in group.jobs}
+    best = list(ranks)[:MOST_JOBS]
+    names, with_curves = set(best), set(best[:MOST_CURVES])
+    jobs = [job for job in board.jobs if job.name in names]
+    groups = board.groups[: ranks[best[-1]]]
     return {
         "title": flat(f"sweep {relative(board.sweep.path)}"),
-        "best": table.verdict(board),
+        "best": board.verdict,
         "more": len(board.jobs) - len(jobs),
         "counts": board.counts,
         "metric": metric,
@@ -53,44 +53,39 @@ def _data(board: Leaderboard) -> dict[str, Any]:
         "curve": curve,
         "differing": board.differing,
         "replicates": board.replicates,
-        "over": table.over(board),
-        "columns": columns,
+        "over": "seeds" if board.replicates == REPLICATES else ", ".join(board.replicates),
+        "columns": board.columns,
         "jobs": [
-            _job(job, board.ranks[job.name], metric, columns)
+            _row(job, ranks[job.name], metric, board.columns)
+            | _job(job)
             | {"curve": _curve(job.run, curve) if job.name in with_curves else []}
-            for job in board.jobs if job.name in names
+            for job in jobs
         ],
-        "groups": [_group(group, rank, names, columns) for rank, group in enumerate(groups, 1)],
-    }  # fmt: skip
-
-
-def _group(group: Group, rank: int, names: set[str], columns: list[str]) -> dict[str, Any]:
-    gap = group.difference
-    return {
-        "rank": rank if group.scores else None,
-        "jobs": [job.name for job in group.jobs if job.name in names],
-        "settings": group.settings,
-        "score": _rounded(group.scores[0]) if group.scores else None,
-        "spread": _rounded(group.spreads[0]) if group.spreads else None,
-        "n": group.n,
-        "difference": _rounded(gap.mean) if gap else None,
-        "interval": f"{gap} (n={gap.pairs})" if gap and gap.interval else None,
-        "values": {name: _rounded(group.score(name)) for name in columns},
-        "seconds": _rounded(group.seconds),
-        "status": table.status(group.jobs),
+        "groups": [
+            _row(group, rank, metric, board.columns)
+            | _group(group)
+            | {"jobs": [job.name for job in group.jobs if job.name in names]}
+            for rank, group in enumerate(groups, 1)
+        ],
     }
 
 
-def _job(job: Result, rank: int, metric: str | None, columns: list[str]) -> dict[str, Any]:
-    score = job.score(metric) if metric else None
+def _row(row: Group | Result, rank: int, metric: str | None, columns: list[str]) -> dict[str, Any]:
+    values = {name: _rounded(row.score(name)) for name in columns}
+    score = values[metric] if metric else None
     return {
-        "rank": rank if score is not None else None,
+        "rank": None if score is None else rank,
+        "score": score,
+        "values": values,
+        "status": row.status,
+    }
+
+
+def _job(job: Result) -> dict[str, Any]:
+    return {
         "name": job.name,
         "settings": job.words,
-        "score": _rounded(score),
-        "values": {name: _rounded(job.score(name)) for name in columns},
-        "seconds": _rounded(job.seconds),
-        "status": job.status,
+        "seconds": _rounded(job.number("fit_seconds")),
         "line": job.line,
         "ended": job.ended if job.status == FINISHED else None,
         "folder": quote(os.fsencode(job.name)),
@@ -98,12 +93,23 @@ def _job(job: Result, rank: int, metric: str | None, columns: list[str]) -> dict
     }
 
 
+def _group(group: Group) -> dict[str, Any]:
+    gap = group.difference
+    return {
+        "settings": group.settings,
+        "seconds": _rounded(group.score("fit_seconds")),
+        "spread": _rounded(group.spread),
+        "n": group.n,
+        "difference": _rounded(gap.mean) if gap else None,
+        "interval": f"{gap} (n={gap.pairs})" if gap and gap.interval else None,
+    }
+
+
 def _curve(folder: RunFolder, metric: str) -> list[tuple[int, float | None]]:
     """(epoch, from 0; its score)."""
-    try:
+    epochs: dict[int, dict[str, float]] = {}
+    with suppress(InputError):
         epochs = run.epochs(folder)
-    except InputError:
-        return []
     points = [
         (epoch, _rounded(scores[metric]))
         for epoch, scores in sorted(epochs.items())

@@ -21,14 +21,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from digits import signals
 from digits.errors import FULL_ERROR, InputError
 from digits.files import called, relative, write_atomically
+from digits.machine import cores
 from digits.runs import configs, recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import DIVERGED, FINISHED
 from digits.runs.words import OF_THE_FOLDER, Words, key, own, quoted
-from digits.sweeps import ending
+from digits.sweeps import leaderboard, table
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
-from digits.sweeps.sweep_folder import SweepFolder, for_jobs, identity
+from digits.sweeps.leaderboard import Leaderboard
+from digits.sweeps.pool import Forks
+from digits.sweeps.sweep_folder import TESTS, SweepFolder, for_jobs, identity
 from digits.text import shown, without_passwords
 
 log = logging.getLogger(__name__)
@@ -81,11 +84,11 @@ class Sweep:
             except signals.Stopped as stopped:
                 if self.folder.file.is_file():
                     stopped.is_said = True
-                    ending.show(self.folder)
+                    show(self.folder)
                     print(self._how_to_go_on(), file=sys.stderr)
                 raise
             tests = "test=true" in self.words and self.chooses
-            ending.show(self.folder, self.work if tests else None)
+            show(self.folder, self.work if tests else None)
         if self.code:
             raise SystemExit(self.code)
 
@@ -236,3 +239,28 @@ def _is_over(job: Job) -> bool:
     """With a result that the same job would have again."""
     status = RunFolder(job.folder).status()
     return status is not None and status.status in (FINISHED, DIVERGED)
+
+
+def show(sweep: SweepFolder, work: Callable[..., Job] | None = None) -> None:
+    """The leaderboard of what there is, if anything. With `work` the winner is tested."""
+    if not any(sweep.runs()):
+        return
+    if work:
+        _test(leaderboard.read(sweep), work)
+    log.info("\n%s", table.write(sweep))
+
+
+def _test(board: Leaderboard, work: Callable[..., Job]) -> None:
+    """Each replicate of the best setting, on the test images."""
+    jobs: list[Job] = []
+    for job in board.winner.counted if board.winner else ():
+        ckpt, folder = job.run.judged, board.sweep.path / TESTS / job.name
+        if ckpt.is_file() and "test/acc" not in board.sweep.tested(job.name):
+            jobs.append(Job(len(jobs), (f"ckpt_path={quoted(ckpt)}",), folder))
+
+    def evaluated(job: Job, _: object) -> Job:
+        return replace(work(job, cores(), {}), program="eval", words=job.words)
+
+    left = iter(jobs)
+    if jobs:
+        Launch(Forks(1, evaluated), False).run(lambda: next(left, None), lambda *_: None, len(jobs))

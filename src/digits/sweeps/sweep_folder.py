@@ -7,22 +7,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from digits.errors import InputError
-from digits.files import is_inside, read_json, tail, write_atomically
+from digits.files import is_inside, is_plain, read_json, tail, write_atomically
 from digits.runs import recorded
 from digits.runs.folder import SWEEP, RunFolder
 from digits.runs.words import OF_THE_FOLDER, key
 from digits.text import flat, shown, without_passwords
 
-NAME = SWEEP
 OUTPUT = "output.log"  # what a job elsewhere prints, in its folder
 STORAGE = "DIGITS_STUDY_STORAGE"  # of a job's environment: its study's database
 TRIAL = "DIGITS_TRIAL"  # its study, and its id there
 PRUNER = "DIGITS_PRUNER"  # JSON of the pruner's settings
 TESTS = "test"  # a folder in it: of the winner's tests
-OF_THE_SWEEP = ("test",)  # what a sweep decides for its jobs
 LARGEST = 1 << 26  # bytes of sweep.json: 100,000 jobs have 20 MB
 END = 1 << 12  # bytes of a log in which its last line is looked for
 DEEPEST = 4  # folders between a sweep's and a job's files
@@ -30,10 +28,13 @@ DEEPEST = 4  # folders between a sweep's and a job's files
 Identity = tuple[str, ...]
 
 
+def known_by(words: Iterable[str]) -> list[str]:
+    """A job's overrides without those that say where it is; whether to test, the sweep decides."""
+    return [word for word in words if key(word) not in (*OF_THE_FOLDER, "test")]
+
+
 def identity(words: Iterable[str]) -> Identity:
-    """What a job is known by: its overrides, sorted, without those that say where it is."""
-    own = (word for word in words if key(word) not in (*OF_THE_FOLDER, *OF_THE_SWEEP))
-    return tuple(sorted(own))
+    return tuple(sorted(known_by(words)))
 
 
 def for_jobs(words: Iterable[str]) -> list[str]:
@@ -46,22 +47,27 @@ class SweepFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.file = self.path / NAME
+        self.file = self.path / SWEEP
         self.leaderboard_csv = self.path / "leaderboard.csv"
         self.page = self.path / "sweep.html"
 
     def words(self) -> list[str]:
         """What it was started with. Raises InputError if it is no sweep's folder."""
-        return self._words("words")
+        words = read_json(self.file, LARGEST).get("words")
+        if not _are_words(words):
+            raise InputError(f"no sweep's folder: {self.file} is missing or damaged")
+        return words
 
     def planned(self) -> dict[str, list[str]]:
         """The overrides of the jobs it was to run, by folder, as far as they are known. Raises
         InputError for a folder elsewhere.
         """
         jobs = read_json(self.file, LARGEST).get("jobs")
-        for name in jobs if isinstance(jobs, dict) else ():
+        if not isinstance(jobs, dict) or not all(map(_are_words, jobs.values())):
+            return {}
+        for name in jobs:
             self.inside(name)
-        return jobs if _is_plan(jobs) else {}
+        return jobs
 
     def inside(self, name: str) -> Path:
         """The folder of the job `name`. Raises InputError for one that is not in the sweep's: jobs
@@ -92,23 +98,28 @@ class SweepFolder:
     def name(self, run: RunFolder) -> str:
         return run.path.relative_to(self.path).as_posix()
 
-    def known(self) -> dict[Identity, str]:
-        """The names of the folders that jobs have already."""
-        names = {}
+    def jobs(self) -> Iterator[tuple[str, RunFolder, list[str]]]:
+        """Their names, folders and overrides: those that have begun, then those that wait. A job
+        has no overrides if it was killed before it had written them.
+        """
         planned = self.planned()
         for run in self.runs():
             name = self.name(run)
-            try:
-                names[identity(planned.get(name) or recorded.words(run))] = name
-            except InputError:  # killed before it had written them
-                continue
-        return {identity(words): name for name, words in planned.items()} | names
+            words = planned.pop(name, [])
+            with suppress(InputError):
+                words = words or recorded.words(run)
+            yield name, run, words
+        for name, words in planned.items():
+            yield name, RunFolder(self.path / name), words
 
-    def _words(self, name: str) -> list[str]:
-        words = read_json(self.file, LARGEST).get(name)
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise InputError(f"no sweep's folder: {self.file} is missing or damaged")
-        return words
+    def known(self) -> dict[Identity, str]:
+        """The names of the folders that jobs have already; one that has begun comes first."""
+        return {identity(words): name for name, _, words in reversed([*self.jobs()])}
+
+    def tested(self, name: str) -> dict[str, Any]:
+        """What the test of the job `name` has measured, if it was the winner's."""
+        has_one = is_plain(self.path, f"{TESTS}/{name}/metrics.json")
+        return RunFolder(self.path / TESTS / name).measured() if has_one else {}
 
 
 def last_line(run: RunFolder) -> str | None:
@@ -121,11 +132,8 @@ def last_line(run: RunFolder) -> str | None:
     return None
 
 
-def _is_plan(jobs: object) -> TypeGuard[dict[str, list[str]]]:
-    return isinstance(jobs, dict) and all(
-        isinstance(words, list) and all(isinstance(word, str) for word in words)
-        for words in jobs.values()
-    )
+def _are_words(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _in_order(name: str) -> tuple[float, str]:
