@@ -181,7 +181,9 @@ def read(
     differing = [name for name in varied if name not in told]
     _discount_other_lengths(jobs, differing)
     objectives = _objectives(jobs, metrics, config)
-    lesser = _lesser(sweep, objectives, config)
+    lesser = {name for name in objectives if less_is_better(name, config)}
+    if not metrics:
+        lesser = _directed(sweep, objectives, lesser)
     alike: dict[Values, list[Result]] = {}
     for job in jobs:
         alike.setdefault(job.of(differing), []).append(job)
@@ -249,8 +251,8 @@ def _objectives(
     return objectives
 
 
-def _lesser(sweep: SweepFolder, names: list[str], config: dict[str, Any]) -> set[str]:
-    """Those of which less is better: as hydra.sweeper.direction or a callback says, or by name."""
+def _directed(sweep: SweepFolder, names: list[str], lesser: set[str]) -> set[str]:
+    """Those of which less is better, as hydra.sweeper.direction says; else `lesser`."""
     told: Any = None
     with suppress(InputError):
         told = recorded.read_yaml(sweep.path / "multirun.yaml")
@@ -259,7 +261,7 @@ def _lesser(sweep: SweepFolder, names: list[str], config: dict[str, Any]) -> set
     ways = told if isinstance(told, list) else [told] * len(names)
     if len(ways) == len(names) and {"minimize", "maximize"} >= set(map(str, ways)):
         return {name for name, way in zip(names, ways, strict=True) if way == "minimize"}
-    return {name for name in names if less_is_better(name, config)}
+    return lesser
 
 
 def _group(
