@@ -202,7 +202,10 @@ def test_a_sweep_has_the_same_columns_in_every_run(tmp_path: Path) -> None:
         assert run["metrics"].keys() == runs[0]["metrics"].keys()
         assert {"val/acc", "val/acc_best", "val/loss", "train/loss"} <= run["metrics"].keys()
     (sweep,) = tmp_path.glob("multirun/*")
-    jobs = [RunFolder(sweep / str(number)) for number in range(4)]
+    jobs = [RunFolder(path) for path in sorted(sweep.glob("0*"))]
+    assert [job.path.name for job in jobs] == [
+        "00_seed-0_lr-0.001", "01_seed-0_lr-0.003", "02_seed-1_lr-0.001", "03_seed-1_lr-0.003"
+    ]  # fmt: skip
     for job in jobs:
         found = evidence.read(job.evidence)
         assert found is not None
