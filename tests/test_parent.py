@@ -12,10 +12,10 @@ from support.commands import process
 PARENT = """
 import subprocess, sys
 says = "import time; print(1, flush=True); time.sleep(9); print(2)"
-child = "from digits import parent; {how}; " + says
+child = "from digits import signals; {how}; " + says
 subprocess.Popen([sys.executable, "-c", child]).wait()
 """
-WATCHES = "parent._LIBC, parent.LOOK_EVERY_S = None, 0.01; "
+WATCHES = "signals._LIBC, signals.LOOK_EVERY_S = None, 0.01; "
 
 
 def check_child_ends(code: str) -> None:
@@ -30,12 +30,12 @@ def check_child_ends(code: str) -> None:
 
 @pytest.mark.parametrize("watches", ["", WATCHES], ids=["the kernel", "a thread"])
 def test_a_child_ends_when_its_parent_is_killed(watches: str) -> None:
-    code = PARENT.replace("{how}", f"{watches}parent.end_with_parent()")
+    code = PARENT.replace("{how}", f"{watches}signals.end_with_parent()")
     check_child_ends(code)
 
 
 def test_a_child_whose_parent_has_gone_before_ends_at_once() -> None:
-    gone = f"from digits import parent; parent.end_with_parent({os.getppid()}); print('goes on')"
+    gone = f"from digits import signals; signals.end_with_parent({os.getppid()}); print('goes on')"
     run = subprocess.run([sys.executable, "-c", gone], stdout=subprocess.PIPE)
     assert (run.returncode, run.stdout) == (-signal.SIGKILL, b"")
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from digits import signals
 from digits.text import flat, redacted, shown
@@ -61,8 +61,11 @@ def one_line(error: BaseException) -> str:
     """The error as one line, without the advice on tracebacks that frameworks add."""
     error = _unwrapped(error)
     text, cause = str(error), error.__cause__
-    if _is(error, "MissingConfigException") and getattr(error, "missing_cfg_file", None):
-        return _missing_config(error)
+    if _is(error, "MissingConfigException"):
+        text, *_ = text.partition("Config search path")
+        if options := getattr(error, "options", None):
+            group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
+            return f"{group or 'config'}={name}: no such config; there are: {', '.join(options)}"
     if _is(error, "InstantiationException"):
         reason, _, key = text.rpartition("full_key: ")
         return f"{key}: {one_line(cause) if cause else flat(reason)}"
@@ -131,14 +134,6 @@ def _not_parsed(override: str, reason: str) -> str:
         quoted = f'"{value}"' if is_plain else '["..."]' if value.startswith("[") else '"..."'
         return f"{shown(override)}: expected quotes around such characters: '{key}={quoted}'"
     return f"{shown(override)}: expected SETTING=VALUE ({flat(reason)})"
-
-
-def _missing_config(error: Any) -> str:
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    if not error.options:
-        return flat(str(error).partition("Config search path")[0])
-    there_are = ", ".join(error.options)
-    return f"{group or 'config'}={name}: no such config; there are: {there_are}"
 
 
 def code_of(command: Callable[[], int | None], explain: Explain = lambda _: None) -> int:
