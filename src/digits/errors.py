@@ -72,7 +72,8 @@ def one_line(error: BaseException) -> str:
     if _peer_is_gone(error):
         return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
     if text.startswith(merging := "Error merging override ") and cause:
-        return flat(f"{text.removeprefix(merging)}: {str(cause).splitlines()[0]}")
+        first_line = str(cause).partition("\n")[0]
+        return flat(f"{text.removeprefix(merging)}: {first_line}")
     if _is(error, "OverrideParseException"):
         return _not_parsed(str(getattr(error, "override", "")), text.partition("\n")[0])
     if isinstance(error, OSError) and error.errno:  # of a run's files: others raise InputError

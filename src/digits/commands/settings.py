@@ -100,8 +100,10 @@ def _awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
 def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
     """Whether a callback looks at its score when training's are there, as Lightning decides it."""
     given = callback.get("check_on_train_epoch_end", callback.get("save_on_train_epoch_end"))
-    each_epoch = trainer.get("val_check_interval") == trainer.get("check_val_every_n_epoch") == 1
-    return bool(each_epoch if given is None else given)
+    if given is not None:
+        return bool(given)
+    each = (trainer.get(name, 1) for name in ("val_check_interval", "check_val_every_n_epoch"))
+    return all(interval == 1 for interval in each)
 
 
 def check_types(cfg: DictConfig, prefix: str = "") -> None:

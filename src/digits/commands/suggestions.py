@@ -104,9 +104,8 @@ def _options(config_dirs: Sequence[str]) -> dict[str, str]:
         for path in sorted(Path(folder).rglob("*/*.yaml")):
             text, group = path.read_text(), path.parent.relative_to(folder).as_posix()
             header = re.match(r"#\s*@package\s+(\S+)", text)
-            prefix = f"{header[1] if header else group.replace('/', '.')}.".removeprefix(
-                "_global_."
-            )
+            package = header[1] if header else group.replace("/", ".")
+            prefix = "" if package == "_global_" else f"{package}."
             with suppress(Exception):  # Hydra says so to whoever chooses it
                 for name in recipe.keys(OmegaConf.create(yaml.safe_load(text) or {}), prefix):
                     found.setdefault(name, f"{group}={path.stem}")
