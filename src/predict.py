@@ -37,7 +37,7 @@ def task(arguments: argparse.Namespace) -> int:
             else:
                 model = loading.from_onnx(arguments.onnx)
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
-    chosen = f"model {relative(ckpt)}" if ckpt and arguments.ckpt == "latest" else None
+    chosen = [f"model {relative(ckpt)}"] if ckpt and arguments.ckpt == "latest" else []
     _tell(found, arguments, chosen)
     if arguments.save is not None:
         answers.save(found, Path(arguments.save))
@@ -46,27 +46,18 @@ def task(arguments: argparse.Namespace) -> int:
     return INPUT_IS_WRONG if failed else 0
 
 
-def _tell(found: "list[Answer]", arguments: argparse.Namespace, model: str | None) -> None:
-    """`model` says which one was taken, if it was not named."""
+def _tell(found: "list[Answer]", arguments: argparse.Namespace, chosen: list[str]) -> None:
+    """`chosen` has a line that says which model was taken, if it was not named."""
     from digits.prediction import answers
 
-    if model and (arguments.json or arguments.csv):  # stdout is for programs
-        print(model, file=sys.stderr)
-
-    if arguments.json:
-        print(answers.as_json(found, arguments.top))
-    elif arguments.csv:
-        print(answers.as_csv(found))
+    if arguments.json or arguments.csv:  # stdout is for programs
+        for line in chosen:
+            print(line, file=sys.stderr)
+        print(answers.as_json(found, arguments.top) if arguments.json else answers.as_csv(found))
     elif found:
         if arguments.show:
             print(answers.pictures(found))
-        print(answers.table(found, arguments.top), *filter(None, [model]), sep="\n\n")
-
-
-def _top(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 10:
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 to 10")
-    return int(text)
+        print(answers.table(found, arguments.top), *chosen, sep="\n\n")
 
 
 def main() -> NoReturn:
@@ -84,7 +75,8 @@ def main() -> NoReturn:
     form.add_argument("--json", action="store_true", help="a list of objects")
     form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")
     form.add_argument("--show", action="store_true", help="print what the model saw, too")
-    parser.add_argument("--top", type=_top, default=0, metavar="N", help="the N likeliest digits")
+    top = argparse_app.whole_number(1, 10, "a whole number from 1 to 10")
+    parser.add_argument("--top", type=top, default=0, metavar="N", help="the N likeliest digits")
     parser.add_argument("--multi", action="store_true", help="read each of several digits")
     argparse_app.add_config_dir(parser)
     parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")

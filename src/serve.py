@@ -11,18 +11,12 @@ from pathlib import Path
 
 from digits.commands import argparse_app
 from digits.errors import InputError
-from digits.files import home
+from digits.files import relative
 from digits.imports import importing
 from digits.serving.limits import LIMITS
 from digits.serving.workers import Readers
 
 EXTRA = {"fastapi", "h11", "prometheus_client", "pydantic", "starlette", "uvicorn"}
-
-
-def port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0 (any free one) to 65535")
-    return int(text)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,12 +31,6 @@ def listen(host: str, port: int) -> socket.socket:
     # connections inherit it; without it a body waits 40 ms until the headers are acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _name(path: Path) -> str:
-    """What clients see: a path from the repository's root, of a file elsewhere its name alone."""
-    inside = path.resolve().is_relative_to(home())
-    return str(path.resolve().relative_to(home())) if inside else path.name
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -64,7 +52,8 @@ def serve(arguments: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)  # the other cores read images
         host, port = listener.getsockname()[:2]
-        shown = _name(Path(path))
+        shown = relative(Path(path).resolve())
+        shown = Path(path).name if os.path.isabs(shown) else shown  # clients see no other folder
         network = loading.from_checkpoint(path, arguments.config_dir)
         is_local = ipaddress.ip_address(host).is_loopback
         served = app.application(network, shown, readers, is_local)
@@ -80,6 +69,7 @@ def main() -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="0.0.0.0 listens to the network, too (no TLS)"
     )
+    port = argparse_app.whole_number(0, 65535, "0 (any free one) to 65535")
     parser.add_argument("--port", type=port, default=8000, help="8000; 0 picks a free one")
     argparse_app.run(parser, serve)
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from digits import signals
 from digits.text import flat, redacted, shown
@@ -25,9 +25,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"  # of the environment; 1 brings tracebacks back
 
 
 class InputError(ValueError):
-    """A setting, file or checkpoint is wrong; the message names it, what was given, what is
-    accepted.
-    """
+    """A setting, file or checkpoint is wrong: its name, what was given, what is accepted."""
 
 
 class DivergedError(InputError):
@@ -36,13 +34,11 @@ class DivergedError(InputError):
 
 @contextmanager
 def blaming(setting: str, *packages: str) -> Iterator[None]:
-    """Raises InputError, for `setting`, where code of `packages` (any, if none is named) refuses a
-    value.
-    """
+    """Raises InputError, for `setting`, where code of `packages` (of any) refuses a value."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError) or (packages and not raised_by(error, *packages)):
+        if isinstance(error, InputError) or (packages and not _raised_by(error, *packages)):
             raise
         raise InputError(f"{setting}: {flat(str(error))}") from error
 
@@ -50,46 +46,46 @@ def blaming(setting: str, *packages: str) -> Iterator[None]:
 def exit_code(error: BaseException) -> int:
     """2 when the input is to blame (settings, files, a full disk), 1 when we are."""
     blames_input = (
-        isinstance(error, InputError | OSError)
+        isinstance(_unwrapped(error), InputError | OSError)
         or _is(error, "HydraException", "OmegaConfBaseException", "MisconfigurationException")
-        or _log_file_fails(error)
-        or raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers have a dozen kinds
+        or _raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers have a dozen kinds
     )
     return INPUT_IS_WRONG if blames_input else OUR_FAULT
 
 
+def is_bug(error: BaseException) -> bool:
+    return exit_code(error) == OUR_FAULT and not _peer_is_gone(error)
+
+
 def one_line(error: BaseException) -> str:
     """The error as one line, without the advice on tracebacks that frameworks add."""
-    if _is(error, "MissingConfigException") and getattr(error, "missing_cfg_file", None):
-        return _missing_config(error)
+    error = _unwrapped(error)
+    text, cause = str(error), error.__cause__
+    if _is(error, "MissingConfigException"):
+        text, *_ = text.partition("Config search path")
+        if options := getattr(error, "options", None):
+            group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
+            return f"{group or 'config'}={name}: no such config; there are: {', '.join(options)}"
     if _is(error, "InstantiationException"):
-        reason, _, key = str(error).rpartition("full_key: ")
-        return f"{key}: {one_line(error.__cause__) if error.__cause__ else flat(reason)}"
-    if _is(error, "InterpolationResolutionError") and isinstance(
-        _origin(error), OSError | InputError
-    ):
-        return one_line(_origin(error))
-    if peer_is_gone(error):
+        reason, _, key = text.rpartition("full_key: ")
+        return f"{key}: {one_line(cause) if cause else flat(reason)}"
+    if _peer_is_gone(error):
         return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
-    if _log_file_fails(error):
-        return one_line(_origin(error))
-    if str(error).startswith(merging := "Error merging override ") and error.__cause__:
-        reason, *_ = str(error.__cause__).splitlines()
-        return flat(f"{str(error).removeprefix(merging)}: {reason}")
+    if text.startswith(merging := "Error merging override ") and cause:
+        first_line = str(cause).partition("\n")[0]
+        return flat(f"{text.removeprefix(merging)}: {first_line}")
     if _is(error, "OverrideParseException"):
-        return _not_parsed(str(getattr(error, "override", "")), str(error).partition("\n")[0])
+        return _not_parsed(str(getattr(error, "override", "")), text.partition("\n")[0])
     if isinstance(error, OSError) and error.errno:  # of a run's files: others raise InputError
         return flat(
             f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "
             "paths.outputs_dir=FOLDER writes elsewhere"
         )
-    return flat(str(error)) or type(error).__name__
+    return flat(text) or type(error).__name__
 
 
 def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = False) -> str:
-    """argparse's `message` in one line, with the flag nearest to one that is unknown. A command
-    that takes `settings` takes them without dashes.
-    """
+    """argparse's `message` in one line, with the flag that an unknown one is nearest to."""
     unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
     if not unknown:
         return flat(f"{message}; --help shows all")
@@ -98,19 +94,19 @@ def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = 
     flag, _, value = unknown.partition("=")
     if close := get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75):
         hint = f"did you mean {close[0]}?"
-    elif settings and (value or "." in flag):
+    elif settings and (value or "." in flag):  # the command takes them
         hint = f"a setting is written without the dashes: {unknown.lstrip('-')}"
     else:
         hint = "--help shows all"
     return flat(f"{flag}: no such flag; {hint}")
 
 
-def peer_is_gone(error: BaseException) -> bool:
+def _peer_is_gone(error: BaseException) -> bool:
     """Of several processes that train together: as gloo and NCCL put it."""
     return isinstance(error, RuntimeError) and "by peer" in str(error)
 
 
-def raised_by(error: BaseException, *packages: str) -> bool:
+def _raised_by(error: BaseException, *packages: str) -> bool:
     frames = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and frames[-1].partition(".")[0] in packages
 
@@ -119,15 +115,15 @@ def _is(error: BaseException, *names: str) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
-def _log_file_fails(error: BaseException) -> bool:
-    """logging's word for a disk that is full or read-only."""
-    says_so = str(error).startswith("Unable to configure handler")
-    return says_so and isinstance(_origin(error), OSError)
-
-
-def _origin(error: BaseException) -> BaseException:
-    """What the first exception of the chain was: OmegaConf hides what a resolver raised."""
-    return error if error.__context__ is None else _origin(error.__context__)
+def _unwrapped(error: BaseException) -> BaseException:
+    """The first exception of the chain where OmegaConf hides a resolver's, or logging a disk's."""
+    is_wrapper = _is(error, "InterpolationResolutionError") or str(error).startswith(
+        "Unable to configure handler"
+    )
+    first = error
+    while first.__context__ is not None:
+        first = first.__context__
+    return first if is_wrapper and isinstance(first, OSError | InputError) else error
 
 
 def _not_parsed(override: str, reason: str) -> str:
@@ -141,44 +137,31 @@ def _not_parsed(override: str, reason: str) -> str:
     return f"{shown(override)}: expected SETTING=VALUE ({flat(reason)})"
 
 
-def _missing_config(error: Any) -> str:
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    if not error.options:
-        return flat(str(error).partition("Config search path")[0])
-    there_are = ", ".join(error.options)
-    return f"{group or 'config'}={name}: no such config; there are: {there_are}"
-
-
 def code_of(command: Callable[[], int | None], explain: Explain = lambda _: None) -> int:
-    """What a process that runs `command` exits with: its result (None is 0), or 1 our fault; 2
-    wrong input; 130 Ctrl+C; 143 SIGTERM; 138 SIGUSR1. An error, or the cause of a SystemExit, is
-    said in a line, as `explain` has it.
+    """A process's exit code: what `command` returns (None is 0), or 1 our fault; 2 wrong input; 130
+    Ctrl+C; 143 SIGTERM; 138 SIGUSR1. Says an error, or a SystemExit's cause, as `explain` has it.
     """
     signals.listen()
-    full = os.environ.get(FULL_ERROR) == "1"
     try:
         return command() or 0
     except signals.Stopped as stopped:
         return stopped.exit_code
     except SystemExit as end:
         if isinstance(end.__cause__, Exception):
-            say(end.__cause__, explain(end.__cause__), full)
+            _say(end.__cause__, explain)
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:
         if number := signals.raised():  # C code makes something else of it
             return signals.Stopped(number).exit_code
-        return say(error, explain(error), full)
+        _say(error, explain)
+        return exit_code(error)
 
 
-def say(error: Exception, line: str | None, with_trace: bool) -> int:
-    """Print the error's `line` and, if it is our fault or asked for `with_trace`, where it comes
-    from, without secrets. Returns the exit code.
-    """
-    code = exit_code(error)
-    is_bug = code == OUR_FAULT and not peer_is_gone(error)
-    text = redacted(f"error: {line or one_line(error)}")
-    print((trace(error) if with_trace or is_bug else "") + text, file=sys.stderr)
-    return code
+def _say(error: Exception, explain: Explain) -> None:
+    """One line on stderr; where the error comes from, too, for a bug or as FULL_ERROR asks."""
+    if os.environ.get(FULL_ERROR) == "1" or is_bug(error):
+        print(trace(error), end="", file=sys.stderr)
+    print(redacted(f"error: {explain(error) or one_line(error)}"), file=sys.stderr)
 
 
 def trace(error: BaseException) -> str:

@@ -19,7 +19,6 @@ CONFIGS = ROOT / "configs" if IS_CLONE else PACKAGE / "configs"
 DATA = ROOT / "data" if IS_CLONE else PACKAGE / "embedded"  # MNIST/raw is in it
 UNFINISHED = ".unfinished"
 MAX_JSON_BYTES = 1 << 20  # of a file which may come from anyone; a run's have 1 KB
-MOST_DIGITS = 300
 # a pipe would wait; Windows has neither word
 READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -36,9 +35,7 @@ def called(command: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Raises OSError when the folder cannot be written or the disk is full; `path` is then as
-    before.
-    """
+    """Raises OSError, with `path` as before, if the folder can't be written or the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(path) as unfinished, unfinished.open("wb") as file:
         file.write(data)
@@ -60,15 +57,13 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """An object that anyone may have written; empty if there is none."""
     try:
-        content = json.loads(read_at_most(path, max_bytes), parse_int=_integer)
+        content = json.loads(
+            read_at_most(path, max_bytes),
+            parse_int=lambda digits: int(digits) if len(digits) <= 300 else float(digits),
+        )  # an integer of more digits is too large for any float
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _integer(digits: str) -> int | float:
-    """As a number with a point if there are so many digits that it may be infinite as one."""
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def tail(path: Path, max_bytes: int) -> bytes:
@@ -87,30 +82,21 @@ def is_inside(name: str) -> bool:
 
 def is_plain(folder: Path, name: str) -> bool:
     """Whether `name`, with / between its parts, is a regular file in `folder`, by no link."""
-    path, mode = str(folder), 0
-    for part in name.split("/"):
-        path = os.path.join(path, part)
-        try:
-            mode = os.lstat(path).st_mode
-        except (OSError, ValueError):
-            return False
-        if stat.S_ISLNK(mode):
-            return False
-    return stat.S_ISREG(mode)
+    try:
+        by_link = any((folder / parent).is_symlink() for parent in PurePath(name).parents[:-1])
+        return not by_link and stat.S_ISREG((folder / name).lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def keep_as(path: Path, other: Path) -> None:
-    """Make `other` what `path` is now, which may be replaced afterwards. Without `path`, nothing.
-
-    Raises OSError as `write_atomically` does.
-    """
-    if not path.is_file():
-        return
-    with _replacing(other) as unfinished:
-        try:
-            os.link(path, unfinished)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, unfinished)
+    """Make `other` what `path` is now, if it exists. Raises OSError as `write_atomically` does."""
+    if path.is_file():
+        with _replacing(other) as unfinished:
+            try:
+                os.link(path, unfinished)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, unfinished)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -26,9 +26,7 @@ PLOT, FLOPS = "torchmetrics.utilities.plot", "torch.utils.flop_counter"
 
 
 def look_here_too(*folders: str) -> None:
-    """A user's own classes may be in the current folder, and in `folders`. These come last: they
-    hide no package.
-    """
+    """A user's own classes may be there and in the current folder. Last: they hide no package."""
     for folder in (os.getcwd(), *folders):
         if folder not in sys.path:
             sys.path.append(folder)
@@ -36,9 +34,8 @@ def look_here_too(*folders: str) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around the imports of a command: a quarter faster without the garbage collector.
-
-    What they make stays; looking through it later would take 0.25 s each time.
+    """Around the imports of a command: a quarter faster without the garbage collector, which would
+    look through what they make for 0.25 s each time later, too.
     """
     # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))

@@ -17,7 +17,7 @@ def cores() -> int:
 
 @cache
 def cpu_maker() -> str:
-    """As the CPU itself says it: GenuineIntel, AuthenticAMD; empty if it does not (ARM)."""
+    """GenuineIntel, AuthenticAMD; empty if the CPU does not say it (ARM)."""
     if CPUINFO.is_file():
         named = re.search(r"^vendor_id\s*:\s*(\w+)$", CPUINFO.read_text(), re.MULTILINE)
     else:  # Windows has "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel"
@@ -26,14 +26,11 @@ def cpu_maker() -> str:
 
 
 def processes() -> int:
-    """How many the launcher has started on all nodes; 0 without one. As Lightning has it, an
-    interactive shell of SLURM's is none.
-    """
+    """How many the launcher has started on all nodes; 0 without one."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
-    if os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
-        return 0
-    return int(os.environ.get("SLURM_NTASKS", "0"))
+    in_a_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning has it
+    return 0 if in_a_shell else int(os.environ.get("SLURM_NTASKS", "0"))
 
 
 def rank() -> int:

@@ -1,6 +1,4 @@
-"""Training, loading and reading images from Python, a notebook's for one. The commands' own code,
-and errors as exceptions.
-"""
+"""Training, and reading images, from Python: the commands' own code, with errors as exceptions."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -29,8 +27,8 @@ def train(*settings: str, config_dir: str | None = None) -> Run:
     """As digits-train does with these words: train("trainer.max_epochs=1", "seed=3"). `config_dir`
     has configs of your own. Raises InputError for settings that are wrong.
     """
-    words = [*([f"--config-dir={config_dir}"] if config_dir else []), *settings]
-    return run.read(app.run_in_python(program("train").main, words))
+    flags = [f"--config-dir={config_dir}"] if config_dir else []
+    return run.read(app.run_in_python(program("train").main, [*flags, *settings]))
 
 
 def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Reader":
@@ -59,10 +57,10 @@ class Reader:
 
 
 def _drawings(picture: Picture) -> Iterator[Drawing]:
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
     if isinstance(picture, Image.Image):
         yield drawing.normalise(picture)
-    elif isinstance(picture, np.ndarray):
-        yield drawing.normalise(Image.fromarray(picture))
     else:
         with inputs.reading(inputs.named([os.fspath(picture)])) as reads:
             for _, read in reads:

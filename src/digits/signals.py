@@ -1,6 +1,4 @@
-"""How processes end: a run by a signal, after the step under way, when all is saved; a child with
-its parent.
-"""
+"""How processes end: a run by a signal, after a step and its save; a child with its parent."""
 
 import ctypes
 import os
@@ -12,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is what SLURM's --signal sends
-SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # Windows has two
+# SLURM's --signal sends the last, which Windows does not have
+SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGUSR1")]
 NOTHING_BEGAN = "stopped; nothing had begun"
 GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
 
@@ -105,18 +103,17 @@ def _handle(number: int, _: Any) -> None:
 
 def _set_alarm(seconds: int) -> None:
     """0 for none. Without alarms, on Windows, only a second signal ends a step."""
+
+    def lose_patience(*_: Any) -> None:
+        raise Stopped(_asked)
+
     if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, _lose_patience)
+        signal.signal(signal.SIGALRM, lose_patience)
         signal.alarm(seconds)
 
 
-def _lose_patience(*_: Any) -> None:
-    raise Stopped(asked())
-
-
 def end_with_parent(parent: int | None = None) -> None:
-    """SIGKILL comes when the process `parent` ends, or has ended; it is the one that started this
-    one, by default whoever did.
+    """SIGKILL comes when the process `parent`, which started this one, ends, or has ended.
 
     On Linux it may be Popen's `preexec_fn`, since exec keeps it, and the end of the thread that
     started this process counts as the parent's.
@@ -124,15 +121,11 @@ def end_with_parent(parent: int | None = None) -> None:
     parent = parent or os.getppid()
     if _LIBC is None or _LIBC.prctl(PR_SET_PDEATHSIG, KILL) != 0:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    _end_without(parent)  # it may have gone meanwhile
+    if os.getppid() != parent:  # it has gone meanwhile
+        os.kill(os.getpid(), KILL)
 
 
 def _watch(parent: int) -> None:
-    while True:
+    while os.getppid() == parent:
         time.sleep(LOOK_EVERY_S)
-        _end_without(parent)
-
-
-def _end_without(parent: int) -> None:
-    if os.getppid() != parent:
-        os.kill(os.getpid(), KILL)
+    os.kill(os.getpid(), KILL)

@@ -25,8 +25,8 @@ def sounds_secret(name: str) -> bool:
 
 
 def remember(names: Iterable[str]) -> None:
-    """From here on keep the values of these environment variables out of texts: as they are, line
-    by line, in a URL, in quotes and in JSON.
+    """Keep the values of these environment variables out of texts, however they are written there:
+    as they are, line by line, in a URL, in quotes and in JSON.
     """
     for name in names:
         value = os.environ.get(name, "")
@@ -69,9 +69,8 @@ def flat(text: str) -> str:
 
 def shown(value: object) -> str:
     """A setting's value as one writes it on the command line, on one line, without secrets."""
-    words: dict[object, str] = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
-        return words[value]
+        return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(shown, value))}]"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in redacted(str(value)))

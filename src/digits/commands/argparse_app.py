@@ -53,11 +53,24 @@ def checkpoint_path(ckpt: str) -> str:
     return str(newest.checkpoint(ckpt, str(home() / "outputs")))
 
 
+def whole_number(low: int, high: int, expected: str) -> Callable[[str], int]:
+    """The type of an argument from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and low <= int(text) <= high:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text}: expected {expected}")
+
+    return read
+
+
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
-    """Exit with what `task` makes of the command line, as errors.code_of says. Errors are one line
-    on stderr; HYDRA_FULL_ERROR=1 brings tracebacks back.
-    """
-    _say_anything()
+    """Exit with what `task` makes of the command line, as errors.code_of says."""
+    for name in ("stdout", "stderr"):  # closed streams and unprintable characters crash nothing
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
+        setattr(sys, name, stream)
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
     def command() -> int | None:
         try:
@@ -70,22 +83,12 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
-    code = code_of(command, _said)
+    code = code_of(command, _line)
     logging.shutdown()
     sys.exit(code)
 
 
-def _say_anything() -> None:
-    """Unprintable characters and closed streams must not crash us."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-        elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _said(error: Exception) -> str:
+def _line(error: Exception) -> str:
     if isinstance(error, OSError):
         return flat(f"{error.filename or 'the output'}: {error.strerror or error}")
     return one_line(error).replace("ckpt_path=", "--ckpt ")  # as it is called here

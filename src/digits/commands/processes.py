@@ -1,9 +1,10 @@
-"""A run's processes: how many, and whether they can be started and share the work, which is asked
-before one is; what the others of DDP are told, and do. torch is imported only to count GPUs.
+"""A run's processes: how many there are, whether they can be started and share the work; and what
+the others of DDP are told, and do. torch is imported only to count GPUs.
 """
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from digits import machine, text
 from digits.data import shares
-from digits.errors import OUR_FAULT, InputError, code_of, exit_code, peer_is_gone
+from digits.errors import InputError, code_of, exit_code, is_bug
 from digits.imports import importing
 from digits.machine import cores
 from digits.signals import end_with_parent
@@ -35,7 +36,7 @@ def _check_accelerator(name: object) -> None:
     if name in ("auto", "cpu"):
         return
     kinds = _gpus()
-    if not (kinds if name == "gpu" else str(name) in kinds):
+    if name not in kinds and not (name == "gpu" and kinds):
         expected = ", ".join(["auto", "cpu", *kinds])
         raise InputError(
             f"trainer.accelerator={name}: torch finds none here; expected one of {expected}"
@@ -43,6 +44,7 @@ def _check_accelerator(name: object) -> None:
 
 
 def _on_this_machine(trainer: DictConfig) -> int:
+    """How many processes; 1 for what Lightning refuses itself."""
     given = trainer.devices
     if given == 1:
         return 1
@@ -50,11 +52,10 @@ def _on_this_machine(trainer: DictConfig) -> int:
     if given in ("auto", -1, "-1"):
         return max(gpus.values(), default=1)
     if isinstance(given, ListConfig) or "," in str(given):  # which GPUs
-        names = given.split(",") if isinstance(given, str) else given
-        return sum(map(bool, map(str.strip, map(str, names)))) if gpus else 1
+        return len(re.findall(r"[^][,\s]+", str(given))) if gpus else 1
     count = int(given) if str(given).strip().isdecimal() else 1
-    may_be_more = trainer.oversubscribe or machine.processes()
-    if not gpus and count > cores() and not may_be_more:
+    may_be_more = gpus or trainer.oversubscribe or machine.processes()
+    if count > cores() and not may_be_more:
         raise InputError(
             f"trainer.devices={given}: more processes than this machine's {cores()} cores; "
             f"expected {cores()} at most, or trainer.oversubscribe=true too"
@@ -78,7 +79,6 @@ def _check_launcher(trainer: DictConfig, count: int) -> None:
 
 
 def _gpus() -> dict[str, int]:
-    """How many of each kind there are, where there are any."""
     with importing():
         import torch
 
@@ -97,9 +97,7 @@ def is_one() -> bool:
 
 
 def tell(cfg: DictConfig) -> None:
-    """Lightning starts a run's other processes with this environment, and asks Hydra for run.dir as
-    it does.
-    """
+    """Lightning starts the others with this environment, and asks Hydra for run.dir as it does."""
     os.environ[RUN_SECRETS] = " ".join(text.remembered())
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
     os.environ[RUN_PROCESS] = str(os.getpid())
@@ -109,31 +107,27 @@ def tell(cfg: DictConfig) -> None:
 
 
 def join(task: Callable[[DictConfig], Any]) -> NoReturn:
-    """The part of one more process in a run (DDP); the first says what is wrong."""
+    """The part of one more process in a run (DDP), which says only what the first can't know."""
     end_with_parent(int(os.environ[RUN_PROCESS]))
     logging.disable(logging.WARNING)
     text.remember(os.environ[RUN_SECRETS].split())
-    cfg = OmegaConf.create(os.environ[RUN_CONFIG])
-    assert isinstance(cfg, DictConfig)
-    sys.exit(code_of(lambda: _silently(task, cfg)))
+    cfg = cast(DictConfig, OmegaConf.create(os.environ[RUN_CONFIG]))
 
+    def silently() -> int:
+        try:
+            task(cfg)
+        except Exception as error:
+            if is_bug(error):
+                raise
+            return exit_code(error)
+        return 0
 
-def _silently(task: Callable[[DictConfig], Any], cfg: DictConfig) -> int:
-    """Says only what the first process does not know."""
-    try:
-        task(cfg)
-    except Exception as error:
-        if exit_code(error) == OUR_FAULT and not peer_is_gone(error):
-            raise
-        return exit_code(error)
-    return 0
+    sys.exit(code_of(silently))
 
 
 @contextmanager
 def writing_nothing() -> Iterator[list[str]]:
-    """More words for those that torchrun or srun starts: the others' folder is one for Hydra's sake
-    alone.
-    """
+    """More words for a process of torchrun's or srun's: only the first has a folder of a run."""
     if not machine.rank():
         yield []
         return

@@ -1,6 +1,5 @@
 """What the settings of a run may be: by the rules, before torch is imported, so that a slip costs
-no wait; and by the types that the classes of its `_target_`s declare. Secrets that
-`${oc.env:NAME}` brings in stay out of texts and of files' names.
+no wait; by the types that the classes of its `_target_`s declare; and no secret in a file's name.
 """
 
 import inspect
@@ -19,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
 from digits import text
-from digits.commands.rules import METRICS, OBJECTIVES, RULES, VALIDATION_METRICS, Rule
+from digits.commands.rules import METRICS, OBJECTIVES, RULES, VALIDATION_METRICS
 from digits.errors import InputError
 from digits.text import redacted, shown
 
@@ -39,37 +38,31 @@ WORDS: dict[object, str] = {
     dict: "settings",
     NoneType: "null",
 }
-MADE = "settings with a _target_"
 
 
 def check(cfg: DictConfig) -> None:
-    """Raises InputError for the first setting that is wrong: its name, what was given, what is
-    accepted.
-    """
+    """Raises InputError for the first setting that is wrong, by its rule or beside the others."""
     missing = object()
     for key in RULES:
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
             check_value(key, value)
-    callbacks = cfg.get("callbacks") or OmegaConf.create()
-    if cfg.data.get("val_size") == 0:  # another data module may have its own way to say so
-        _check_without_validation(cfg, callbacks)
-    if OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL:
-        _check_scores(cfg, callbacks)  # another model may have other scores
+    _check_scores(cfg)
     if OmegaConf.is_missing(cfg, "ckpt_path"):
         raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
-    if not cfg.get("train", True) and not cfg.get("test", True):
-        raise InputError("train=false test=false: nothing to do; expected one of them true")
-    if cfg.get("ckpt_path") is None and not cfg.get("train", True):
-        raise InputError(
-            "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
-        )
+    if not cfg.get("train", True):
+        if not cfg.get("test", True):
+            raise InputError("train=false test=false: nothing to do; expected one of them true")
+        if cfg.get("ckpt_path") is None:
+            raise InputError(
+                "train=false: nothing to test; expected ckpt_path=latest or ckpt_path=FILE too"
+            )
 
 
-def check_value(key: str, value: object, rule: Rule | None = None) -> None:
-    accepts, text = rule or RULES[key]
+def check_value(key: str, value: object) -> None:
+    accepts, expected = RULES[key]
     if not accepts(value):
-        raise InputError(f"{key}={shown(value)}: expected {text}")
+        raise InputError(f"{key}={shown(value)}: expected {expected}")
 
 
 def drawn_seed() -> int:
@@ -79,62 +72,52 @@ def drawn_seed() -> int:
     return seed
 
 
-def _check_scores(cfg: DictConfig, callbacks: DictConfig) -> None:
+def _check_scores(cfg: DictConfig) -> None:
     """Raises InputError for what waits for a score which never comes, or later."""
-    for metric in _objectives(cfg):
-        if metric not in OBJECTIVES:
-            expected = ", ".join(OBJECTIVES)
-            raise InputError(f"optimized_metric={shown(metric)}: expected one of {expected}")
-    for name, node in callbacks.items():
-        monitor = node.get("monitor") if OmegaConf.is_dict(node) else None
-        if monitor is None:
-            continue
-        accepted = METRICS if _looks_after_epochs(node, cfg.trainer) else VALIDATION_METRICS
-        if monitor not in accepted:
-            key, names = f"callbacks.{name!s}.monitor", ", ".join(accepted)
-            raise InputError(f"{key}={shown(monitor)}: expected one of {names}")
+    is_ours = OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL
+    is_validated = cfg.data.get("val_size") != 0  # another data module may not have that setting
+    for key, score, in_time, is_needed in _awaited(cfg):
+        if is_needed and not is_validated and str(score).startswith("val"):
+            raise InputError(f"{key}={shown(score)}: expected data.val_size above 0 too, e.g. 5000")
+        if is_ours and score not in in_time:  # another model may have other scores
+            raise InputError(f"{key}={shown(score)}: expected one of {', '.join(in_time)}")
 
 
-def _check_without_validation(cfg: DictConfig, callbacks: DictConfig) -> None:
-    """Raises InputError for what waits for a score of validation, which there won't be."""
-    monitors = [("optimized_metric", metric) for metric in _objectives(cfg)]
-    monitors += [("model.scheduler_monitor", OmegaConf.select(cfg, "model.scheduler_monitor"))]
-    for name, node in callbacks.items():
-        if OmegaConf.is_dict(node) and str(node.get("_target_")).endswith("Stopping"):
-            monitors += [(f"callbacks.{name!s}.monitor", node.get("monitor"))]
-    for key, monitor in monitors:
-        if str(monitor).startswith("val"):
-            raise InputError(
-                f"{key}={shown(monitor)}: expected data.val_size above 0 too, e.g. 5000"
-            )
-
-
-def _objectives(cfg: DictConfig) -> list[Any]:
-    metric = cfg.get("optimized_metric")
-    return list(metric) if OmegaConf.is_list(metric) else [] if metric is None else [metric]
+def _awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
+    """What waits for a score: the setting, the score, those there in time, whether one must be."""
+    if given := cfg.get("optimized_metric"):
+        for score in given if OmegaConf.is_list(given) else [given]:
+            yield "optimized_metric", score, OBJECTIVES, True
+    monitor = OmegaConf.select(cfg, "model.scheduler_monitor")
+    yield "model.scheduler_monitor", monitor, [monitor], True  # the model looks at its name
+    for name, callback in (cfg.get("callbacks") or {}).items():
+        if OmegaConf.is_dict(callback) and callback.get("monitor") is not None:
+            in_time = METRICS if _looks_after_epochs(callback, cfg.trainer) else VALIDATION_METRICS
+            is_needed = str(callback.get("_target_")).endswith("Stopping")
+            yield f"callbacks.{name!s}.monitor", callback.monitor, in_time, is_needed
 
 
 def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
     """Whether a callback looks at its score when training's are there, as Lightning decides it."""
-    for key in ("check_on_train_epoch_end", "save_on_train_epoch_end"):
-        if callback.get(key) is not None:
-            return bool(callback[key])
-    return bool(trainer.val_check_interval == trainer.check_val_every_n_epoch == 1)
+    given = callback.get("check_on_train_epoch_end", callback.get("save_on_train_epoch_end"))
+    if given is not None:
+        return bool(given)
+    each = (trainer.get(name, 1) for name in ("val_check_interval", "check_val_every_n_epoch"))
+    return all(interval == 1 for interval in each)
 
 
-def check_types(cfg: DictConfig, name: str = "") -> None:
+def check_types(cfg: DictConfig, prefix: str = "") -> None:
     """Raises InputError for the first setting of another type than its `_target_` declares: many a
     class finds out at the end of an epoch, or never. The classes are imported, torch with them.
     """
     declared = _declared(cfg.get("_target_"))
-    for key in map(str, cfg):
-        value, full_key = cfg.get(key), f"{name}{key}"
-        kind = declared.get(key, Any)
-        if not _accepts(kind, value):
-            expected = ", ".join(dict.fromkeys(_words(kind)))
-            raise InputError(f"{full_key}={shown(value)}: expected {expected}")
+    for name in map(str, cfg):
+        key, value, kinds = f"{prefix}{name}", cfg.get(name), [*_kinds(declared.get(name, Any))]
+        if not any(_accepts(kind, value) for kind in kinds):
+            expected = ", ".join(dict.fromkeys(map(_said, kinds)))
+            raise InputError(f"{key}={shown(value)}: expected {expected}")
         if isinstance(value, DictConfig):
-            check_types(value, f"{full_key}.")
+            check_types(value, f"{key}.")
 
 
 def _declared(target: str | None) -> Mapping[str, Any]:
@@ -145,34 +128,35 @@ def _declared(target: str | None) -> Mapping[str, Any]:
         return {}
 
 
+def _kinds(declared: Any) -> Iterator[Any]:
+    """A type's classes and, of a Literal, values; `object` for a type that can't be compared."""
+    kind = get_origin(declared) or declared
+    if kind in (Union, UnionType):
+        for part in get_args(declared):
+            yield from _kinds(part)
+    elif kind is Literal:
+        yield from get_args(declared)
+    else:
+        is_vague = kind is Any or not inspect.isclass(kind) or getattr(kind, "_is_protocol", False)
+        yield object if is_vague else kind
+
+
 def _accepts(kind: Any, value: Any) -> bool:
-    if get_origin(kind) in (Union, UnionType):
-        return any(_accepts(part, value) for part in get_args(kind))
-    if get_origin(kind) is Literal:
-        return any(type(value) is type(one) and value == one for one in get_args(kind))
-    kind = get_origin(kind) or kind
+    if not inspect.isclass(kind):
+        return type(value) is type(kind) and bool(value == kind)
     if kind in NUMBERS:
         return type(value) in NUMBERS[kind]
-    if not _is_checkable(kind) or isinstance(value, DictConfig):  # that is made into anything
+    if isinstance(value, DictConfig):  # which is made into anything
         return True
     if isinstance(value, ListConfig):
         return _is_a_list(kind)
     return isinstance(value, kind) or (isinstance(value, str) and issubclass(kind, PathLike))
 
 
-def _is_checkable(kind: Any) -> bool:
-    return inspect.isclass(kind) and kind is not Any and not getattr(kind, "_is_protocol", False)
-
-
-def _words(kind: Any) -> Iterator[str]:
-    if get_origin(kind) in (Union, UnionType):
-        for part in get_args(kind):
-            yield from _words(part)
-    elif get_origin(kind) is Literal:
-        yield from map(str, get_args(kind))
-    else:
-        kind = get_origin(kind) or kind
-        yield "a list" if _is_checkable(kind) and _is_a_list(kind) else WORDS.get(kind, MADE)
+def _said(kind: Any) -> str:
+    if not inspect.isclass(kind):
+        return str(kind)
+    return "a list" if _is_a_list(kind) else WORDS.get(kind, "settings with a _target_")
 
 
 def _is_a_list(kind: type) -> bool:
@@ -180,9 +164,7 @@ def _is_a_list(kind: type) -> bool:
 
 
 def watch() -> None:
-    """From here on what `oc.env` gives for variables that sound secret is kept out of texts, and
-    refused where it would name a file.
-    """
+    """What `oc.env` gives for variables that sound secret stays out of texts and files' names."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     text.redact_logs()
 

@@ -16,19 +16,18 @@ from omegaconf import DictConfig, OmegaConf
 from digits import imports
 from digits.imports import importing
 from digits.runs import recipe
+from digits.runs.words import key as key_of
 
 SEE = "--cfg job shows all"
-MOST = 3  # suggestions; more are none
-PACKAGE = re.compile(r"#\s*@package\s+(\S+)")
 
 
 def explain(
     error: Exception, config_dirs: Sequence[str], config_name: str, words: Sequence[str]
 ) -> str | None:
-    """Which setting may have been meant by the one of `words` that does not exist; None for any
-    other error. `config_dirs` begin with the project's.
+    """What may have been meant by one of `words` that does not exist; None for any other error.
+    `config_dirs` begin with the project's.
     """
-    given = {word.partition("=")[0].lstrip("+~"): word for word in words}
+    given = {key_of(word): word for word in words}
     if str(error).startswith("Config group override must be a string or a list"):
         return _no_option(given, config_dirs)
     unknown = re.match(r"Could not override '(.+?)'", str(error))
@@ -36,25 +35,25 @@ def explain(
         return None
     key = unknown[1]
     cfg = _composed(config_dirs, config_name, words)
-    known = list(recipe.keys(OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])))
+    known = [name for name in recipe.keys(cfg) if name.partition(".")[0] != "hydra"]
     group, _, name = key.rpartition(".")
     if key in known:
         return f"{key}: no such setting in the groups chosen; {SEE}"
     target = OmegaConf.select(cfg, f"{group}._target_")
     if target and name in _parameters(target):
-        option = f"{group}/{cfg.hydra.runtime.choices.get(group)}.yaml"
-        own = any((Path(folder) / option).is_file() for folder in config_dirs[1:])
+        file = f"{group}/{cfg.hydra.runtime.choices.get(group)}.yaml"
+        own = any(Path(folder, file).is_file() for folder in config_dirs[1:])
         write = f"`{shlex.quote('+' + given.get(key, f'{key}=VALUE'))}`"
-        return f"{key}: not listed: " + (f"write {write}, or add it to {option}" if own else write)
+        return f"{key}: not listed: " + (f"write {write}, or add it to {file}" if own else write)
     options = _options(config_dirs)
-    if brings := options.get(key) or (group not in known and options.get(group)):
-        return f"{key}: comes with {brings}; expected that, too"
+    if option := options.get(key) or (group not in known and options.get(group)):
+        return f"{key}: comes with {option}; expected that, too"
     meant = " or ".join(_nearest(key, known))
     return f"{key}: no such setting; " + (f"did you mean {meant}?" if meant else SEE)
 
 
 def _no_option(given: Mapping[str, str], config_dirs: Sequence[str]) -> str | None:
-    """Of a group that was set to null, say."""
+    """What is said of a group that was set to null, say."""
     for group, word in given.items():
         options = {path.stem for folder in config_dirs for path in Path(folder, group).glob("*.y*")}
         if options and word.partition("=")[2] in ("null", "true", "false"):
@@ -71,19 +70,18 @@ def _nearest(key: str, known: Sequence[str]) -> Sequence[str]:
         or [name for name in known if last in lasts[name].split("_")]
         or [name for name in known if lasts[name] in alike]
     )
-    return found if len(found) <= MOST else []
+    return found if len(found) <= 3 else []  # a dozen settings help nobody
 
 
 def _composed(config_dirs: Sequence[str], config_name: str, words: Sequence[str]) -> DictConfig:
-    """With the groups that `words` choose, if those can be."""
+    """The settings with the groups that `words` choose, if those can be composed."""
     first, *more = config_dirs
     groups = {path.name for folder in config_dirs for path in Path(folder).iterdir()}
-    chosen = [word for word in words if re.split("[/=]", word.lstrip("+~"))[0] in groups]
+    chosen = [word for word in words if key_of(word).partition("/")[0] in groups]
     searched = f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in more)}]"
     with hydra.initialize_config_dir(first, version_base="1.3"):
-        for overrides in ([searched, *chosen], [searched]):
-            with suppress(Exception):  # which has its own line, once this one is mended
-                return hydra.compose(config_name, overrides, return_hydra_config=True)
+        with suppress(Exception):  # which has its own line, once this one is mended
+            return hydra.compose(config_name, [searched, *chosen], return_hydra_config=True)
         return hydra.compose(config_name, return_hydra_config=True)
 
 
@@ -105,7 +103,7 @@ def _options(config_dirs: Sequence[str]) -> dict[str, str]:
     for folder in config_dirs:
         for path in sorted(Path(folder).rglob("*/*.yaml")):
             text, group = path.read_text(), path.parent.relative_to(folder).as_posix()
-            header = PACKAGE.match(text)
+            header = re.match(r"#\s*@package\s+(\S+)", text)
             package = header[1] if header else group.replace("/", ".")
             prefix = "" if package == "_global_" else f"{package}."
             with suppress(Exception):  # Hydra says so to whoever chooses it
