@@ -56,7 +56,7 @@ def _plain(value: Any, name: str, of_text: Callable[[str], str] = str) -> Any:
     if value is None or isinstance(value, Tensor):
         return value.detach() if isinstance(value, nn.Parameter) else value
     if isinstance(value, str):
-        return of_text(value)
+        return of_text(str(value))  # a StrEnum's text
     for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)  # an IntEnum's number

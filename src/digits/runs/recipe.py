@@ -31,9 +31,9 @@ class Recipe:
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
-        names = ["seed", *(f"trainer.{name}" for name in OF_THE_TRAINER)]
-        for group in ("data", "model"):
-            names += (key for key in keys(cfg[group], f"{group}.") if key not in ELSEWHERE)
+        inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
+        names = ["seed", *(key for key in inside if key not in ELSEWHERE)]
+        names += (f"trainer.{name}" for name in OF_THE_TRAINER)
         if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
             names += keys(early_stopping, EARLY_STOPPING)
         values = {key: OmegaConf.select(cfg, key) for key in names}

@@ -77,12 +77,13 @@ class Slurm:
 
     def stop(self) -> None:
         states = _states(self.jobs)
-        asked = [] if self.is_asked else [n for n, state in states.items() if state == "RUNNING"]
-        ended = [number for number in states if number not in asked]
-        if ended:
-            _run("scancel", *ended)
-        if asked:
-            _run("scancel", "--signal=TERM", *asked)
+        running = [number for number, state in states.items() if state == "RUNNING"]
+        can_save = [] if self.is_asked else running
+        others = [number for number in states if number not in can_save]
+        if others:
+            _run("scancel", *others)
+        if can_save:
+            _run("scancel", "--signal=TERM", *can_save)
         self.is_asked = True
 
     def _goes_on(self, job: Job, said: str) -> bool:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -58,19 +58,18 @@ class Space:
     def check(self, trials: Sequence[FrozenTrial]) -> None:
         """Raises InputError if `trials` chose from another space: Optuna would mix them."""
         for trial in trials:
-            for name, old in trial.distributions.items():
-                if self.chosen.get(name) != old:
-                    self._refuse(name, f"chooses from {in_words(old)}")
+            drawn = trial.distributions
+            how = {name: f"chooses from {in_words(old)}" for name, old in drawn.items()
+                   if self.chosen.get(name) != old}  # fmt: skip
             if trial.state.is_finished():
-                for name in self.chosen.keys() - trial.distributions.keys() - self.when.keys():
-                    self._refuse(name, "has it fixed")
-
-    def _refuse(self, name: str, how: str) -> None:
-        new = self.given.get(name, f"{name} is not given")
-        raise InputError(
-            f"{new}: the study {how}; expected the same, or a new sweep, which takes results over "
-            "by hydra.sweeper.warm_start=[FOLDER]"
-        )
+                fixed = self.chosen.keys() - drawn.keys() - self.when.keys()
+                how |= dict.fromkeys(fixed, "has it fixed")
+            for name, told in how.items():
+                new = self.given.get(name, f"{name} is not given")
+                raise InputError(
+                    f"{new}: the study {told}; expected the same, or a new sweep, which takes "
+                    "results over by hydra.sweeper.warm_start=[FOLDER]"
+                )
 
 
 def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequence[str]) -> Space:
@@ -103,14 +102,14 @@ def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequenc
 
 def in_words(distribution: BaseDistribution) -> str:
     """As Hydra has it, and the command line."""
-    d: Any = distribution
+    d, is_int = cast(Any, distribution), isinstance(distribution, IntDistribution)
     if isinstance(d, CategoricalDistribution):
         return f"choice({', '.join(map(str, d.choices))})"
-    if d.step is not None and not (_is_int(d) and d.step == 1):
+    if d.step is not None and not (is_int and d.step == 1):
         return f"range({d.low}, {d.high + d.step}, {d.step})"
     text = f"interval({d.low}, {d.high})"
     text = f"tag({LOG}, {text})" if d.log else text
-    return f"int({text})" if _is_int(d) else text
+    return f"int({text})" if is_int else text
 
 
 def _distribution(name: str, override: Override) -> BaseDistribution:
@@ -137,16 +136,13 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         if isinstance(d, CategoricalDistribution):
             value = trial.suggest_categorical(name, d.choices)
         else:
-            suggest: Any = trial.suggest_int if _is_int(d) else trial.suggest_float
+            is_int = isinstance(d, IntDistribution)
+            suggest: Any = trial.suggest_int if is_int else trial.suggest_float
             value = suggest(name, d.low, d.high, step=d.step, log=d.log)
     typed = _typed(distribution, value)
     if typed is None:
         raise InputError(f"{name}={value} is not in {in_words(distribution)}")
     return str(typed)
-
-
-def _is_int(distribution: BaseDistribution) -> bool:
-    return isinstance(distribution, IntDistribution)
 
 
 def _typed(distribution: BaseDistribution, value: object) -> object:
