@@ -1,3 +1,4 @@
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import nn
 from digits.errors import InputError
 from digits.model.classifier import DigitClassifier
 from digits.model.network import network
-from digits.runs import checkpoint
+from digits.runs import checkpoint, plain_data
 from support.hostile import content
 
 
@@ -94,3 +95,15 @@ def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
         1,
         10,
     )
+
+
+class Mode(StrEnum):
+    """Somebody's own."""
+
+    FAST = "fast"
+
+
+@pytest.mark.parametrize("name", ["hyper_parameters", "callbacks"])
+def test_texts_of_a_kind_of_their_own_are_saved_as_plain_ones(name: str) -> None:
+    saved = plain_data.of_checkpoint({name: {"mode": Mode.FAST}})[name]["mode"]
+    assert (type(saved), saved) == (str, "fast")

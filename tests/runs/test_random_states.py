@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from digits.runs.random_states import check_random_states, random_states, set_random_states
+from digits.runs.checkpoint import check_random_states, random_states, set_random_states
 
 CPU = torch.device("cpu")
 

@@ -6,28 +6,26 @@ Without Lightning, whose import takes 2 s: predicting needs none of it.
 
 import inspect
 import math
+import random
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from digits.data.mnist import CLASSES, DATA_MODULE, SIDE
 from digits.errors import InputError
 from digits.model.network import network
 from digits.runs import plain_data
-from digits.runs.random_states import check_random_states
 
 if TYPE_CHECKING:
     from digits.model.classifier import DigitClassifier
 
 Checkpoint = dict[str, Any]
-PARTS = ("state_dict", "hyper_parameters", "best_scores")  # each by names
 ABSENT = "absent"
 MAX_COUNT = 1 << 53  # TensorBoard's steps are 64 bits
 
@@ -54,27 +52,32 @@ def read(path: str) -> Checkpoint:
     """A checkpoint's content on the CPU. Raises InputError for any other file."""
     try:
         content = plain_data.load(Path(path))
+        _check_is_ours(content)
     except OSError as error:
         raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
-    except InputError as error:
-        raise InputError(f"ckpt_path={path}: {error}") from error
-    if not _is_ours(content):
-        raise InputError(f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
+    except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
+        line = f"ckpt_path={path}: not a checkpoint written by train.py, or damaged"
+        raise InputError(line) from error
     return cast(Checkpoint, content)
 
 
-def _is_ours(content: object) -> bool:
-    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
-        return False
+def _check_is_ours(content: Any) -> None:
+    """Raises ValueError, or what looking into other data raises."""
     for name in ("hyper_parameters", "best_scores"):  # a model or a callback may name none
         content.setdefault(name, {})
-    parts = [content.get(name) for name in PARTS]
-    if not all(isinstance(part, dict) and all(isinstance(k, str) for k in part) for part in parts):
-        return False
-    return all(isinstance(score, float) for score in content["best_scores"].values()) and all(
-        isinstance(value, Tensor) or name.endswith("_extra_state")  # which may be anything
-        for name, value in content["state_dict"].items()
+    parts = (content[name] for name in ("state_dict", "hyper_parameters", "best_scores"))
+    names = [name for part in parts for name in dict.keys(part)]
+    are_ours = (
+        "pytorch-lightning_version" in content
+        and all(isinstance(name, str) for name in names)
+        and all(isinstance(score, float) for score in content["best_scores"].values())
+        and all(
+            isinstance(value, Tensor) or name.endswith("_extra_state")  # which may be anything
+            for name, value in content["state_dict"].items()
+        )
     )
+    if not are_ours:
+        raise ValueError("it has other parts")
 
 
 def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -> Checkpoint:
@@ -117,8 +120,14 @@ def network_of(path: str, content: Checkpoint) -> nn.Sequential:
     """The trained network alone: float32 images (B, H, W) in [0, 1] to logits (B, K). Raises
     InputError for a checkpoint without one.
     """
+    settings = content["hyper_parameters"]  # an older checkpoint may lack newer ones
+    known = inspect.signature(network).parameters
+    are_sizes = all(type(size) is int and 0 < size <= 1 << 16 for size in settings.values())
+    if not (are_sizes and "hidden_size" in settings and settings.keys() <= known.keys()):
+        shown = str(settings)[:80]
+        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
     with torch.device("meta"):  # without memory, whatever sizes the file asks for
-        holder = nn.ModuleDict({"net": network(**_settings(path, content))})
+        holder = nn.ModuleDict({"net": network(**settings)})
     check_fits(path, holder, content)
     holder.load_state_dict(content["state_dict"], assign=True)
     return cast(nn.Sequential, holder["net"].float().eval())
@@ -126,24 +135,14 @@ def network_of(path: str, content: Checkpoint) -> nn.Sequential:
 
 def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
     """As `network_of`. Raises InputError for a network that is not for MNIST's digits."""
-    sizes = {"side": SIDE, "classes": CLASSES} | _settings(path, content)
+    net = network_of(path, content)
+    sizes = {"side": SIDE, "classes": CLASSES} | content["hyper_parameters"]
     if (sizes["side"], sizes["classes"]) != (SIDE, CLASSES):
         raise InputError(
             f"ckpt_path={path}: its network tells {sizes['classes']} classes of images of "
             f"{sizes['side']} pixels a side; expected {CLASSES} digits of {SIDE}"
         )
-    return network_of(path, content)
-
-
-def _settings(path: str, content: Checkpoint) -> dict[str, Any]:
-    """The network's: those it had when the checkpoint was written, which may lack newer ones."""
-    settings: dict[str, Any] = content["hyper_parameters"]
-    known = inspect.signature(network).parameters
-    are_sizes = all(type(size) is int and 0 < size <= 1 << 16 for size in settings.values())
-    if not (are_sizes and "hidden_size" in settings and settings.keys() <= known.keys()):
-        shown = str(settings)[:80]
-        raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
-    return settings
+    return net
 
 
 def check_state(content: Checkpoint, model: nn.Module) -> None:
@@ -174,7 +173,7 @@ def _check_loops(content: Checkpoint) -> None:
     if recipe.is_same_class(str(content["settings"].get("data._target_")), DATA_MODULE):
         expected["data"], given["data"] = [{"given": 0}], fit["state_dict"].get("combined_loader")
     for name, counters in expected.items():
-        if not is_like(counters, given[name]) or not all(map(_is_count, _leaves(given[name]))):
+        if not is_like(counters, given[name]) or not _are_counts(given[name]):
             raise ValueError(f"{name} is of another kind")
 
 
@@ -187,32 +186,25 @@ def _check_optimizer(content: Checkpoint, model: nn.Module) -> None:
         getattr(type(model), name) is not getattr(DigitClassifier, name) for name in names
     ):
         return
-    optimizer, scheduler = _new_optimizer(content, model)
+    assert model.make_optimizer
+    saved, schedules = content["state_dict"], content["lr_schedulers"]
+    optimizer = model.make_optimizer(
+        nn.Parameter(torch.zeros_like(saved.get(name, weight)))
+        for name, weight in model.named_parameters()
+    )
+    ours = []
+    if model.make_scheduler:
+        counted = [schedule.get("total_steps") for schedule in schedules]
+        ours = [model.new_scheduler(optimizer, next(iter(counted), None) or 1)]
     if not _is_state_of(optimizer, content["optimizer_states"]):
         raise ValueError("it is not the state of this optimizer")
-    ours, theirs = [scheduler.state_dict()] if scheduler else [], content["lr_schedulers"]
-    if not is_like(ours, theirs):
+    if not is_like([scheduler.state_dict() for scheduler in ours], schedules):
         raise ValueError("it is not the state of this schedule")
-    if scheduler:
+    for scheduler, given in zip(ours, schedules, strict=True):
         made_with = inspect.signature(type(scheduler)).parameters.keys() - {"last_epoch"}
-        if any(ours[0][name] != theirs[0][name] for name in ours[0].keys() & made_with):
+        state = scheduler.state_dict()
+        if any(state[name] != given[name] for name in state.keys() & made_with):
             raise ValueError("its schedule has other settings")
-
-
-def _new_optimizer(
-    content: Checkpoint, model: "DigitClassifier"
-) -> tuple[Optimizer, LRScheduler | None]:
-    """Those of `model`, over zeros like the weights in `content`."""
-    assert model.make_optimizer
-    weights = [
-        nn.Parameter(torch.zeros_like(content["state_dict"].get(name, weight)))
-        for name, weight in model.named_parameters()
-    ]
-    optimizer = model.make_optimizer(weights)
-    if not model.make_scheduler:
-        return optimizer, None
-    counted = [schedule.get("total_steps") for schedule in content["lr_schedulers"]]
-    return optimizer, model.new_scheduler(optimizer, next(iter(counted), None) or 1)
 
 
 def _is_state_of(optimizer: Optimizer, given: list[Checkpoint]) -> bool:
@@ -221,10 +213,12 @@ def _is_state_of(optimizer: Optimizer, given: list[Checkpoint]) -> bool:
     """
     fresh = optimizer.state_dict()
     groups = [state["param_groups"] for state in given]
-    if not is_like([fresh["param_groups"]], groups) or any(
-        ours["params"] != theirs["params"]
-        for ours, theirs in zip(fresh["param_groups"], groups[0], strict=True)
-    ):
+    if not is_like([fresh["param_groups"]], groups):
+        return False
+    ours, theirs = (
+        [group["params"] for group in each] for each in (fresh["param_groups"], *groups)
+    )
+    if ours != theirs:
         return False
     optimizer.load_state_dict(fresh | {"param_groups": groups[0]})
     for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
@@ -256,9 +250,10 @@ def _check_callbacks(callbacks: Checkpoint) -> None:
             raise ValueError("its callbacks have no state")
         if key.startswith("EarlyStopping{"):
             best, message = state["best_score"], state["stopping_reason_message"]
-            counts = (state[name] for name in ("wait_count", "stopped_epoch", "patience"))
+            counts = [state[name] for name in ("wait_count", "stopped_epoch", "patience")]
+            are_counts = is_like([0, 0, 0], counts) and _are_counts(counts)
             is_score = isinstance(best, Tensor) and best.shape == () and best.is_floating_point()
-            if not (is_score and all(map(_is_count, counts)) and isinstance(message, str | None)):
+            if not (is_score and are_counts and isinstance(message, str | None)):
                 raise ValueError("EarlyStopping is of another kind")
 
 
@@ -282,13 +277,70 @@ def is_like(expected: Any, given: Any) -> bool:
     return type(expected) is type(given)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and 0 <= value < MAX_COUNT
+def _are_counts(node: Any) -> bool:
+    if isinstance(node, dict | list):
+        return all(map(_are_counts, node.values() if isinstance(node, dict) else node))
+    return isinstance(node, int) and 0 <= node < MAX_COUNT
 
 
-def _leaves(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict | list | tuple):
-        for part in node.values() if isinstance(node, dict) else node:
-            yield from _leaves(part)
-    else:
-        yield node
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Of the generators of python, numpy, torch and, where it is no CPU, `device`: as tensors and
+    numbers.
+    """
+    version, words, next_gauss = random.getstate()
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
+    key = torch.tensor(legacy["state"]["key"].tolist())
+    states = {
+        "python": (version, torch.tensor(words), next_gauss),
+        "numpy": legacy | {"state": legacy["state"] | {"key": key}},
+        "torch": torch.get_rng_state(),
+    }
+    if device.type != "cpu":
+        states["device"] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def check_random_states(states: dict[str, Any]) -> None:
+    """Raises what `set_random_states` does, and leaves the generators alone; those of a GPU are not
+    tried.
+    """
+    others = random.Random(), np.random.RandomState(), torch.Generator()
+    set_random_states(states, torch.device("cpu"), *others)
+    if "device" in states and states["device"].dtype != torch.uint8:
+        raise TypeError("a device's state is bytes")
+
+
+def set_random_states(
+    states: dict[str, Any],
+    device: torch.device,
+    python: Any = random,
+    numpy: Any = np.random,
+    of_torch: torch.Generator = torch.default_generator,
+) -> None:
+    """Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError for other states than
+    `random_states` gives.
+    """
+    version, words, next_gauss = states["python"]
+    legacy = states["numpy"]
+    halves = next_gauss, legacy["gauss"]  # of the pairs that normal numbers are drawn in
+    if not all(half is None or (type(half) is float and math.isfinite(half)) for half in halves):
+        raise TypeError("what is left of a pair is a number")
+    python.setstate((version, tuple(_words(words, 625)), next_gauss))
+    key, position = legacy["state"]["key"], legacy["state"]["pos"]
+    if type(position) is not int or not 0 <= position <= 624:  # numpy would read there
+        raise ValueError("a Mersenne Twister's state has 624 words")
+    if legacy["has_gauss"] not in (0, 1):
+        raise ValueError("has_gauss is 0 or 1")
+    key = np.array(_words(key, 624), dtype=np.uint32)
+    numpy.set_state(legacy | {"state": {"key": key, "pos": position}})
+    of_torch.set_state(states["torch"])
+    if "device" in states and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states["device"])
+
+
+def _words(tensor: Tensor, count: int) -> list[int]:
+    words: list[int] = tensor.tolist()
+    if tensor.shape != (count,) or not all(0 <= word < 1 << 32 for word in words):
+        raise ValueError("a Mersenne Twister's state has 624 words of 32 bits")
+    return words

@@ -38,24 +38,20 @@ def facts() -> Facts:
 
 
 def command() -> str:
-    """As typed."""
     return shlex.join(map(without_secrets, sys.orig_argv))
 
 
 def without_secrets(word: str) -> str:
     """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
     key, _, value = word.partition("=")
-    return (
-        f"{key}={HIDDEN}"
-        if value and text.sounds_secret(key)
-        else text.redacted(text.without_passwords(word))
-    )
+    if value and text.sounds_secret(key):
+        return f"{key}={HIDDEN}"
+    return text.redacted(text.without_passwords(word))
 
 
 def settings(cfg: DictConfig) -> str:
     """All of a run's, as YAML, without Hydra's own."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
     plain.pop("hydra", None)
     return text.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
 

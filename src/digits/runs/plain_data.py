@@ -12,6 +12,8 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,56 +34,46 @@ def of_checkpoint(content: dict[str, Any]) -> dict[str, Any]:
     optimizer's factory), the plain ones stay: the run's settings name the rest. A schedule's
     functions are left out, too. Raises InputError for any other object in a state.
     """
-    kept = {name: plain_part(content[name]) for name in OF_HYPER_PARAMETERS if name in content}
     return {
-        name: kept[name] if name in kept else plain(part, name) for name, part in content.items()
+        name: _plain_part(part) if name in OF_HYPER_PARAMETERS else _plain(part, name)
+        for name, part in content.items()
     }
 
 
-def plain(value: Any, name: str) -> Any:
+def _plain_part(value: Any) -> dict[str, Any]:
+    """What of hyper-parameters is plain, without secrets: nothing of what is no dict."""
+    kept = {}
+    for name, part in value.items() if isinstance(value, dict) else ():
+        with suppress(InputError):
+            kept[str(name)] = _plain(part, str(name), redacted)
+    return kept
+
+
+def _plain(value: Any, name: str, of_text: Callable[[str], str] = str) -> Any:
     """`value` in plain types. Raises InputError, calling it `name`, for what has none."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, Tensor):
         return value.detach() if isinstance(value, nn.Parameter) else value
-    for kind in (bool, int, float, str):
+    if isinstance(value, str):
+        return of_text(str(value))  # a StrEnum's text
+    for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)  # an IntEnum's number
     if isinstance(value, dict):
         return {
-            plain(key, name): plain(part, f"{name}.{key!s}")
+            _plain(key, name): _plain(part, f"{name}.{key!s}", of_text)
             for key, part in value.items()
             if not callable(part)
         }
     if isinstance(value, list | tuple):
-        parts = [plain(part, name) for part in value]
+        parts = [_plain(part, name, of_text) for part in value]
         return tuple(parts) if isinstance(value, tuple) else parts
     there_is = f"{type(value).__module__}.{type(value).__qualname__}"
     raise InputError(
         f"checkpoint: {flat(name)[:120]} is a {there_is}; expected plain data in the state of "
         "modules and callbacks: numbers, strings, lists, dicts, tensors"
     )
-
-
-def plain_part(value: Any) -> Any:
-    """What of hyper-parameters is plain, without secrets: a dict, or nothing of any other kind."""
-    if not isinstance(value, dict):
-        return {}
-    kept = {}
-    for name, part in value.items():
-        try:
-            kept[str(name)] = _redacted(plain(part, str(name)))
-        except InputError:
-            continue
-    return {name: part for name, part in kept.items() if not callable(value[name])}
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _redacted(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_redacted, value))
-    return redacted(value) if isinstance(value, str) else value
 
 
 MAX_BYTES = 1 << 33  # hidden_size=65536 with AdamW has 625 MB
@@ -117,28 +109,24 @@ class _File(io.FileIO):
 def load(path: Path) -> Any:
     """The content of `path`, its tensors on the CPU.
 
-    Raises OSError where it cannot be read, InputError where it is nothing that our own runs wrote.
+    Raises OSError where it cannot be read; ValueError, or whatever zipfile, pickletools and torch
+    make of nonsense, where it is nothing that our own runs wrote.
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such file")
     with _File(path) as file, tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as checked:
-        try:
-            file_bytes = path.stat().st_size
-            with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
-                _copy(given, copy, file_bytes)
-            checked.seek(0)
-            with warnings.catch_warnings(action="ignore"):
-                content = torch.load(checked, map_location="cpu", weights_only=True)
-            return _plain(content, file_bytes)
-        except OSError:
-            raise
-        except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
-            raise InputError("not a checkpoint written by train.py, or damaged") from error
+        file_bytes = path.stat().st_size
+        with zipfile.ZipFile(file) as given, zipfile.ZipFile(checked, "w") as copy:
+            _copy(given, copy, file_bytes)
+        checked.seek(0)
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(checked, map_location="cpu", weights_only=True)
+    return _copied(content, file_bytes)
 
 
 def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
-    """Raises ValueError, or whatever zipfile and pickletools make of nonsense. What torch gets is
-    the copy: it reads a zip in its own way, and would find other parts in one made for that.
+    """What torch gets is the copy: it reads a zip in its own way, and would find other parts in one
+    made for that.
     """
     entries = given.infolist()
     names = {entry.filename for entry in entries}
@@ -160,31 +148,29 @@ def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> Non
             shutil.copyfileobj(source, target, 1 << 20)  # checks the CRC
 
 
-def _plain(content: Any, max_bytes: int) -> Any:
-    """A copy in plain dicts, lists, tuples, numbers, strings and tensors, with nothing else that a
-    pickle can hang on them: an OrderedDict's attributes, for one, may hide its methods.
+def _copied(content: Any, bytes_left: int) -> Any:
+    """In plain dicts, lists, tuples, numbers, strings and tensors, with nothing else that a pickle
+    can hang on them: an OrderedDict's attributes, for one, may hide its methods.
 
-    Raises ValueError for other kinds, for tensors that are larger together than `max_bytes`, and
+    Raises ValueError for other kinds, for tensors that are larger together than `bytes_left`, and
     for lists in lists in lists: a copy of what they share would never end.
     """
-    nodes, bytes_left = 0, max_bytes
+    nodes_left = MAX_NODES
 
     def copied(node: Any) -> Any:
-        nonlocal nodes, bytes_left
-        nodes += 1
-        if nodes > MAX_NODES:
-            raise ValueError("too many parts")
+        nonlocal nodes_left, bytes_left
+        nodes_left -= 1
+        if isinstance(node, Tensor):  # a view of one value may claim any size
+            bytes_left -= node.numel() * node.element_size()
+        if min(nodes_left, bytes_left) < 0:
+            raise ValueError("too many parts, or more values than bytes")
+        if isinstance(node, Tensor):
+            return node.detach().clone(memory_format=torch.contiguous_format)
         if isinstance(node, dict):
             return {_scalar(key): copied(value) for key, value in dict.items(node)}
-        if isinstance(node, list):
-            return [copied(part) for part in node]
-        if isinstance(node, tuple):
-            return tuple(copied(part) for part in node)
-        if isinstance(node, Tensor):
-            bytes_left -= node.numel() * node.element_size()
-            if bytes_left < 0:  # a view of one value may claim any size
-                raise ValueError("more values than bytes")
-            return node.detach().clone(memory_format=torch.contiguous_format)
+        if isinstance(node, list | tuple):
+            parts = [copied(part) for part in node]
+            return tuple(parts) if isinstance(node, tuple) else parts
         return _scalar(node)
 
     return copied(content)
@@ -193,9 +179,8 @@ def _plain(content: Any, max_bytes: int) -> Any:
 def _scalar(value: Any) -> Any:
     if isinstance(value, str):
         value.encode()  # half a surrogate pair can't be printed
-    elif isinstance(value, int):
-        if abs(value) >= MAX_INT:
-            raise ValueError("too large a number")
-    elif not isinstance(value, float | None):
+    elif isinstance(value, int) and abs(value) >= MAX_INT:
+        raise ValueError("too large a number")
+    elif not isinstance(value, int | float | None):
         raise ValueError("of another kind")
     return value

@@ -19,23 +19,11 @@ ALL = re.compile(".*")
 TARGET = "_target_"
 ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
 EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without
-DECISIVE = tuple(
-    f"trainer.{name}"
-    for name in (
-        "precision",
-        "limit_train_batches",
-        "limit_val_batches",
-        "overfit_batches",
-        "check_val_every_n_epoch",
-        "val_check_interval",
-        "gradient_clip_val",
-        "gradient_clip_algorithm",
-        "min_epochs",
-        "min_steps",
-        "deterministic",
-        "accumulate_grad_batches",
-    )
-)
+OF_THE_TRAINER = (
+    "precision", "limit_train_batches", "limit_val_batches", "overfit_batches",
+    "check_val_every_n_epoch", "val_check_interval", "gradient_clip_val", "gradient_clip_algorithm",
+    "min_epochs", "min_steps", "deterministic", "accumulate_grad_batches",
+)  # fmt: skip
 
 
 class Recipe:
@@ -44,7 +32,8 @@ class Recipe:
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
         inside = (key for group in ("data", "model") for key in keys(cfg[group], f"{group}."))
-        names = ["seed", *(key for key in inside if key not in ELSEWHERE), *DECISIVE]
+        names = ["seed", *(key for key in inside if key not in ELSEWHERE)]
+        names += (f"trainer.{name}" for name in OF_THE_TRAINER)
         if early_stopping := OmegaConf.select(cfg, EARLY_STOPPING[:-1]):
             names += keys(early_stopping, EARLY_STOPPING)
         values = {key: OmegaConf.select(cfg, key) for key in names}

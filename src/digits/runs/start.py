@@ -1,6 +1,7 @@
 """Where a run begins: with new weights, or at a checkpoint that fits it."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,11 @@ from digits.text import flat
 
 log = logging.getLogger(__name__)
 
-TO_GO_ON = {
-    "loops": dict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "callbacks": dict,
-    "global_step": int,
-    "processes": list,
-    "metrics": dict,
-    "should_stop": bool,
-    "settings": dict,
-}
+TO_GO_ON = (
+    dict.fromkeys(("loops", "callbacks", "metrics", "settings"), dict)
+    | dict.fromkeys(("optimizer_states", "lr_schedulers", "processes"), list)
+    | {"global_step": int, "should_stop": bool}
+)
 
 
 @dataclass
@@ -70,8 +65,10 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
     if run and run.has_checkpoint():
         begin = _newest_good(run, model, recipe)
     else:
+        if run and "test/acc" in run.measured():
+            raise InputError(f"resume={run.path}: finished, but it has no checkpoint; expected one")
         if run:
-            _check_is_new(run)
+            log.info("nothing was saved yet: %s begins anew", relative(run.path))
         if cfg.ckpt_path is None:
             return Start(recipe.settings)
         begin = _read(Path(cfg.ckpt_path), model, recipe)
@@ -94,13 +91,6 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
     elif run:
         begin.is_over = _is_over(run, begin, last, cfg.test)
     return begin
-
-
-def _check_is_new(run: RunFolder) -> None:
-    """Raises InputError if a run has come to its end, and its checkpoints are gone."""
-    if "test/acc" in run.measured():
-        raise InputError(f"resume={run.path}: finished, but it has no checkpoint; expected one")
-    log.info("nothing was saved yet: %s begins anew", relative(run.path))
 
 
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
@@ -126,14 +116,11 @@ def _newest_good(run: RunFolder, model: LightningModule, recipe: Recipe) -> Star
     try:
         return _read(run.last, model, recipe)
     except InputError as error:
-        if not run.previous.is_file():
-            raise
-        try:
+        with suppress(InputError):
             begin = _read(run.previous, model, recipe)
-        except InputError:
-            raise error from None
-        log.warning("%s; going on from %s", error, run.previous.name)
-        return begin
+            log.warning("%s; going on from %s", error, run.previous.name)
+            return begin
+        raise
 
 
 def _read(path: Path, model: LightningModule, recipe: Recipe) -> Start:

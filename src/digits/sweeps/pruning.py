@@ -21,7 +21,7 @@ class Pruning(Callback):
     def __init__(self, monitor: str = "val/acc") -> None:
         self.monitor = monitor
         self.pruned: str | None = None  # why the run ended
-        self.trial: Any = None
+        self.trial: Any = None  # but in the first process of a run that may be pruned
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == TrainerFn.FITTING and trainer.is_global_zero and TRIAL in os.environ:
@@ -34,7 +34,7 @@ class Pruning(Callback):
                 self.trial = trial
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        stop = self._stop(trainer) if trainer.is_global_zero else False
+        stop = self._stop(trainer)
         if trainer.world_size > 1:
             stop = trainer.strategy.broadcast(stop)
         if stop:

@@ -32,7 +32,10 @@ class RayTasks:
         self.work, self.slots = work, slots
         find_this_package()
         if address is None:
-            _lock()
+            # A cluster that is started here listens on all interfaces, and runs what it is sent:
+            # only who knows the token may. Ray would keep one in a file.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray  # now: it looks at these variables once
 
         self.ray: Any = ray
@@ -63,18 +66,16 @@ class RayTasks:
                 signals.raise_again()
                 raise signals.Stopped(signal.SIGINT) from None
             if ready:
-                return self.jobs.pop(ready[0]), self._code(ready[0])
+                try:
+                    code = int(self.ray.get(ready[0]))
+                except (self.ray.exceptions.RayError, KeyboardInterrupt):
+                    code = 1
+                return self.jobs.pop(ready[0]), code
 
     def stop(self) -> None:
         for reference in self.jobs:
             self.ray.cancel(reference, force=self.is_asked)
         self.is_asked = True
-
-    def _code(self, reference: Any) -> int:
-        try:
-            return int(self.ray.get(reference))
-        except (self.ray.exceptions.RayError, KeyboardInterrupt):
-            return 1
 
 
 def run_in_process(text: str) -> int:
@@ -96,11 +97,3 @@ def run_in_process(text: str) -> int:
             continue
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
-
-
-def _lock() -> None:
-    """A cluster that is started here listens on all interfaces, and runs what it is sent: only who
-    knows the token may, this process's children and nobody else. Ray would keep one in a file.
-    """
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

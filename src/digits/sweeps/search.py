@@ -38,7 +38,6 @@ SWEEP, RETRY_OF, SURPLUS = "sweep", "retry_of", "surplus"  # attributes of a tri
 METRICS = "metrics"  # of a study
 CLAIM_S = 10
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-CHOSEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 WAYS = ("minimize", "maximize")
 
 
@@ -53,7 +52,10 @@ class Search:
             raise InputError(
                 f"hydra.sweeper.n_trials={self.n_trials}: expected a whole number from 1"
             )
-        self.metrics = _metrics(config.get("optimized_metric"))
+        metrics = config.get("optimized_metric")
+        if metrics is None:
+            raise InputError("optimized_metric=null: expected what to search for, e.g. val/acc")
+        self.metrics = _listed(metrics)
         self.directions = _directions(options.get("direction"), self.metrics, config)
         self.pruner = _plain(options.get("pruner"))
         if self.pruner:
@@ -69,10 +71,10 @@ class Search:
         self.sweep.begin()
         for folder in self.options.get("warm_start") or []:
             study.add_earlier(self.study, SweepFolder(folder), self.space, self.metrics)
-        mine = self._left()
+        mine = self._mine()
         self.left = iter(mine)
-        counted = sum(trial.state in COUNTED for trial in self._counted())
-        self.sweep.run(self._next, self._ended, max(0, self.n_trials - counted) + len(mine))
+        count = max(0, self.n_trials - len(self._counted())) + len(mine)
+        self.sweep.run(self._next, self._ended, count)
 
     def _open(self) -> None:
         """Raises InputError for a study that is of something else."""
@@ -95,7 +97,7 @@ class Search:
             old, new = (flat(", ".join(map(str, names))) for names in (before, self.metrics))
             raise InputError(f"optimized_metric={new}: the study is of {old}; expected that")
         study.check_is_safe(trials := self.study.get_trials(deepcopy=False))
-        self.space.check([trial for trial in trials if trial.state in CHOSEN])
+        self.space.check([trial for trial in trials if trial.state in COUNTED])
         self.study.set_user_attr(METRICS, self.metrics)
         self.study.sampler = self._sampler(len(trials))
 
@@ -126,7 +128,7 @@ class Search:
             return None
         study.check_is_safe(self.study.get_trials(deepcopy=False))
         trial = self.study.ask()
-        rank = [t.number for t in self._counted() if t.state in COUNTED].index(trial.number)
+        rank = [counted.number for counted in self._counted()].index(trial.number)
         if rank >= self.n_trials:
             trial.set_user_attr(SURPLUS, True)
             self.study.tell(trial, state=TrialState.FAIL)
@@ -135,27 +137,30 @@ class Search:
         return trial
 
     def _are_enough(self) -> bool:
-        states = [trial.state for trial in self._counted() if trial.state in COUNTED]
+        states = [trial.state for trial in self._counted()]
         return len(states) >= self.n_trials and TrialState.WAITING not in states
 
     def _counted(self) -> list[FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self.study.get_trials(deepcopy=False, states=COUNTED)
         return [trial for trial in trials if study.WARM not in trial.user_attrs]
 
-    def _left(self) -> list[Trial]:
+    def _running(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    def _mine(self) -> list[Trial]:
         """Under way in this sweep when it was killed: its folder is locked, nobody else runs them.
         One that had not chosen yet, chooses.
         """
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        mine = [trial.number for trial in running if trial.user_attrs.get(SWEEP) == self.folder]
+        mine = [
+            each.number for each in self._running() if each.user_attrs.get(SWEEP) == self.folder
+        ]
         return [study.trial(self.storage, self.study, number) for number in mine]
 
     def _are_unclaimed(self) -> bool:
         """Whether there are trials that no sweep has said are its own. A sweep that was killed
         between asking and saying so never will: after a while they have failed.
         """
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        unclaimed = [trial for trial in running if SWEEP not in trial.user_attrs]
+        unclaimed = [trial for trial in self._running() if SWEEP not in trial.user_attrs]
         for trial in unclaimed:
             begun = trial.datetime_start
             if begun and (datetime.now() - begun).total_seconds() > CLAIM_S:
@@ -198,10 +203,8 @@ class Search:
         self.study.tell(trial, state=TrialState.FAIL)
 
 
-def _metrics(value: Any) -> list[str]:
-    if value is None:
-        raise InputError("optimized_metric=null: expected what to search for, e.g. val/acc")
-    return [value] if isinstance(value, str) else [str(name) for name in value]
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(each) for each in value]
 
 
 def _directions(given: Any, metrics: list[str], config: DictConfig) -> list[str]:
@@ -209,7 +212,7 @@ def _directions(given: Any, metrics: list[str], config: DictConfig) -> list[str]
     if given is None:
         told = {"callbacks": _plain(config.get("callbacks"), resolve=False)}
         return [WAYS[not less_is_better(name, told)] for name in metrics]
-    ways = [given] if isinstance(given, str) else [str(way) for way in given]
+    ways = _listed(given)
     if len(ways) != len(metrics) or not {*ways} <= {*WAYS}:
         raise InputError(
             f"hydra.sweeper.direction={given}: expected minimize or maximize for each of "

@@ -4,6 +4,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,11 @@ class Slurm:
 
     def start(self, job: Job) -> None:
         """One that is in the queue still, of a sweep that was killed, is looked after."""
-        before = _read(job.folder / ID)
-        if before and before in _states([before]):
-            self.jobs[before] = job
-            return
+        with suppress(OSError):
+            before = (job.folder / ID).read_text().strip()
+            if before.isdecimal() and before in _states([before]):
+                self.jobs[before] = job
+                return
         try:
             number = str(self.executor.submit(jobs.begin, self.work(job)).job_id)
         except (submitit.core.utils.FailedJobError, RuntimeError, OSError) as error:
@@ -76,11 +78,12 @@ class Slurm:
     def stop(self) -> None:
         states = _states(self.jobs)
         running = [number for number, state in states.items() if state == "RUNNING"]
-        waiting = [number for number in states if number not in running]
-        if waiting or self.is_asked:
-            _run("scancel", *(states if self.is_asked else waiting))
-        if running and not self.is_asked:
-            _run("scancel", "--signal=TERM", *running)
+        can_save = [] if self.is_asked else running
+        others = [number for number in states if number not in can_save]
+        if others:
+            _run("scancel", *others)
+        if can_save:
+            _run("scancel", "--signal=TERM", *can_save)
         self.is_asked = True
 
     def _goes_on(self, job: Job, said: str) -> bool:
@@ -94,13 +97,12 @@ class Slurm:
 
 def _executor(folder: Path, options: dict[str, Any]) -> Any:
     more = dict(options.pop("more", None) or {})
-    given = {name: value for name, value in options.items() if value is not None}
-    given |= {"additional_parameters": {"requeue": True} | more, "use_srun": True}
-    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=MOST_TRIES)
     names = {"timeout_min": "time", "mem_gb": "mem"}
-    given = {names.get(name, name): value for name, value in given.items()}
+    given = {names.get(name, name): value for name, value in options.items() if value is not None}
+    given |= {"additional_parameters": {"requeue": True} | more, "use_srun": True}
     if "mem" in given:
         given["mem"] = f"{given['mem']}GB"
+    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=MOST_TRIES)
     executor.update_parameters(
         job_name="digits", signal_delay_s=SIGNAL_DELAY_S, nodes=1, ntasks_per_node=1, **given
     )
@@ -133,11 +135,3 @@ def _code(said: str) -> int:
     """Of a job that scontrol tells of, for some minutes: what its process exited with."""
     told = re.search(r" ExitCode=(\d+):(\d+)", said)
     return int(told[1]) or -int(told[2]) if told else LOST
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return ""
-    return text if text.isdecimal() else ""

@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,9 +25,8 @@ LOG = "log"
 
 @dataclass(frozen=True)
 class Space:
-    """`chosen` settings by name, in the order they are chosen in; `given` words, of which the
-    others are every job's; a setting in `when` is chosen if another one, chosen before it, has the
-    value there.
+    """`chosen` settings by name, in the order they are chosen in; `given` words, of which those in
+    `fixed` are every job's; a setting in `when` is chosen if another one has the value there.
     """
 
     chosen: dict[str, BaseDistribution]
@@ -50,33 +50,26 @@ class Space:
 
     def parameters(self, words: Mapping[str, str]) -> dict[str, object] | None:
         """What an earlier job chose, if that is in this space."""
-        chosen: dict[str, object] = {}
-        for name, distribution in self.chosen.items():
-            if name in words:
-                value = _typed(distribution, words[name])
-                if value is None:
-                    return None
-                chosen[name] = value
-            elif name not in self.when:
-                return None
-        return chosen
+        if self.chosen.keys() - words.keys() - self.when.keys():
+            return None
+        chosen = {name: _typed(d, words[name]) for name, d in self.chosen.items() if name in words}
+        return None if None in chosen.values() else chosen
 
     def check(self, trials: Sequence[FrozenTrial]) -> None:
         """Raises InputError if `trials` chose from another space: Optuna would mix them."""
         for trial in trials:
-            for name, old in trial.distributions.items():
-                if self.chosen.get(name) != old:
-                    self._refuse(name, f"chooses from {in_words(old)}")
+            drawn = trial.distributions
+            how = {name: f"chooses from {in_words(old)}" for name, old in drawn.items()
+                   if self.chosen.get(name) != old}  # fmt: skip
             if trial.state.is_finished():
-                for name in self.chosen.keys() - trial.distributions.keys() - self.when.keys():
-                    self._refuse(name, "has it fixed")
-
-    def _refuse(self, name: str, how: str) -> None:
-        new = self.given.get(name, f"{name} is not given")
-        raise InputError(
-            f"{new}: the study {how}; expected the same, or a new sweep, which takes results over "
-            "by hydra.sweeper.warm_start=[FOLDER]"
-        )
+                fixed = self.chosen.keys() - drawn.keys() - self.when.keys()
+                how |= dict.fromkeys(fixed, "has it fixed")
+            for name, told in how.items():
+                new = self.given.get(name, f"{name} is not given")
+                raise InputError(
+                    f"{new}: the study {told}; expected the same, or a new sweep, which takes "
+                    "results over by hydra.sweeper.warm_start=[FOLDER]"
+                )
 
 
 def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequence[str]) -> Space:
@@ -87,11 +80,18 @@ def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequenc
     given |= {key(word): word for word in arguments}
     parse = OverridesParser.create().parse_override
     overrides = {name: parse(word) for name, word in given.items()}
-    conditions = {name: _condition(name, str(text), given) for name, text in when.items()}
+    conditions = {}
+    for name, text in when.items():
+        other, _, value = str(text).partition("=")
+        if not (value and {name, other} <= given.keys()):
+            raise InputError(
+                f"hydra.sweeper.when.{name}={text}: expected OTHER=VALUE, both of them in params"
+            )
+        conditions[name] = other, value
     chosen = {
-        name: _distribution(name, override)
-        for name, override in sorted(overrides.items(), key=lambda item: item[0] in conditions)
-        if override.is_sweep_override()
+        name: _distribution(name, overrides[name])
+        for name in sorted(overrides, key=lambda name: name in conditions)
+        if overrides[name].is_sweep_override()
     }  # what others depend on is chosen first
     if not chosen:
         raise InputError(
@@ -102,28 +102,19 @@ def of(params: Mapping[str, object], when: Mapping[str, str], arguments: Sequenc
 
 def in_words(distribution: BaseDistribution) -> str:
     """As Hydra has it, and the command line."""
-    d: Any = distribution
+    d, is_int = cast(Any, distribution), isinstance(distribution, IntDistribution)
     if isinstance(d, CategoricalDistribution):
         return f"choice({', '.join(map(str, d.choices))})"
-    if d.step is not None and not (_is_int(d) and d.step == 1):
+    if d.step is not None and not (is_int and d.step == 1):
         return f"range({d.low}, {d.high + d.step}, {d.step})"
     text = f"interval({d.low}, {d.high})"
     text = f"tag({LOG}, {text})" if d.log else text
-    return f"int({text})" if _is_int(d) else text
-
-
-def _condition(name: str, text: str, words: Mapping[str, str]) -> tuple[str, str]:
-    other, _, value = text.partition("=")
-    if name not in words or other not in words or not value:
-        raise InputError(
-            f"hydra.sweeper.when.{name}={text}: expected OTHER=VALUE, both of them in params"
-        )
-    return other, value
+    return f"int({text})" if is_int else text
 
 
 def _distribution(name: str, override: Override) -> BaseDistribution:
     value = override.value()
-    try:
+    with blaming(name):
         if isinstance(value, IntervalSweep):
             low, high, is_log = value.start, value.end, LOG in value.tags
             if isinstance(low, int) and isinstance(high, int):
@@ -133,13 +124,10 @@ def _distribution(name: str, override: Override) -> BaseDistribution:
             values, step = list(value.range()), abs(value.step)
             if not values:
                 raise ValueError("an empty range")
-            is_int = isinstance(values[0], int)
-            kind: Any = IntDistribution if is_int else FloatDistribution
+            kind: Any = IntDistribution if isinstance(values[0], int) else FloatDistribution
             made: BaseDistribution = kind(min(values), max(values), step=step)
             return made
         return CategoricalDistribution([*override.sweep_string_iterator()])
-    except ValueError as error:
-        raise InputError(f"{name}: {error}") from error
 
 
 def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str:
@@ -148,7 +136,8 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         if isinstance(d, CategoricalDistribution):
             value = trial.suggest_categorical(name, d.choices)
         else:
-            suggest: Any = trial.suggest_int if _is_int(d) else trial.suggest_float
+            is_int = isinstance(d, IntDistribution)
+            suggest: Any = trial.suggest_int if is_int else trial.suggest_float
             value = suggest(name, d.low, d.high, step=d.step, log=d.log)
     typed = _typed(distribution, value)
     if typed is None:
@@ -156,17 +145,12 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
     return str(typed)
 
 
-def _is_int(distribution: BaseDistribution) -> bool:
-    return isinstance(distribution, IntDistribution)
-
-
 def _typed(distribution: BaseDistribution, value: object) -> object:
     """`value` as the distribution has it; None if it is not in it."""
     kinds = {FloatDistribution: float, IntDistribution: int}
-    try:
+    with suppress(TypeError, ValueError, OverflowError):
         typed = kinds.get(type(distribution), str)(value)
         state = TrialState.RUNNING  # which has no score
         create_trial(params={"x": typed}, distributions={"x": distribution}, state=state)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return typed
+        return typed
+    return None

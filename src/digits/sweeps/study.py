@@ -8,13 +8,14 @@ import pickle
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import optuna
 from optuna import Study, Trial
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.errors import InputError
@@ -108,27 +109,24 @@ def add_earlier(study: Study, earlier: SweepFolder, space: Space, metrics: list[
     """
     known = {trial.user_attrs.get(WARM) for trial in study.get_trials(deepcopy=False)}
     board = leaderboard.read(earlier, metrics)
-    found = {}
+    found = 0
     for job in board.jobs:
-        scores = [job.score(name) for name in board.objectives]
-        chosen = space.parameters(job.words)
-        if chosen is not None and None not in scores:
-            found[str(job.run.path.absolute())] = chosen, scores
+        scores: list[Any] = [job.score(name) for name in board.objectives]
+        chosen, source = space.parameters(job.words), str(job.run.path.absolute())
+        if chosen is None or None in scores:
+            continue
+        found += 1
+        if source not in known:
+            kinds = {name: space.chosen[name] for name in chosen}
+            trial = create_trial(
+                params=chosen, distributions=kinds, values=scores, user_attrs={WARM: source}
+            )
+            study.add_trial(trial)
     if not found:
         raise InputError(
             f"hydra.sweeper.warm_start={earlier.path}: none of its jobs chose from these params"
         )
-    for source in found.keys() - known:
-        chosen, scores = found[source]
-        study.add_trial(
-            optuna.trial.create_trial(
-                params=chosen,
-                distributions={name: space.chosen[name] for name in chosen},
-                values=scores,  # type: ignore[arg-type]
-                user_attrs={WARM: source},
-            )
-        )
-    log.info("%d results of %s are known", len(found), earlier.path)
+    log.info("%d results of %s are known", found, earlier.path)
 
 
 def _storage(url: str) -> RDBStorage:
@@ -141,11 +139,10 @@ def _storage(url: str) -> RDBStorage:
 
 @cache
 def _is_cma_es(text: str) -> bool:
-    try:
+    with suppress(Exception):  # of any kind, in nonsense
         _OfCmaEs(io.BytesIO(bytes.fromhex(text))).load()
-    except Exception:  # of any kind, in nonsense
-        return False
-    return True
+        return True
+    return False
 
 
 class _OfCmaEs(pickle.Unpickler):

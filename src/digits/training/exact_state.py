@@ -15,7 +15,7 @@ from torch import Tensor
 from digits.errors import InputError
 from digits.model.linear import matmuls, use_matmuls
 from digits.model.score import scores_of
-from digits.runs.random_states import random_states, set_random_states
+from digits.runs.checkpoint import random_states, set_random_states
 from digits.training.logged_means import LoggedMeans
 
 Settings = Mapping[str, str | int | float | bool | None]

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from digits.errors import InputError
-from digits.runs.random_states import check_random_states, random_states, set_random_states
+from digits.runs.checkpoint import check_random_states, random_states, set_random_states
 from digits.text import flat
 
 CPU = torch.device("cpu")  # where loaders draw
