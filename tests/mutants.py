@@ -133,7 +133,7 @@ BUGS = (
     Bug(
         "limits don't decide",
         "runs/recipe",
-        '        "limit_train_batches",\n',
+        '"limit_train_batches", ',
         "",
         "runs/test_recipe",
     ),

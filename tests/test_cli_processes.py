@@ -93,7 +93,7 @@ def test_a_stopped_sweep_stops(tmp_path: Path) -> None:
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=60)
     assert run.returncode == 130
-    assert [path.name for path in tmp_path.glob("multirun/*/[01]")] == ["0"]
+    assert [path.name for path in tmp_path.glob("multirun/*/0*")] == ["00_seed-0"]
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
 def test_fail_fast_stops(tmp_path: Path) -> None:
     outcome = sweep("fail_fast=true", "hydra.launcher.jobs=1", "seed=-1,0,1", outputs=tmp_path)
     assert outcome.code == 2
-    assert [path.name for path in folder(tmp_path).glob("[0-9]*")] == ["00_seed-1"]
+    assert [path.name for path in folder(tmp_path).glob("[0-9]*")] == ["00_seed--1"]
     assert ": 3 jobs, 1 failed, 2 waiting" in outcome.out
 
 

@@ -81,6 +81,24 @@ def asked() -> int:
     return _asked
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Signals wait until the end of the block, so that it is done as a whole or not at all. So do
+    those of processes that are started in it, until they call `let_go`.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        let_go()
+
+
+def let_go() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def raise_again() -> None:
     """What a signal raised: C code that runs Python may turn it into an ImportError, or lose it."""
     if _raised:

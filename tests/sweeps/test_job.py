@@ -68,6 +68,7 @@ def test_half_done_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
     ("words", "name"),
     [
         (["model.optimizer.lr=0.001", "seed=2"], "03_lr-0.001_seed-2"),
+        (["seed=-1"], "03_seed--1"),
         (["lr=0.0012635598", "n=10000", "m=1e-05"], "03_lr-0.001264_n-10000_m-1e-05"),
         (["model/optimizer=adam", "+m.note=it is / here"], "03_optimizer-adam_note-it-is-here"),
         (["model.optimizer.lr=1", "model.scheduler.lr=2"], "03_optimizer.lr-1_scheduler.lr-2"),

@@ -49,7 +49,9 @@ def test_jobs_end_as_in_the_pool_and_a_wrong_one_is_a_line(running: None, tmp_pa
     assert err == f"error: job 1 (model.optimizer.lr=-1): {line}\n"
     assert "best  model.optimizer.lr=0.003" in out
     (folder,) = tmp_path.glob("a/multirun/*")
-    assert [path.name for path in sorted(folder.glob("[0-9]"))] == ["0", "1", "2"]
+    assert sorted(path.name for path in folder.glob("[0-9]*")) == [
+        "00_lr-0.001", "01_lr--1", "02_lr-0.003"
+    ]  # fmt: skip
     words[-1] = "model.optimizer.lr=0.001,0.003"
     python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
     assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
@@ -78,14 +80,14 @@ def test_a_killed_sweep_finds_its_jobs_in_the_queue_again(running: None, tmp_pat
         until(lambda: any(tmp_path.rglob("last.ckpt")))
         run.kill()
     (folder,) = tmp_path.glob("multirun/*")
-    number = (folder / "0" / "slurm_id").read_text()
+    number = (folder / "00" / "slurm_id").read_text()
     again = ["-m", f"sweep={folder}", "hydra.launcher.poll_seconds=1"]
     with process("src/train.py", *again) as run:
         _, err = run.communicate(timeout=120)
     assert (run.returncode, err) == (0, "")
     assert said("squeue", "--noheader") == ""
-    assert json.loads((folder / "0" / "metrics.json").read_text())["epochs"] == 100
-    assert "going on" not in (folder / "0" / "train.log").read_text()
+    assert json.loads((folder / "00" / "metrics.json").read_text())["epochs"] == 100
+    assert "going on" not in (folder / "00" / "train.log").read_text()
     ids = [path.name.partition("_")[0] for path in (folder / ".slurm").glob("*_submission.sh")]
     assert set(ids) <= {number, "submission"}
 
@@ -95,7 +97,7 @@ def test_a_cancelled_job_is_recorded_and_the_others_go_on(running: None, tmp_pat
     with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
         until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
         (folder,) = tmp_path.glob("multirun/*")
-        said("scancel", (folder / "1" / "slurm_id").read_text())
+        said("scancel", (folder / "01_max_epochs-3000" / "slurm_id").read_text())
         out, _ = run.communicate(timeout=120)
     assert run.returncode != 0
     assert ": 2 jobs, 1 finished, 1 stopped" in out

@@ -1,11 +1,12 @@
 """A job of a sweep: what it is, what it is called, and running it in a process of its own."""
 
 import json
+import multiprocessing
 import os
 import re
 import sys
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
 from digits.runs.words import key, quoted, unquoted
-from digits.signals import end_with_parent
+from digits.signals import KILL, end_with_parent
 from digits.sweeps.sweep_folder import OUTPUT
 
 LONGEST_VALUE, LONGEST_NAME = 24, 100  # characters
@@ -76,9 +77,11 @@ def _short(name: str, names: Sequence[str]) -> str:
 
 def _plain(word: str) -> str:
     value = unquoted(word.partition("=")[2])
-    with suppress(ValueError):
-        value = min(value, f"{float(value):.4g}", key=len)
-    return re.sub(r"[^\w.+-]+", "-", value, flags=re.ASCII).strip("-.")[:LONGEST_VALUE]
+    try:
+        return min(value, f"{float(value):.4g}", key=len)
+    except ValueError:
+        plain = re.sub(r"[^\w.+-]+", "-", value, flags=re.ASCII)
+        return plain.strip("-.")[:LONGEST_VALUE]
 
 
 def find_this_package() -> None:
@@ -111,8 +114,16 @@ def run(job: Job) -> NoReturn:
     """
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl+C is for the sweep, which asks its jobs to stop
-    end_with_parent()
+    end_with_parent()  # the server that forks
+    if sweep := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(sweep,), daemon=True).start()
     begin(job)
+
+
+def _end_with(process: Any) -> None:
+    """A server lives as long as what it has forked, but not without the sweep it works for."""
+    process.join()
+    os.kill(os.getpid(), KILL)
 
 
 def begin(job: Job) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from hydra.core.utils import configure_log
 from tqdm import tqdm
 
+from digits import signals
 from digits.errors import INPUT_IS_WRONG, OUR_FAULT, InputError, exit_code, one_line
 from digits.runs import status
 from digits.runs.folder import RunFolder
@@ -59,8 +60,9 @@ class Launch:
             try:
                 while True:
                     while self.running < self.pool.slots and (job := self._next(next_job)):
-                        self.pool.start(job)
-                        self.running += 1
+                        with signals.held():  # none is started that nobody waits for
+                            self.pool.start(job)
+                            self.running += 1
                     if not self.running:
                         return self.code
                     self._end_one(bar, ended)

@@ -21,6 +21,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from digits import signals
 from digits.errors import InputError
 from digits.machine import cores
 from digits.signals import KILL
@@ -99,7 +100,7 @@ class Forks:
         self.context.set_forkserver_preload([PRELOADED])
         jobs.find_this_package()  # the server does not have this process's sys.path
         if self.context.get_start_method() == "forkserver":
-            with _interrupts_held():
+            with signals.held():
                 forkserver.ensure_running()
 
     def start(self, job: Job) -> None:
@@ -123,16 +124,6 @@ class Forks:
             if process.is_alive() and process.pid:
                 os.kill(process.pid, KILL if self.is_asked else signal.SIGTERM)
         self.is_asked = True
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl+C waits, for a process that is started here too, until that ignores it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager

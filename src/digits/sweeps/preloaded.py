@@ -4,9 +4,10 @@ import os
 import signal
 
 if __name__ != "__main__":  # Ctrl+C is for the sweep, from the first import on
+    from digits import signals
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signals.let_go()
 
 from digits import imports
 from digits.console import program

@@ -150,7 +150,8 @@ class Sweep:
             if name is None:
                 while number in taken:
                     number += 1
-                name = self._new_name(words, number, len(each), differing)
+                told = differing if len(each) > 1 else []
+                name = self._new_name(words, number, len(each), told)
                 known[identity(words)] = name
                 taken.add(number)
                 self.names[name] = for_jobs(words)
