@@ -248,6 +248,16 @@ def test_ctrl_c_saves_tells_and_goes_on(launcher: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_jobs_end_with_the_sweeps_process_alone(tmp_path: Path) -> None:
+    """Not with its group: the server that forks them would live on with them."""
+    words = ["-m", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
+    with process("src/train.py", *words, start_new_session=True) as run:
+        wait_for(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2, run)
+        run.kill()
+    wait_for(lambda: still_running(tmp_path) == [])
+
+
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """Killed with all its processes, at three moments."""
     words = [*QUICK, "trainer.max_epochs=40", "trainer.limit_train_batches=60", "seed=0,1,2"]
