@@ -81,7 +81,7 @@ def test_a_command_of_the_page(line: str, said: dict[str, tuple[int, str, str]])
     code, out, err = said[line]
     assert (code, err) == (0, ""), err
     for name, pattern in {
-        "-m model=cnn": r"2 jobs, 2 finished(.|\n)*model.channels(.|\n)*- +8 .* finished",
+        "-m model=cnn": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)*- +8 .* finished",
         "model=cnn data.val_size": r"Epoch 2/2 loss \d\.\d{4} acc 0\.\d{4} val/loss .*val/acc 0\.",
         "resume=latest": r"going on at epoch 3, batch 0(.|\n)*Epoch 3/3 ",
         "data=shapes": r"test accuracy +1\.0000",

@@ -151,7 +151,7 @@ def code_of(command: Callable[[], int | None], explain: Explain = lambda _: None
             _say(end.__cause__, explain)
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:
-        if number := signals.raised():  # C code makes something else of it
+        if number := signals.raised():  # C code that runs Python makes something else of it
             return signals.Stopped(number).exit_code
         _say(error, explain)
         return exit_code(error)

@@ -61,6 +61,7 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
         def main() -> None:
             logging.raiseExceptions = False  # a log file that can't be written shows no traceback
             if processes.is_one():
+                _look_around(Words.parse(sys.argv[1:]))
                 processes.join(task)
             code = code_of(partial(_said, _call, name, run), partial(_explain, name))
             if code:
@@ -112,23 +113,26 @@ def _said(call: Callable[..., None], *given: Any) -> None:
     """Says that a signal has ended it, if the run or the sweep did not come to say so."""
     try:
         call(*given)
-    except signals.Stopped as stopped:
+    except (signals.Stopped, Exception) as error:
+        if not (number := signals.raised()):
+            raise
+        # C code that runs Python may make something else of it
+        stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(number)
         if not stopped.is_said:
             print(signals.NOTHING_BEGAN, file=sys.stderr)
-        raise
+        raise stopped from None
 
 
 def _call(name: str, run: Callable[[], None]) -> None:
     """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
     given = sys.argv
     words = going_on.rewritten(name, Words.parse(given[1:]))
-    config_dirs = words.config_dirs()
-    look_here_too(*(str(Path(folder).parent) for folder in config_dirs))
+    _look_around(words)
     with (
         _environment_restored(),
         processes.writing_nothing() as nowhere,
         folders.released(),
-        configs.own_first(config_dirs),
+        configs.own_first(words.config_dirs()),
     ):
         sys.argv = [given[0], *words.argv(), *nowhere]
         os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
@@ -136,6 +140,11 @@ def _call(name: str, run: Callable[[], None]) -> None:
             run()
         finally:
             sys.argv = given
+
+
+def _look_around(words: Words) -> None:
+    """A user's own classes may be here, or beside configs of their own."""
+    look_here_too(*(str(Path(folder).parent) for folder in words.config_dirs()))
 
 
 def _run(task: Task) -> Task:
