@@ -101,7 +101,7 @@ def test_two_processes_train_as_one_and_test_each_image_once(
     tmp_path: Path, finished: Outcome
 ) -> None:
     sweep = ["-m", "seed=0,1", "trainer=ddp_sim", *SHORT, f"paths.outputs_dir={tmp_path}"]
-    code, out, err = finish("src/train.py", *sweep)
+    code, _, err = finish("src/train.py", *sweep)
     assert (code, err) == (0, "")
     said = [path.read_text() for path in tmp_path.rglob("output.log")]
     assert [text.count("Epoch 2/2 ") for text in said] == [1, 1]  # of the first process alone

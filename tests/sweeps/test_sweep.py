@@ -114,6 +114,11 @@ def test_a_jobs_folder_is_named_after_what_differs(begun: Outcome) -> None:
     assert begun.out.splitlines()[0] == "#0 : seed=0"
 
 
+def test_replicates_alone_choose_nothing_and_are_tested(begun: Outcome) -> None:
+    for path in begun.outputs.glob("multirun/*/*/metrics.json"):
+        assert 0 <= json.loads(path.read_text())["test/acc"] <= 1
+
+
 def test_resume_passes_a_sweeps_jobs_over(begun: Outcome) -> None:
     before = {path: path.read_bytes() for path in begun.outputs.rglob("*.json")}
     outcome = command("train", "resume=latest", "trainer.max_epochs=3", outputs=begun.outputs)
