@@ -25,7 +25,7 @@ from digits.machine import cores
 from digits.runs import configs, recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import DIVERGED, FINISHED
-from digits.runs.words import OF_THE_FOLDER, Words, key, own, quoted
+from digits.runs.words import Words, key, own, quoted
 from digits.sweeps import leaderboard, table
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
 from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
@@ -48,7 +48,7 @@ class Sweep:
         self.config, self.loader, self.launcher = config, context.config_loader, launcher
         self.program = Path(inspect.getfile(inspect.unwrap(task))).stem
         self.typed = Words.parse(sys.argv[1:])
-        self.words = [w for w in own(self.typed.overrides) if key(w) not in OF_THE_FOLDER]
+        self.words = own(self.typed.overrides)
         self.folder = SweepFolder(config.hydra.sweep.dir)
         self.names = self.folder.planned() if config.get("sweep") else {}  # of jobs, their words
         self.chooses = True  # among settings: a sweep over seeds alone has nothing to choose
@@ -110,11 +110,8 @@ class Sweep:
 
     def place(self, number: int, words: Sequence[str]) -> Path:
         """The folder of a job that is known by its number, whose own words are `words`."""
-        plain = str(number)
-        there = [name for name in self.names if name.partition("_")[0].lstrip("0") == plain]
-        before = self.folder.path / plain
-        name = plain if before.is_dir() else next(iter(there), name_of(number, 1, words))
-        return self.folder.inside(name)
+        before = self.folder.path / str(number)  # of a sweep whose folders were numbers
+        return self.folder.inside(before.name if before.is_dir() else name_of(number, 1, words))
 
     def work(
         self, job: Job, threads: int | None, environment: Mapping[str, str], is_here: bool = True
