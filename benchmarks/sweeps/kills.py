@@ -27,7 +27,8 @@ WORDS = ("model.optimizer.lr=3e-4,1e-3,3e-3", "seed=0,1", "data.val_size=1000",
          "callbacks.watch=null", "callbacks.report=null",
          "logger=csv")  # fmt: skip
 LONGEST_S = 9.0  # from a start to a kill
-OF_TIME = ("fit_seconds", "epoch_seconds", "images_per_second", "date", "command", "ckpt_path")
+OF_TIME = ("fit_seconds", "epoch_seconds", "images_per_second", "date", "command", "ckpt_path",
+           "device")  # fmt: skip  # the last job has all threads
 
 
 def main() -> None:
