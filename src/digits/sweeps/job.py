@@ -17,7 +17,7 @@ from digits.files import PACKAGE
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
-from digits.runs.words import key, quoted, unquoted
+from digits.runs.words import key, quoted, value_text
 from digits.signals import KILL, end_with_parent
 from digits.sweeps.sweep_folder import OUTPUT
 
@@ -76,7 +76,7 @@ def _short(name: str, names: Sequence[str]) -> str:
 
 
 def _plain(word: str) -> str:
-    value = unquoted(word.partition("=")[2])
+    value = value_text(word)
     try:
         return min(value, f"{float(value):.4g}", key=len)
     except ValueError:

@@ -15,7 +15,7 @@ from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.run import BEST, less_is_better
 from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, Status, is_pruned
-from digits.runs.words import key, unquoted
+from digits.runs.words import key, value_text
 from digits.sweeps.sweep_folder import SweepFolder, known_by, last_line
 from digits.text import flat
 
@@ -201,7 +201,7 @@ def _result(name: str, run: RunFolder, words: Sequence[str]) -> Result:
     if status == FINISHED and is_pruned(measured):
         status = PRUNED
     line = (_text(told.error) or last_line(run)) if status in LOST else None
-    settings = {flat(key(w)): flat(unquoted(w.partition("=")[2])) for w in known_by(words)}
+    settings = {flat(key(w)): flat(value_text(w)) for w in known_by(words)}
     return Result(name, run, settings, status, line, _text(told.ended), measured)
 
 
