@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -100,6 +100,7 @@ class Forks:
         self.context.set_forkserver_preload([PRELOADED])
         jobs.find_this_package()  # the server does not have this process's sys.path
         if self.context.get_start_method() == "forkserver":
+            resource_tracker.ensure_running()  # now: once it has started, it lets all signals go
             with signals.held():
                 forkserver.ensure_running()
 
