@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digits.errors import InputError
-from digits.sweeps import leaderboard, page, table
+from digits.sweeps import leaderboard, table
 from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
 
@@ -407,8 +407,8 @@ def test_no_work_on_a_job_grows_with_the_number_of_jobs(tmp_path: Path) -> None:
 def test_of_many_jobs_the_page_has_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MOST_JOBS", 3)
-    monkeypatch.setattr(page, "MOST_CURVES", 1)
+    monkeypatch.setattr(table, "MOST_JOBS", 3)
+    monkeypatch.setattr(table, "MOST_CURVES", 1)
     for number in range(5):
         path = job(tmp_path, str(number), [f"{LR}={number}"], acc=number / 10)
         (path / "metrics.csv").write_text("epoch,val/acc\n0,0.1\n")
