@@ -10,8 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from digits.sweeps import space
-from digits.sweeps.study import opened, trial
+from digits.sweeps.study import opened, space_of, trial
 from support import postgres
 from support.commands import UNSEEN, process, python
 
@@ -91,7 +90,7 @@ def test_a_new_database_is_made_by_one_of_several(url: str) -> None:
 def test_words_in_it_are_nobodys(url: str) -> None:
     storage, study = opened(url, "foreign", ["maximize"])
     study.ask().set_user_attr("words", ["+model={_target_: os.system}"])
-    made = space.of({"lr": "interval(0.0, 1.0)"}, {}, [])
+    made = space_of({"lr": "interval(0.0, 1.0)"}, {}, [])
     (word,) = made.words(trial(storage, study, 0))
     assert word == f"lr={study.trials[0].params['lr']}"
     assert made.words(trial(storage, study, 0)) == [word]

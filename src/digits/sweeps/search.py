@@ -27,7 +27,7 @@ from digits.errors import InputError
 from digits.runs.folder import RunFolder
 from digits.runs.run import less_is_better
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status, is_pruned
-from digits.sweeps import space, study
+from digits.sweeps import study
 from digits.sweeps.job import Job
 from digits.sweeps.sweep_folder import PRUNER, STORAGE, TRIAL, SweepFolder, for_jobs
 from digits.text import flat, without_passwords
@@ -66,7 +66,7 @@ class Search:
 
     def run(self, arguments: Sequence[str]) -> None:
         params, when = _plain(self.options.get("params")), _plain(self.options.get("when"))
-        self.space = space.of(params, when, for_jobs(arguments))
+        self.space = study.space_of(params, when, for_jobs(arguments))
         self._open()
         self.sweep.begin()
         for folder in self.options.get("warm_start") or []:

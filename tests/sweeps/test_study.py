@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from digits.errors import InputError
-from digits.sweeps import space
+from digits.sweeps.study import space_of
 
 WORDS = {
     "interval(0.1, 0.5)": FloatDistribution(0.1, 0.5),
@@ -24,18 +24,18 @@ WORDS = {
 
 @pytest.mark.parametrize("word", WORDS)
 def test_words_are_distributions(word: str) -> None:
-    assert space.of({"a": word}, {}, []).chosen == {"a": WORDS[word]}
+    assert space_of({"a": word}, {}, []).chosen == {"a": WORDS[word]}
 
 
 def test_the_command_line_replaces_and_fixes() -> None:
-    made = space.of({"a": "interval(0,1)", "b": "choice(1,2)"}, {}, ["b=3", "c=4", "a=5,6"])
+    made = space_of({"a": "interval(0,1)", "b": "choice(1,2)"}, {}, ["b=3", "c=4", "a=5,6"])
     assert made.chosen == {"a": CategoricalDistribution(["5", "6"])}
     assert made.fixed == ["b=3", "c=4"]
 
 
 def test_a_condition_is_looked_at_after_what_it_depends_on() -> None:
     params = {"momentum": "interval(0.5, 0.9)", "model/optimizer": "choice(sgd, adam)"}
-    made = space.of(params, {"momentum": "model/optimizer=sgd"}, ["seed=1"])
+    made = space_of(params, {"momentum": "model/optimizer=sgd"}, ["seed=1"])
     study = optuna.create_study()
     for name, has_momentum in (("sgd", True), ("adam", False)):
         study.enqueue_trial({"model/optimizer": name, "momentum": 0.75})
@@ -61,13 +61,13 @@ WRONG = [
 @pytest.mark.parametrize(("params", "when", "line"), WRONG, ids=range(len(WRONG)))
 def test_what_is_no_space_is_refused(params: dict, when: dict, line: str) -> None:
     with pytest.raises(InputError) as refused:
-        space.of(params, when, [])
+        space_of(params, when, [])
     assert str(refused.value).startswith(line)
 
 
 def test_an_earlier_jobs_words_are_parameters_if_they_are_in_it() -> None:
     params = {"lr": "interval(0.1, 1.0)", "n": "int(interval(1, 9))", "o": "choice(a,b)"}
-    made = space.of(params, {}, [])
+    made = space_of(params, {}, [])
     assert made.parameters({"lr": "0.5", "n": "3", "o": "a", "x": "1"}) == {
         "lr": 0.5,
         "n": 3,
