@@ -105,7 +105,7 @@ class SlurmLauncher(PoolLauncher):
         self.options: Any = OmegaConf.to_container(OmegaConf.create(options), resolve=True)
 
     def pool(self, work: Any, count: int | None) -> Any:
-        from digits.sweeps.slurm import Slurm
+        from digits.sweeps.clusters import Slurm
 
         threads = self.options.get("cpus_per_task")
         return Slurm(
@@ -124,7 +124,7 @@ class RayLauncher(PoolLauncher):
         self.address, self.jobs, self.cpus, self.gpus = address, jobs, num_cpus, num_gpus
 
     def pool(self, work: Any, count: int | None) -> Any:
-        from digits.sweeps.ray_tasks import RayTasks
+        from digits.sweeps.clusters import RayTasks
         from digits.sweeps.sweep_folder import STORAGE
 
         threads = max(1, int(self.cpus))

@@ -35,7 +35,7 @@ def test_jobs_end_as_in_the_pool(tmp_path: Path) -> None:
 
 ASKED = """
 import grpc
-from digits.sweeps.ray_tasks import RayTasks
+from digits.sweeps.clusters import RayTasks
 
 pool = RayTasks(None, 1, None, 1, 0)
 import ray

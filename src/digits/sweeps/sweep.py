@@ -28,9 +28,8 @@ from digits.runs.status import DIVERGED, FINISHED
 from digits.runs.words import Words, key, own, quoted
 from digits.sweeps import leaderboard, table
 from digits.sweeps.job import Job, name_of, to_begin_or_go_on
-from digits.sweeps.launch import Ended, Launch, OneAfterTheOther, Pool
 from digits.sweeps.leaderboard import Leaderboard
-from digits.sweeps.pool import Forks
+from digits.sweeps.pool import Ended, Forks, Launch, OneAfterTheOther, Pool
 from digits.sweeps.sweep_folder import TESTS, SweepFolder, for_jobs, identity
 from digits.text import shown, without_passwords
 

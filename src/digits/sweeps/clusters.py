@@ -1,18 +1,26 @@
-"""Jobs of SLURM's. What became of them is read from their folders, which all machines share."""
+"""Pools elsewhere: SLURM's queue and Ray's. What became of a job is read from its folder, on a file
+system that all machines share.
+"""
 
+import logging
+import os
 import re
+import secrets
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import submitit
-
+from digits import signals
 from digits.errors import InputError
 from digits.runs.folder import RunFolder
 from digits.runs.status import KILLED, STOPPED
+from digits.signals import end_with_parent
 from digits.sweeps import job as jobs
 from digits.sweeps.job import Job
 from digits.text import flat
@@ -25,6 +33,7 @@ QUEUED = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUE
 SIGNAL_DELAY_S = 120  # of SIGUSR1 before the time limit
 MOST_TRIES = 100  # of a job that is stopped, not by us
 LOST = 1  # for a job's exit code that SLURM has forgotten
+LOOK_EVERY_S = 1.0  # for Ray's tasks
 
 
 class Slurm:
@@ -56,7 +65,7 @@ class Slurm:
                 return
         try:
             number = str(self.executor.submit(jobs.begin, self.work(job)).job_id)
-        except (submitit.core.utils.FailedJobError, RuntimeError, OSError) as error:
+        except (RuntimeError, OSError) as error:
             raise InputError(f"hydra/launcher=slurm: sbatch: {flat(str(error))[-300:]}") from error
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / ID).write_text(number)
@@ -102,6 +111,8 @@ def _executor(folder: Path, options: dict[str, Any]) -> Any:
     given |= {"additional_parameters": {"requeue": True} | more, "use_srun": True}
     if "mem" in given:
         given["mem"] = f"{given['mem']}GB"
+    import submitit
+
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=MOST_TRIES)
     executor.update_parameters(
         job_name="digits", signal_delay_s=SIGNAL_DELAY_S, nodes=1, ntasks_per_node=1, **given
@@ -135,3 +146,83 @@ def _code(said: str) -> int:
     """Of a job that scontrol tells of, for some minutes: what its process exited with."""
     told = re.search(r" ExitCode=(\d+):(\d+)", said)
     return int(told[1]) or -int(told[2]) if told else LOST
+
+
+class RayTasks:
+    """At most `slots` tasks in Ray's queue, which wait for `cpus` and `gpus` each. Each has its
+    job run in a process of its own, as the pool does.
+    """
+
+    speaks = False
+
+    def __init__(
+        self, work: Callable[[Job], Job], slots: int, address: str | None, cpus: float, gpus: float
+    ) -> None:
+        self.work, self.slots = work, slots
+        jobs.find_this_package()
+        if address is None:
+            # A cluster that is started here listens on all interfaces, and runs what it is sent:
+            # only who knows the token may. Ray would keep one in a file.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        import ray  # now: it looks at these variables once
+
+        self.ray: Any = ray
+        try:
+            ray.init(
+                address=address or "local",
+                ignore_reinit_error=True,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"hydra.launcher.address={address}: {flat(str(error))}") from error
+        remote: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=-1, max_calls=1)
+        self.task: Any = remote(run_in_process)
+        self.jobs: dict[Any, Job] = {}  # by reference
+        self.is_asked = False
+
+    def start(self, job: Job) -> None:
+        self.jobs[self.task.remote(self.work(job).to_json())] = job
+
+    def wait(self) -> tuple[Job, int]:
+        while True:
+            try:
+                ready, _ = self.ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
+            except KeyboardInterrupt:  # Ray's own, whatever the handler raised
+                signals.raise_again()
+                raise signals.Stopped(signal.SIGINT) from None
+            if ready:
+                try:
+                    code = int(self.ray.get(ready[0]))
+                except (self.ray.exceptions.RayError, KeyboardInterrupt):
+                    code = 1
+                return self.jobs.pop(ready[0]), code
+
+    def stop(self) -> None:
+        for reference in self.jobs:
+            self.ray.cancel(reference, force=self.is_asked)
+        self.is_asked = True
+
+
+def run_in_process(text: str) -> int:
+    """The exit code of the work `text`. Ray cancels by KeyboardInterrupt: then the job saves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "digits.sweeps.job"],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
+    )
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    while True:  # a wait without end would not hear the interrupt
+        try:
+            return process.wait(LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)

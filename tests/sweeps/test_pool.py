@@ -1,0 +1,198 @@
+"""Jobs in a pool, whatever becomes of each; how a machine is divided among them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from digits.errors import InputError
+from digits.runs.folder import RunFolder
+from digits.runs.status import Status
+from digits.sweeps import pool
+from digits.sweeps.job import Job
+from digits.sweeps.pool import Launch, Slots
+from support.commands import python
+from support.sweeps import job as folder_of_job
+
+
+class Fake:
+    """Jobs end in the order they began, with `codes`; a signal comes at a `wait`."""
+
+    speaks = False
+
+    def __init__(self, slots: int, codes: list[int], interrupt_at: int = 99) -> None:
+        self.slots, self.codes, self.interrupt_at = slots, codes, interrupt_at
+        self.running: list[Job] = []
+        self.most = self.stops = self.waits = 0
+
+    def start(self, job: Job) -> None:
+        self.running.append(job)
+        self.most = max(self.most, len(self.running))
+
+    def wait(self) -> tuple[Job, int]:
+        self.waits += 1
+        if self.waits == self.interrupt_at:
+            raise KeyboardInterrupt
+        job = self.running.pop(0)
+        code = self.codes[job.number]
+        status = {0: "finished", 143: "stopped"}.get(code)
+        if status:
+            folder_of_job(job.folder.parent, job.folder.name, [], status)
+        else:
+            job.folder.mkdir()
+            (job.folder / "output.log").write_text("error: its line\n")
+        return job, code
+
+    def stop(self) -> None:
+        self.stops += 1
+        self.codes = [143] * len(self.codes)
+
+
+def jobs(folder: Path, count: int) -> Iterator[Job]:
+    return (Job(i, (f"seed={i}",), folder / str(i), f"seed={i}") for i in range(count))
+
+
+Ended = list[tuple[Job, Status]]
+
+
+def ran(fake: Fake, folder: Path, count: int, fail_fast: bool = False) -> tuple[Ended, int]:
+    """What became of each, and the exit code."""
+    each, found = jobs(folder, count), []
+    launch = Launch(fake, fail_fast)
+    code = launch.run(lambda: next(each, None), lambda *end: found.append(end), count)
+    return found, code
+
+
+def test_all_slots_are_used_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake(2, [0, 2, 0, 1, 0])
+    found, code = ran(fake, tmp_path, 5)
+    assert fake.most == 2
+    assert [(job.number, status.status) for job, status in found] == [
+        (0, "finished"), (1, "failed"), (2, "finished"), (3, "failed"), (4, "finished"),
+    ]  # fmt: skip
+    assert code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert lines == ["error: job 1 (seed=1): its line", "error: job 3 (seed=3): its line"]
+    assert RunFolder(tmp_path / "1").status().error == "its line"  # type: ignore[union-attr]
+
+
+def test_fail_fast_starts_none_after_one_that_failed(tmp_path: Path) -> None:
+    found, code = ran(Fake(2, [0, 2, 0, 0, 0]), tmp_path, 5, fail_fast=True)
+    assert [job.number for job, _ in found] == [0, 1, 2]  # 2 was under way
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("codes", "worst"), [([0, 0], 0), ([2, 0], 2), ([2, 1], 1), ([1, 2], 1), ([2, -9], 1)]
+)
+def test_our_fault_outweighs_wrong_input(codes: list[int], worst: int, tmp_path: Path) -> None:
+    assert ran(Fake(2, codes), tmp_path, 2)[1] == worst
+
+
+def test_a_signal_lets_those_under_way_save_and_starts_no_other(tmp_path: Path) -> None:
+    fake = Fake(2, [0] * 5, interrupt_at=2)
+    found: Ended = []
+    each = jobs(tmp_path, 5)
+    with pytest.raises(KeyboardInterrupt):
+        Launch(fake, False).run(lambda: next(each, None), lambda *end: found.append(end), 5)
+    assert fake.stops == 1
+    assert [(job.number, status.status) for job, status in found] == [
+        (0, "finished"), (1, "stopped"), (2, "stopped")
+    ]  # fmt: skip
+
+
+def test_a_job_that_was_killed_keeps_its_last_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake(1, [-9])
+    ((_, status),), code = ran(fake, tmp_path, 1)
+    assert (status.status, code) == ("killed", 1)
+    assert "job 0 (seed=0): killed, exit code -9: its line" in capsys.readouterr().err
+
+
+CPU = [
+    # cores, trainer.devices, asked, jobs: at once, threads of each process
+    (2, 1, None, 12, (2, 1)),
+    (8, 1, None, 12, (8, 1)),
+    (8, 1, None, 3, (3, 2)),
+    (8, 1, 2, 12, (2, 4)),
+    (8, 2, None, 12, (4, 1)),
+    (8, 3, None, None, (2, 1)),
+    (2, 2, None, 12, (1, 1)),
+    (1, 1, None, 12, (1, 1)),
+    (8, "auto", None, 12, (1, 8)),
+]
+
+
+@pytest.mark.parametrize(("cores", "devices", "asked", "jobs", "expected"), CPU)
+def test_cores_are_divided(
+    cores: int, devices: object, asked: int | None, jobs: int | None, expected: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(pool, "cores", lambda: cores)
+    trainer = OmegaConf.create({"accelerator": "cpu", "devices": devices})
+    assert pool.divide(trainer, asked, jobs) == Slots(*expected)
+
+
+def test_gpus_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "cores", lambda: 16)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,5,7")
+    trainer = OmegaConf.create({"accelerator": "auto", "devices": 1})
+    four = pool.divide(trainer, None, 12)
+    assert (four.count, four.threads) == (4, 4)
+    assert [four.environment(i) for i in range(4)] == [
+        {"CUDA_VISIBLE_DEVICES": name} for name in ("0", "1", "5", "7")
+    ]
+    trainer.devices = 2
+    two = pool.divide(trainer, None, 12)
+    assert [two.environment(i)["CUDA_VISIBLE_DEVICES"] for i in range(two.count)] == ["0,1", "5,7"]
+    trainer.devices = 1
+    eight = pool.divide(trainer, 8, 12)  # two jobs a GPU
+    assert [eight.devices[i] for i in range(8)] == 2 * [("0",), ("1",), ("5",), ("7",)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert pool.divide(trainer, None, 99) == Slots(16, 1)
+
+
+def test_gpus_are_counted_without_torch(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 0; echo 1\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert pool.gpus() == ["0", "1"]
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert pool.gpus() == []
+
+
+@pytest.mark.parametrize("asked", [0, -1, 3, 99, "two", 1.5, True])
+def test_no_slip_starts_a_hundred_processes(asked: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    trainer = OmegaConf.create({"accelerator": "cpu", "devices": 1})
+    with pytest.raises(InputError) as refused:
+        pool.divide(trainer, asked, 12)  # type: ignore[arg-type]
+    expected = f"hydra.launcher.jobs={asked}: expected a whole number from 1 to 2"
+    assert str(refused.value) == expected
+
+
+def test_no_signal_reaches_the_server_before_it_can_hear_it(tmp_path: Path) -> None:
+    """Ctrl+C would end Python's own start in it with a traceback."""
+    preloaded, told = tmp_path / "preloaded_here.py", tmp_path / "told"
+    preloaded.write_text(
+        "import signal\n"
+        "held = signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        f"print(*sorted(map(int, held)), file=open({str(told)!r}, 'w'))\n"
+    )
+    made = (
+        "import os, time\n"
+        f"os.environ['PYTHONPATH'] += os.pathsep + {str(tmp_path)!r}\n"
+        "from digits.sweeps import pool\n"
+        "pool.PRELOADED = 'preloaded_here'\n"
+        "pool.Forks(1, lambda job, slot: job)\n"
+        f"told = {str(told)!r}\n"
+        "while not (os.path.exists(told) and os.path.getsize(told)): time.sleep(0.01)\n"
+    )
+    python("-c", made)
+    assert told.read_text().split() == ["2", "10", "15"]  # SIGINT, SIGUSR1, SIGTERM
