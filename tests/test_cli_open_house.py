@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from digits.runs import lineage
+from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from support import hparams_tab
 from support.commands import ROOT, UNSEEN, Outcome, command, finish, tool
@@ -83,7 +83,7 @@ def test_why_it_ended(words: list[str], ended: str | None, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_where_a_run_comes_from(tmp_path: Path) -> None:
-    assert lineage.without_secrets("logger.wandb.api_key=hunter2") == "logger.wandb.api_key=***"
+    assert recorded.without_secrets("logger.wandb.api_key=hunter2") == "logger.wandb.api_key=***"
     words = ["trainer.max_epochs=1", "tags=[baseline,a.b]", *QUIET]
     code, _, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}")
     assert (code, err) == (0, "")

@@ -1,4 +1,4 @@
-"""What a run or a sweep recorded in its folder, and what of it is taken over.
+"""What a run tells of itself (its words, settings, command, commit), and what of it is taken over.
 
 A folder may come from anyone. Of its settings groups are taken by name and other settings as plain
 values: never a class, a file, a place elsewhere, an interpolation, a number of processes. What else
@@ -7,20 +7,27 @@ a command needs has to be given again.
 
 import os
 import re
+import shlex
 import stat
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from digits import text
 from digits.errors import InputError
-from digits.files import read_at_most, write_atomically
+from digits.files import IS_CLONE, ROOT, home, read_at_most, write_atomically
 from digits.runs.folder import RunFolder
 from digits.runs.words import key, own, quoted
 
@@ -39,6 +46,10 @@ STARTS_PROCESSES = re.compile(r"trainer\.(devices|num_nodes|strategy|oversubscri
 NAMES_A_FILE = re.compile(r"(.*[._])?(dir|dirpath|file|filename|path|root)([._].*)?")
 READ_FROM = ("ckpt_path", "paths.data_dir")  # files that are read as data, wherever they are
 ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
+HIDDEN = "***"
+PATIENCE_S = 5  # for git
+
+Facts = dict[str, str | bool]
 
 
 def words(run: RunFolder) -> list[str]:
@@ -103,8 +114,8 @@ def _is_taken(word: str, folder: Path) -> bool:
         return False
     name, values = override.key_or_group, list(_each_value(override))
     if name in READ_FROM and not override.is_sweep_override():
-        text = str(values[0])
-        return "${" not in text and not (name == READ_FROM[1] and is_within(folder, text))
+        path = str(values[0])
+        return "${" not in path and not (name == READ_FROM[1] and is_within(folder, path))
     if override.is_delete():
         values = []
     if GROUP.fullmatch(name) and not SETTING.fullmatch(name):
@@ -153,8 +164,8 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_plain, value))
     if isinstance(value, str | QuotedString):
-        text = value if isinstance(value, str) else value.text
-        return text.isprintable() and not ELSEWHERE.fullmatch(text)
+        written = value if isinstance(value, str) else value.text
+        return written.isprintable() and not ELSEWHERE.fullmatch(written)
     return value is None or isinstance(value, bool | int | float)
 
 
@@ -208,3 +219,58 @@ def check_is_plain(folder: Path) -> None:
     for path, status in files:
         if status.st_nlink > names[status.st_dev, status.st_ino]:
             raise InputError(f"{path} is a file elsewhere, too (a hard link); expected a copy")
+
+
+def facts() -> Facts:
+    """`command` as typed, `overrides`, `date` (UTC, ISO 8601), `commit` and `commit_is_clean` of
+    the repository or, for an installed package, of the current folder's.
+    """
+    task = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    given = [word for word in own(task) if key(word) != "seed"]
+    return {
+        "command": command(),
+        "overrides": shlex.join(map(without_secrets, given)),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(ROOT if IS_CLONE else home()),
+    }
+
+
+def command() -> str:
+    return shlex.join(map(without_secrets, sys.orig_argv))
+
+
+def without_secrets(word: str) -> str:
+    """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
+    name, _, value = word.partition("=")
+    if value and text.sounds_secret(name):
+        return f"{name}={HIDDEN}"
+    return text.redacted(text.without_passwords(word))
+
+
+def settings_text(cfg: DictConfig) -> str:
+    """All of a run's, as YAML, without Hydra's own."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    plain.pop("hydra", None)
+    return text.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(inside, str(key)) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inside, name) for inside in value]
+    return HIDDEN if value is not None and text.sounds_secret(name) else value
+
+
+def commit(folder: Path) -> Facts:
+    """Nothing outside a repository, or without git."""
+    words = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(
+            words, env=environment, capture_output=True, check=True, timeout=PATIENCE_S, text=True
+        ).stdout.splitlines()
+        ids = [line.split()[-1] for line in said if line.startswith("# branch.oid ")]
+        if ids and ids[0] != "(initial)":
+            return {"commit": ids[0], "commit_is_clean": all(line[:1] == "#" for line in said)}
+    return {}

@@ -180,7 +180,6 @@ def _line(job: Job, code: int, found: Status) -> str:
     return flat(found.error or f"{how}: {last_line(RunFolder(job.folder))}")
 
 
-
 @dataclass(frozen=True)
 class Slots:
     """`count` jobs with `threads` for each of their processes; on GPUs, `devices` of each job."""

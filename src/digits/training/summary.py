@@ -15,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.files import write_atomically
 from digits.model.linear import matmuls
-from digits.runs import lineage
+from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.training import device, ending, saving
 
@@ -37,7 +37,7 @@ class RunSummary(Callback):
             "python": platform.python_version(),
             "torch": str(torch.__version__),  # a class of its own
             "lightning": L.__version__,
-            **lineage.facts(),
+            **recorded.facts(),
         }
         if seed is not None:
             self.metrics["seed"] = seed

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import InputError, blaming
-from digits.runs import lineage
+from digits.runs import recorded
 from digits.runs.start import Start
 from digits.text import flat
 from digits.training import loop, rendezvous, results
@@ -89,7 +89,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
     """What the run was asked to do, for people to read."""
-    return {"run/command": lineage.command(), "run/settings": lineage.settings(cfg)}
+    return {"run/command": recorded.command(), "run/settings": recorded.settings_text(cfg)}
 
 
 @contextmanager
