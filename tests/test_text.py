@@ -58,41 +58,6 @@ def test_a_secret_is_neither_printed_nor_written(override: str, tmp_path: Path) 
     assert not any(part in said for part in ("hunter2", "  secret", "50%"))
 
 
-@pytest.mark.parametrize(
-    ("key", "override"),
-    [
-        ("task_name", f"task_name={ENTERS}"),
-        ("task_name", f"task_name=my-{ENTERS}"),
-        ("hydra.run.dir", f"hydra.run.dir=TMP/{ENTERS}"),
-        ("paths.data_dir", f"paths.data_dir=TMP/{ENTERS}"),
-        ("paths.output_dir", f"paths.output_dir=TMP/{ENTERS}"),
-        ("callbacks.samples.path", f"callbacks.samples.path=TMP/{ENTERS}.png"),
-        ("logger.csv.name", f"logger.csv.name={ENTERS}"),
-        ("ckpt_path", f"ckpt_path={ENTERS}"),
-    ],
-)
-def test_a_secret_names_no_file(key: str, override: str, tmp_path: Path) -> None:
-    outcome = command("train", override.replace("TMP", str(tmp_path)), outputs=tmp_path)
-    given = override.partition("=")[2].replace("TMP", str(tmp_path))
-    line = f"error: {key}={given}: a file's name; expected no secret in it\n"
-    assert (outcome.code, outcome.err) == (2, line)
-    assert "hunter2" not in written(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("override", "given"),
-    [
-        ("task_name=${x}", f"task_name={ENTERS}: a file's name"),
-        ("callbacks.samples.path=TMP/${x}", f"callbacks.samples.path=TMP/{ENTERS}: a file's name"),
-    ],
-)
-def test_nor_does_it_by_way_of_another_setting(override: str, given: str, tmp_path: Path) -> None:
-    override, given = (text.replace("TMP", str(tmp_path)) for text in (override, given))
-    outcome = command("train", f"+x={ENTERS}", override, outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (2, f"error: {given}; expected no secret in it\n")
-    assert "hunter2" not in written(tmp_path)
-
-
 def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path: Path) -> None:
     outcome = command(
         "train",

@@ -8,7 +8,6 @@ refuse without a name. Others refuse a value themselves.
 import inspect
 import logging
 import math
-import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +17,16 @@ from pydoc import locate
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from digits import text
 from digits.errors import InputError
-from digits.text import redacted, shown
+from digits.text import shown
 
 log = logging.getLogger(__name__)
 
 OUR_MODEL = "digits.model.classifier.DigitClassifier"
-NAMES_A_FILE = re.compile(
-    r"(.*[._])?(dir|dirpath|subdir|file|filename|path|root|name|version|prefix)"
-)
 NUMBERS: dict[object, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
 WORDS: dict[object, str] = {
     bool: "true or false",
@@ -285,29 +281,12 @@ def _is_a_list(kind: type) -> bool:
 
 
 def watch() -> None:
-    """What `oc.env` gives for variables that sound secret stays out of texts and files' names."""
+    """What `oc.env` gives for variables that sound secret stays out of texts."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     text.redact_logs()
 
 
-def check_names(cfg: DictConfig, prefix: str = "") -> None:
-    """Raises InputError where a secret came into a file's name by way of another setting."""
-    for key in map(str, cfg):
-        value, name = cfg.get(key), f"{prefix}{key}"
-        if isinstance(value, DictConfig):
-            check_names(value, f"{name}.")
-        elif isinstance(value, str) and NAMES_A_FILE.fullmatch(name) and redacted(value) != value:
-            raise _in_a_name(name, redacted(value))
-
-
-def _env(name: str, *default: Any, _node_: Node) -> Any:
-    if text.sounds_secret(name) and name in os.environ:
+def _env(name: str, *default: Any) -> Any:
+    if text.sounds_secret(name):
         text.remember([name])
-        key = _node_._get_full_key("")
-        if NAMES_A_FILE.fullmatch(key):
-            raise _in_a_name(key, _node_._value())
     return oc.env(name, *default)
-
-
-def _in_a_name(key: str, value: object) -> InputError:
-    return InputError(f"{key}={value}: a file's name; expected no secret in it")
