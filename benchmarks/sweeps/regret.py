@@ -66,7 +66,6 @@ SEARCHES = {
     "random": by_sampler(lambda seed: optuna.samplers.RandomSampler(seed=seed)),
     "qmc": by_sampler(lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True)),
     "tpe": by_sampler(lambda seed: optuna.samplers.TPESampler(seed=seed)),
-    "cmaes": by_sampler(lambda seed: optuna.samplers.CmaEsSampler(seed=seed)),
     "gp": by_sampler(lambda seed: optuna.samplers.GPSampler(seed=seed)),
 }
 

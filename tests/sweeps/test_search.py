@@ -1,7 +1,6 @@
 """Optuna's trials as a sweep's jobs: counted right, told right, gone on with."""
 
 import os
-import pickle
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -316,31 +315,6 @@ def test_the_database_is_in_the_sweeps_folder_whatever_its_name(name: str, tmp_p
     )
 
 
-def test_cma_es_unpickles_its_own_state_alone(tmp_path: Path) -> None:
-    class Bad:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "was here"),)
-
-    cma = OmegaConf.create({"_target_": "optuna.samplers.CmaEsSampler", "n_startup_trials": 1})
-    two = {"lr": "interval(0.0, 1.0)", "x": "interval(0.0, 1.0)"}
-    search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=12)
-    search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=16)  # its own
-    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/a/study.db")
-    state = pickle.dumps(Bad()).hex()
-    study.add_trial(
-        optuna.trial.create_trial(
-            params={"lr": 0.5, "x": 0.5},
-            distributions=study.trials[0].distributions,
-            value=1.0,
-            system_attrs={"cma:optimizer:0": state},
-        )
-    )
-    line = "trial 16 of the study: its state of CMA-ES is not one; expected a study without it"
-    with pytest.raises(InputError, match=line):
-        search(Sweep(tmp_path / "a"), sampler=cma, params=two, n_trials=20)
-    assert not (tmp_path / "was here").exists()
-
-
 OTHER_CHOICES = [
     (
         {"params": {"lr": "interval(0.0, 2.0)"}},
@@ -475,7 +449,18 @@ WRONG = [
         {"sampler": OmegaConf.create({"_target_": "optuna.samplers.TPESampler", "x": 1})},
         "hydra.sweeper.sampler: T",
     ),
-]
+    (
+        {"sampler": OmegaConf.create({"_target_": "optuna.samplers.CmaEsSampler"})},
+        "hydra.sweeper.sampler: CmaEsSampler runs a pickle that it finds in the study; expected an",
+    ),
+    (
+        {"sampler": OmegaConf.create({
+            "_target_": "optuna.samplers.PartialFixedSampler", "fixed_params": {"lr": 0.5},
+            "base_sampler": {"_target_": "optuna.samplers.CmaEsSampler"},
+        })},
+        "hydra.sweeper.sampler: CmaEsSampler runs a pickle",
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("options", "line"), WRONG, ids=range(len(WRONG)))

@@ -60,6 +60,11 @@ class Search:
         self.pruner = _plain(options.get("pruner"))
         if self.pruner:
             _made("pruner", self.pruner)  # jobs make it again: is it right?
+        if "CmaEsSampler" in str(_plain(options["sampler"])):
+            raise InputError(
+                "hydra.sweeper.sampler: CmaEsSampler runs a pickle that it finds in the study; "
+                "expected another, as hydra/sweeper/sampler=tpe or gp"
+            )
         _made("sampler", options["sampler"])
         self.lost = 0  # trials that failed, in this process
         self.running: dict[Job, Trial] = {}
@@ -96,7 +101,7 @@ class Search:
         if before != self.metrics:
             old, new = (flat(", ".join(map(str, names))) for names in (before, self.metrics))
             raise InputError(f"optimized_metric={new}: the study is of {old}; expected that")
-        study.check_is_safe(trials := self.study.get_trials(deepcopy=False))
+        trials = self.study.get_trials(deepcopy=False)
         self.space.check([trial for trial in trials if trial.state in COUNTED])
         self.study.set_user_attr(METRICS, self.metrics)
         self.study.sampler = self._sampler(len(trials))
@@ -126,7 +131,6 @@ class Search:
             time.sleep(0.5)
         if self.lost > self.n_trials:
             return None
-        study.check_is_safe(self.study.get_trials(deepcopy=False))
         trial = self.study.ask()
         rank = [counted.number for counted in self._counted()].index(trial.number)
         if rank >= self.n_trials:

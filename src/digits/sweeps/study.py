@@ -2,16 +2,13 @@
 trial it is; and the space that trials choose from.
 """
 
-import io
 import logging
-import pickle
 import random
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, cast
 
 import optuna
@@ -39,18 +36,6 @@ log = logging.getLogger(__name__)
 TRIES, WAIT_S = 12, 0.3
 LOG = "log"  # a tag of an interval
 WARM = "warm_start"  # an attribute of an earlier sweep's trial: the job's folder
-_CMA_ES = {
-    ("cmaes._cma", "CMA"),
-    ("cmaes._sepcma", "SepCMA"),
-    ("cmaes._cmawm", "CMAwM"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    *(
-        (f"numpy.{core}.multiarray", name)
-        for core in ("core", "_core")
-        for name in ("scalar", "_reconstruct")
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -233,22 +218,6 @@ def of_this_job(url: str, told: str) -> Trial:
     return trial(storage, optuna.load_study(study_name=name, storage=storage), int(number))
 
 
-def check_is_safe(trials: Sequence[FrozenTrial]) -> None:
-    """Optuna keeps the state of CMA-ES in the study, as a pickle: anyone's code. Raises InputError
-    unless it is numbers.
-    """
-    for each in trials:
-        parts = [name for name in each.system_attrs if ":optimizer" in name]
-        for kind in {name.partition(":")[0] for name in parts}:
-            own = sum(name.startswith(kind) for name in parts)
-            pieces = (each.system_attrs.get(f"{kind}:optimizer:{i}") for i in range(own))
-            if not _is_cma_es("".join(map(str, pieces))):
-                raise InputError(
-                    f"trial {each.number} of the study: its state of CMA-ES is not one; expected "
-                    "a study without it"
-                )
-
-
 def add_earlier(study: Study, earlier: SweepFolder, space: Space, metrics: list[str]) -> None:
     """Each finished job that chose from `space` is a trial, once. Raises InputError if it is no
     sweep's folder, or knows nothing of use here.
@@ -281,18 +250,3 @@ def _storage(url: str) -> RDBStorage:
     """
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     return RDBStorage(url, engine_kwargs=options)
-
-
-@cache
-def _is_cma_es(text: str) -> bool:
-    with suppress(Exception):  # of any kind, in nonsense
-        _OfCmaEs(io.BytesIO(bytes.fromhex(text))).load()
-        return True
-    return False
-
-
-class _OfCmaEs(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _CMA_ES:
-            raise pickle.UnpicklingError(f"{module}.{name}")
-        return super().find_class(module, name)
