@@ -153,9 +153,14 @@ FREE = [
     "loops validate_loop*",
     "loops predict_loop*",
     "loops fit_loop",
-    "loops fit_loop state_dict",
-    "loops fit_loop epoch_loop.*.state_dict",
+    "loops fit_loop *_dict",
+    "loops fit_loop state_dict combined_loader",
     "loops fit_loop epoch_loop.state_dict between_steps",
+    "loops fit_loop epoch_loop.* started",
+    "loops fit_loop epoch_loop.* processed",
+    "loops fit_loop epoch_loop.* is_last_batch",
+    "loops fit_loop epoch_progress * started",
+    "loops fit_loop epoch_progress total processed",
     "callbacks",
     "callbacks RunSummary*",  # looks at them itself
     "callbacks EarlyStopping*}",
@@ -166,6 +171,7 @@ FREE = [
     "optimizer_states 0 state",  # of weights that have not learned yet there is none
     "optimizer_states 0 state ?",
     "optimizer_states 0 param_groups 0 weight_decay",
+    "lr_schedulers 0 T_max",
     "lr_schedulers 0 last_epoch",
     "lr_schedulers 0 _step_count",
     "processes 0",
@@ -205,7 +211,7 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (math.nan, math.inf)
     elif isinstance(value, dict):
-        yield from ({}, value | {"reset": 1})
+        yield {}
     elif isinstance(value, list | tuple):
         yield from ([], [*value, *value, 1])
 
