@@ -137,24 +137,30 @@ def _not_parsed(override: str, reason: str) -> str:
     return f"{shown(override)}: expected SETTING=VALUE ({flat(reason)})"
 
 
-def code_of(command: Callable[[], int | None], explain: Explain = lambda _: None) -> int:
+def code_of(
+    command: Callable[[], int | None], explain: Explain = lambda _: None, stopped: str = ""
+) -> int:
     """A process's exit code: what `command` returns (None is 0), or 1 our fault; 2 wrong input; 130
-    Ctrl+C; 143 SIGTERM; 138 SIGUSR1. Says an error, or a SystemExit's cause, as `explain` has it.
+    Ctrl+C; 143 SIGTERM; 138 SIGUSR1. Says an error, or a SystemExit's cause, as `explain` has it,
+    and `stopped` of a signal that nobody has told of.
     """
     signals.listen()
     try:
         return command() or 0
-    except signals.Stopped as stopped:
-        return stopped.exit_code
     except SystemExit as end:
         if isinstance(end.__cause__, Exception):
             _say(end.__cause__, explain)
         return end.code if isinstance(end.code, int) else 0
-    except Exception as error:
-        if number := signals.raised():  # C code that runs Python makes something else of it
-            return signals.Stopped(number).exit_code
-        _say(error, explain)
-        return exit_code(error)
+    except (signals.Stopped, Exception) as error:
+        signal = signals.raised()  # C code that runs Python may make something else of it
+        if isinstance(error, signals.Stopped):
+            signal = error
+        elif signal is None:
+            _say(error, explain)
+            return exit_code(error)
+        if stopped and not signal.is_said:
+            print(stopped, file=sys.stderr)
+        return signal.exit_code
 
 
 def _say(error: Exception, explain: Explain) -> None:

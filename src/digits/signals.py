@@ -99,15 +99,14 @@ def let_go() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
-def raise_again() -> None:
+def raised() -> Stopped | None:
     """What a signal raised: C code that runs Python may turn it into an ImportError, or lose it."""
-    if _raised:
-        raise Stopped(_raised)
+    return Stopped(_raised) if _raised else None
 
 
-def raised() -> int:
-    """The number of the signal that raised Stopped; 0 for none."""
-    return _raised
+def raise_again() -> None:
+    if stopped := raised():
+        raise stopped
 
 
 def _handle(number: int, _: Any) -> None:

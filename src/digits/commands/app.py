@@ -63,7 +63,8 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
             if processes.is_one():
                 _look_around(Words.parse(sys.argv[1:]))
                 processes.join(task)
-            code = code_of(partial(_said, _call, name, run), partial(_explain, name))
+            call, explain = partial(_call, name, run), partial(_explain, name)
+            code = code_of(call, explain, signals.NOTHING_BEGAN)
             if code:
                 sys.exit(code)
 
@@ -107,20 +108,6 @@ def _explain(name: str, error: Exception) -> str | None:
         return None
     words = Words.parse(sys.argv[1:])
     return suggestions.explain(error, [str(CONFIGS), *words.config_dirs()], name, words.overrides)
-
-
-def _said(call: Callable[..., None], *given: Any) -> None:
-    """Says that a signal has ended it, if the run or the sweep did not come to say so."""
-    try:
-        call(*given)
-    except (signals.Stopped, Exception) as error:
-        if not (number := signals.raised()):
-            raise
-        # C code that runs Python may make something else of it
-        stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(number)
-        if not stopped.is_said:
-            print(signals.NOTHING_BEGAN, file=sys.stderr)
-        raise stopped from None
 
 
 def _call(name: str, run: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from digits import text
+from digits import signals, text
 from digits.errors import InputError
 from digits.text import shown
 
@@ -242,6 +242,7 @@ def _declared(target: str | None) -> Mapping[str, Any]:
         found = locate(target) if target else None
         return get_type_hints(found.__init__ if inspect.isclass(found) else found)
     except Exception:  # nothing of that name, or names only a type checker knows
+        signals.raise_again()  # or locate made this of it
         return {}
 
 
