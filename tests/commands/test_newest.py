@@ -8,6 +8,7 @@ import pytest
 
 from digits.commands import newest
 from digits.errors import InputError
+from digits.runs.folder import newest_run
 from support.commands import tool
 from support.sweeps import job
 
@@ -37,7 +38,7 @@ def test_a_newer_sweep_stands_for_its_winner(outputs: Path) -> None:
     assert newest.run_or_winner(outputs, "latest").path == winner
     best = winner / "checkpoints" / "best.ckpt"
     assert newest.checkpoint("latest", str(outputs)) == best
-    assert newest.run(outputs, "resume=latest").path == outputs / "train" / "a"
+    assert newest_run(outputs, "resume=latest").path == outputs / "train" / "a"
 
 
 def test_a_newer_run_is_taken_itself(outputs: Path) -> None:

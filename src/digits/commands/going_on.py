@@ -12,7 +12,7 @@ from digits.commands import newest
 from digits.errors import InputError
 from digits.files import home
 from digits.runs import recorded
-from digits.runs.folder import RunFolder
+from digits.runs.folder import RunFolder, newest_run
 from digits.runs.words import Words, key, own, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import shown
@@ -46,7 +46,7 @@ def _resuming(words: Words, resume: str | None, ckpt_path: str | None, trains: b
     if not trains:
         raise InputError(f"{asked} train=false: expected ckpt_path=FILE, to test it")
     is_latest = asked.endswith("=latest")
-    run = newest.run(outputs_dir(words), asked) if is_latest else RunFolder(Path(str(resume)))
+    run = newest_run(outputs_dir(words), asked) if is_latest else RunFolder(Path(str(resume)))
     run = RunFolder(run.path.absolute())
     then = _recorded(run.path, asked, recorded.words, run)
     now = words.without(("resume", "ckpt_path"))

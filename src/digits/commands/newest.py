@@ -8,18 +8,13 @@ from digits.runs import folder
 from digits.runs.folder import RunFolder
 
 
-def run(outputs_dir: Path, asked: str) -> RunFolder:
-    """The newest that is no job of a sweep. Raises InputError, for what was `asked`, without."""
-    return folder.newest(outputs_dir, asked)
-
-
 def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
     """The newest run or, of a newer sweep, the job that won; of one that chose nothing, the newest.
     Raises InputError, for what was `asked`, without one.
     """
     first = next(folder.trained(outputs_dir), None)
     if first is None:
-        return folder.newest(outputs_dir, asked)
+        return folder.newest_run(outputs_dir, asked)
     if (path := folder.sweep_of(first, outputs_dir)) is None:
         return first
     from digits.sweeps import leaderboard  # Hydra's parser comes with it: 0.2 s

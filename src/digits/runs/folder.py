@@ -94,7 +94,7 @@ def existing(ckpt_path: str) -> Path:
     return path
 
 
-def newest(outputs_dir: Path, asked: str) -> RunFolder:
+def newest_run(outputs_dir: Path, asked: str) -> RunFolder:
     """The run with the newest last.ckpt that is no job of a sweep. Raises InputError, for what was
     `asked`, without one.
     """
