@@ -36,7 +36,6 @@ class SweeperOfOurs(Sweeper):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        self.context = hydra_context
         self.of = Sweep(config, hydra_context, task_function, launcher)
 
 
@@ -49,7 +48,7 @@ class GridSweeper(SweeperOfOurs):
     def sweep(self, arguments: list[str]) -> None:
         from digits.sweeps.sweep import grid
 
-        self.of.run_all(grid(arguments, self.params, self.context.config_loader))
+        self.of.run_all(grid(arguments, self.params, self.of.loader))
 
 
 class OptunaSweeper(SweeperOfOurs):
@@ -73,7 +72,7 @@ class PoolLauncher(Launcher):
     config: DictConfig
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
-        self.config, self.context, self.task = config, hydra_context, task_function
+        self.config = config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -24,14 +24,14 @@ def trained(outputs: Path, *runs: str) -> None:
 def test_the_newest_run_has_a_checkpoint_and_is_no_job_of_a_sweep(tmp_path: Path) -> None:
     none = r"resume=latest: no run under .* has a checkpoint yet; python src/train.py "
     with pytest.raises(InputError, match=none + "trains one"):
-        folder.newest(tmp_path, "resume=latest")
+        folder.newest_run(tmp_path, "resume=latest")
     trained(tmp_path, "multirun/c/0")
     (tmp_path / "multirun" / "c" / "sweep.json").write_text("{}")
     with pytest.raises(InputError, match=none + "-m sweep=latest goes on with a sweep"):
-        folder.newest(tmp_path, "resume=latest")
+        folder.newest_run(tmp_path, "resume=latest")
     trained(tmp_path, "train/b", "train/a", "multirun/c/1", "debug/d")
     (tmp_path / "train" / "z" / "checkpoints").mkdir(parents=True)
-    assert folder.newest(tmp_path, "resume=latest").path == tmp_path / "train" / "a"
+    assert folder.newest_run(tmp_path, "resume=latest").path == tmp_path / "train" / "a"
     assert next(folder.trained(tmp_path)).path == tmp_path / "multirun" / "c" / "1"
 
 

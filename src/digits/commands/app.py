@@ -116,7 +116,7 @@ def _call(name: str, run: Callable[[], None]) -> None:
     words = going_on.rewritten(name, Words.parse(given[1:]))
     _look_around(words)
     with (
-        _environment_restored(),
+        machine.environment_restored(),
         processes.writing_nothing() as nowhere,
         folders.released(),
         configs.own_first(words.config_dirs()),
@@ -144,7 +144,7 @@ def _run(task: Task) -> Task:
         _Last.folder = HydraConfig.get().runtime.output_dir
         folder = RunFolder(_Last.folder)
         signals.listen()
-        with _environment_restored(), folders.kept(folder):
+        with machine.environment_restored(), folders.kept(folder):
             try:
                 return _result(task, cfg, folder)
             except BaseException as error:
@@ -233,13 +233,3 @@ def _logging_restored() -> Iterator[None]:
                 handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
-
-
-@contextmanager
-def _environment_restored() -> Iterator[None]:
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -22,11 +22,11 @@ from omegaconf.resolvers import oc
 
 from digits import signals, text
 from digits.errors import InputError
+from digits.runs.configs import OURS
 from digits.text import shown
 
 log = logging.getLogger(__name__)
 
-OUR_MODEL = "digits.model.classifier.DigitClassifier"
 NUMBERS: dict[object, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
 WORDS: dict[object, str] = {
     bool: "true or false",
@@ -191,7 +191,7 @@ def drawn_seed() -> int:
 
 def _check_scores(cfg: DictConfig) -> None:
     """Raises InputError for what waits for a score which never comes, or later."""
-    is_ours = OmegaConf.select(cfg, "model._target_", default=OUR_MODEL) == OUR_MODEL
+    is_ours = OmegaConf.select(cfg, "model._target_", default=OURS) == OURS
     is_validated = cfg.data.get("val_size") != 0  # another data module may not have that setting
     for key, score, in_time, is_needed in _awaited(cfg):
         if is_needed and not is_validated and str(score).startswith("val"):

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from digits import signals
 from digits.errors import INPUT_IS_WRONG, OUR_FAULT, InputError, exit_code, one_line
-from digits.machine import cores
+from digits.machine import cores, environment_restored
 from digits.runs import status
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status
@@ -147,18 +147,16 @@ class OneAfterTheOther:
         assert job
         if self.is_stopped:
             return job, 130
-        before = dict(os.environ)
-        os.environ.update(job.environment)
         try:
-            self.launcher.launch([self.placed(job)], job.number)
+            with environment_restored():
+                os.environ.update(job.environment)
+                self.launcher.launch([self.placed(job)], job.number)
         except SystemExit as end:
             return job, int(end.code or 0)
         except Exception as error:  # its settings can't be composed
             _record(job, error)
             return job, exit_code(error)
         finally:
-            os.environ.clear()
-            os.environ.update(before)
             configure_log(self.launcher.config.hydra.hydra_logging)
         return job, 0
 
