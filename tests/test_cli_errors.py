@@ -145,21 +145,6 @@ def test_eval_compares_settings_with_what_is_declared(tmp_path: Path) -> None:
     says(command("eval", *words, outputs=tmp_path), "trainer.detect_anomaly=x: expected true or f")
 
 
-@pytest.mark.parametrize("script", ["train", "eval"])
-def test_a_truncated_checkpoint(script: str, finished: Outcome, tmp_path: Path) -> None:
-    whole = (finished.folder / "checkpoints" / "last.ckpt").read_bytes()
-    path = tmp_path / "cut.ckpt"
-    path.write_bytes(whole[:-1000])
-    outcome = command(script, f"ckpt_path={path}", outputs=tmp_path)
-    says(outcome, f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
-
-
-def test_a_checkpoint_of_another_architecture(finished: Outcome, tmp_path: Path) -> None:
-    path = finished.folder / "checkpoints" / "last.ckpt"
-    outcome = command("train", "model.hidden_size=64", f"ckpt_path={path}", outputs=tmp_path)
-    says(outcome, f"ckpt_path={path}: another architecture: net.1.bias is 512, expected 64")
-
-
 def test_data_that_cannot_be_downloaded(tmp_path: Path) -> None:
     data_dir, dead = tmp_path / "data", "data.mirrors=[http://127.0.0.1:9/]"
     outcome = command("train", f"paths.data_dir={data_dir}", dead, outputs=tmp_path)
@@ -212,20 +197,6 @@ def test_a_sweep_without_a_job_is_refused(sweep: str, tmp_path: Path) -> None:
     says(outcome, f"{sweep}: no job to run; expected at least one value")
 
 
-@pytest.mark.parametrize("words", [["-m"], ["--multi"], ["hydra.mode=MULTIRUN"]], ids=" ".join)
-def test_a_sweep_does_not_go_on(words: list[str], finished: Outcome, tmp_path: Path) -> None:
-    asked = f"resume={finished.folder}"
-    says(command("train", *words, asked, outputs=tmp_path), f"{asked}: goes on with one run; expec")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_with_a_run_in_it_is_left_alone(finished: Outcome, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
-    argument = f"hydra.run.dir={finished.folder}"
-    says(command("train", argument, outputs=tmp_path), f"{argument}: a run is there already; exp")
-    assert before == {p: p.read_bytes() for p in finished.folder.rglob("*") if p.is_file()}
-
-
 def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
     victim, path = tmp_path / "victim", tmp_path / "x.ckpt"
     torch.save({"state_dict": Runs(victim)}, path)
@@ -233,11 +204,6 @@ def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
         outcome = command(script, f"ckpt_path={path}", *more, outputs=tmp_path / "out")
         says(outcome, f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
     assert not victim.exists()
-
-
-def test_nothing_to_do(tmp_path: Path) -> None:
-    line = "train=false test=false: nothing to do; expected one of them true"
-    says(command("train", "train=false", "test=false", outputs=tmp_path), line)
 
 
 def test_a_warning_of_a_path_of_two_lines_is_known(tmp_path: Path) -> None:
@@ -266,12 +232,3 @@ def test_full_error_brings_the_traceback_back(
     assert outcome.code == 2
     assert "Traceback" in outcome.err
     assert "seed=-1: expected" in outcome.err.splitlines()[-1]
-
-
-def test_a_read_only_outputs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, *_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied", str(self))  # root may write anywhere
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    outcome = command("train", outputs=tmp_path / "ro")
-    says(outcome, f"cannot write {tmp_path}/ro/train/20")

@@ -10,7 +10,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from digits.commands import going_on
 from digits.errors import InputError
 from digits.files import CONFIGS, keep_as
-from digits.runs.folder import RunFolder
 from digits.runs.words import Words, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 
@@ -169,6 +168,7 @@ def test_other_command_lines_stay(given: list[str]) -> None:
     [
         (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
         (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
+        (["resume=x", "hydra.mode=MULTIRUN"], "resume=x: goes on with one run; expected no -m"),
         (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
         (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
         (
@@ -182,17 +182,6 @@ def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> No
     with pytest.raises(InputError) as caught:
         rewritten(*given)
     assert str(caught.value).startswith(line)
-
-
-def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
-    with (
-        RunFolder(tmp_path).held(),
-        pytest.raises(InputError, match="another process is training"),
-        RunFolder(tmp_path).held(),
-    ):
-        raise AssertionError
-    with RunFolder(tmp_path).held():
-        pass
 
 
 def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:

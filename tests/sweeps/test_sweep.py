@@ -47,14 +47,6 @@ def test_an_interval_is_for_a_search(tmp_path: Path) -> None:
     assert list(tmp_path.glob("multirun/*")) == []
 
 
-def test_a_sweep_without_jobs_is_refused(tmp_path: Path) -> None:
-    words = ("-m", "seed=range(5,1)", "trainer.max_epochs=1")
-    outcome = command("train", *words, outputs=tmp_path)
-    line = "error: seed=range(5,1): no job to run; expected at least one value\n"
-    assert (outcome.code, outcome.err) == (2, line)
-    assert list(tmp_path.glob("multirun/*")) == []
-
-
 @pytest.mark.parametrize("choice", ["hydra/launcher", "hydra/sweeper"])
 def test_other_launchers_and_sweepers_are_refused(choice: str, tmp_path: Path) -> None:
     there = tmp_path / "configs" / choice
