@@ -1,6 +1,5 @@
 """Checkpoints that fit, but for one part that going on needs: one line, before anything is lost."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,132 +19,50 @@ from support.commands import SHORT, Outcome, command
 Content = dict[str, Any]
 
 
-def parts(content: Content) -> tuple[Any, Any]:
-    return content["optimizer_states"][0]["state"], content["loops"]["fit_loop"]
-
-
-def shape(content: Content) -> None:
-    parts(content)[0][0]["square_avg"] = torch.zeros(2, 2)
-
-
-def no_average(content: Content) -> None:
-    del parts(content)[0][1]["square_avg"]
-
-
-def no_progress(content: Content) -> None:
-    del parts(content)[1]["epoch_progress"]
-
-
-def odd_progress(content: Content) -> None:
-    parts(content)[1]["epoch_loop.batch_progress"] = "many"
-
-
-def no_processes(content: Content) -> None:
-    content["processes"] = []
-
-
-def odd_random_state(content: Content) -> None:
-    content["processes"][0]["random"]["torch"] = torch.zeros(3, dtype=torch.uint8)
-
-
-def odd_python_state(content: Content) -> None:
-    content["processes"][0]["random"]["python"] = (3, torch.zeros(2), None)
-
-
-def no_score(content: Content) -> None:
-    content["processes"][0]["scores"] = {}
-
-
-def odd_metrics(content: Content) -> None:
-    content["metrics"] = {"val/acc": "high"}
-
-
-def odd_settings(content: Content) -> None:
-    content["settings"] = {"x" * 5000: "y" * 5000, 1: 2}
-
-
-def tensor_for_a_setting(content: Content) -> None:
-    content["settings"]["seed"] = torch.zeros(2)
-
-
-def shared_lists(content: Content) -> None:
-    parts(content)[0][0]["evil"] = hostile.shared_lists(25)
-
-
-def shared_metrics(content: Content) -> None:
-    content["callbacks"]["RunSummary"]["metrics"] = {"x": hostile.shared_lists(60)}
-
-
-def bare(content: Content) -> None:
-    for name in ("optimizer_states", "loops"):
-        del content[name]
-
-
-def optimizer_of_another(content: Content) -> None:
-    content["optimizer_states"][0]["param_groups"] = []
-
-
-def no_optimizer(content: Content) -> None:
-    content["optimizer_states"] = []
-
-
-def python_words(content: Content) -> None:
-    content["processes"][0]["random"]["python"] = (3, torch.full((625,), -1), None)
-
-
-def negative_words(content: Content) -> None:
-    content["processes"][0]["random"]["numpy"]["state"]["key"] -= 1 << 32
-
-
-def huge_number(content: Content) -> None:
-    content["metrics"]["val/loss"] = 10**400
-
-
-def score_of_another_shape(content: Content) -> None:
-    content["processes"][0]["scores"]["train_score"]["correct"] = torch.zeros(2, dtype=torch.int64)
-
-
-def given_of_another_kind(content: Content) -> None:
-    parts(content)[1]["state_dict"]["combined_loader"] = [{"given": "x"}]
-
-
-def no_loader(content: Content) -> None:
-    parts(content)[1]["state_dict"]["combined_loader"] = []
-
-
-def negative_epochs(content: Content) -> None:
-    for kind in ("total", "current"):
-        parts(content)[1]["epoch_progress"][kind] = dict.fromkeys(EVENTS, -4)
-    content["epoch"] = -4
-
-
-EVENTS = ("ready", "started", "processed", "completed")
+GONE = object()
+FIT = ("loops", "fit_loop")
+STATE = ("optimizer_states", 0, "state")
+LOADER = (*FIT, "state_dict", "combined_loader")
+RANDOM = ("processes", 0, "random")
+COUNTERS = "damaged: its counters are no whole numbers from 0"
+OPTIMIZER = "damaged: it is not the state of this optimizer"
+WORDS = "damaged: a Mersenne Twister's state has 624 words of 32 bits"
+SETTINGS = "damaged: its settings are not plain values"
 NOT_WRITTEN_BY_US = "not a checkpoint written by train.py, or damaged"
-WRONG = {
-    shape: "damaged: it is not the state of this optimizer",
-    no_average: "damaged: it is not the state of this optimizer",
-    no_progress: "damaged: 'epoch_progress'",
-    odd_progress: "damaged: string ind",
-    no_processes: "damaged: it has no process's state",
-    odd_random_state: "damaged: Expected a CPUGeneratorImplState of size 5056",
-    odd_python_state: "damaged: a Mersenne Twister's state has 624 words of 32 bits",
-    python_words: "damaged: a Mersenne Twister's state has 624 words of 32 bits",
-    negative_words: "damaged: a Mersenne Twister's state has 624 words of 32 bits",
-    no_score: "damaged: its scores are others",
-    score_of_another_shape: "damaged: its scores are others",
-    odd_metrics: "damaged: its metrics are no numbers",
-    huge_number: NOT_WRITTEN_BY_US,
-    odd_settings: "damaged: its settings are not plain values",
-    tensor_for_a_setting: "damaged: its settings are not plain values",
-    bare: "has weights only; expected a checkpoint that training can go on from",
-    optimizer_of_another: "damaged: it is not the state of this optimizer",
-    no_optimizer: "damaged: it is not the state of this optimizer",
-    shared_lists: NOT_WRITTEN_BY_US,
-    shared_metrics: NOT_WRITTEN_BY_US,
-    given_of_another_kind: "damaged: its counters are no whole numbers from 0",
-    no_loader: "damaged: list index out of range",
-    negative_epochs: "damaged: its counters are no whole numbers from 0",
-}
+WEIGHTS = "has weights only; expected a checkpoint that training can go on from"
+EVENTS = ("ready", "started", "processed", "completed")
+NEGATIVE = dict.fromkeys(EVENTS, -4)
+WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {  # a place in it, what is there, the line
+    "shape": ((*STATE, 0, "square_avg"), torch.zeros(2, 2), OPTIMIZER),
+    "no average": ((*STATE, 1, "square_avg"), GONE, OPTIMIZER),
+    "no groups": (("optimizer_states", 0, "param_groups"), [], OPTIMIZER),
+    "no optimizer": (("optimizer_states",), [], OPTIMIZER),
+    "no progress": ((*FIT, "epoch_progress"), GONE, "damaged: 'epoch_progress'"),
+    "odd progress": ((*FIT, "epoch_loop.batch_progress"), "many", "damaged: string ind"),
+    "negative epochs": ((*FIT, "epoch_progress", "current"), NEGATIVE, COUNTERS),
+    "odd place": (LOADER, [{"given": "x"}], COUNTERS),
+    "no loader": (LOADER, [], "damaged: list index out of range"),
+    "no processes": (("processes",), [], "damaged: it has no process's state"),
+    "odd random state": (
+        (*RANDOM, "torch"), torch.zeros(3, dtype=torch.uint8),
+        "damaged: Expected a CPUGeneratorImplState of size 5056",
+    ),
+    "odd python state": ((*RANDOM, "python"), (3, torch.zeros(2), None), WORDS),
+    "no score": (("processes", 0, "scores"), {}, "damaged: its scores are others"),
+    "score of another shape": (
+        ("processes", 0, "scores", "train_score", "correct"), torch.zeros(2, dtype=torch.int64),
+        "damaged: its scores are others",
+    ),
+    "odd metrics": (("metrics",), {"val/acc": "high"}, "damaged: its metrics are no numbers"),
+    "huge number": (("metrics", "val/loss"), 10**400, NOT_WRITTEN_BY_US),
+    "odd settings": (("settings",), {"x" * 5000: "y" * 5000, 1: 2}, SETTINGS),
+    "tensor for a setting": (("settings", "seed"), torch.zeros(2), SETTINGS),
+    "no loops": (("loops",), GONE, WEIGHTS),
+    "shared lists": ((*STATE, 0, "evil"), hostile.shared_lists(25), NOT_WRITTEN_BY_US),
+    "shared metrics": (
+        ("callbacks", "RunSummary", "metrics"), {"x": hostile.shared_lists(60)}, NOT_WRITTEN_BY_US,
+    ),
+}  # fmt: skip
 RUN = (*SHORT, "model.hidden_size=8", "callbacks=early_stopping")
 
 
@@ -173,30 +90,33 @@ def test_a_whole_one_is_where_a_run_begins(run: Outcome) -> None:
     assert (begin.step, begin.epochs, begin.batch) == (60, 2, 0)
 
 
-@pytest.mark.parametrize("damage", WRONG, ids=lambda damage: damage.__name__)
-def test_a_part_that_is_wrong_is_named(
-    damage: Callable[[Content], None], run: Outcome, tmp_path: Path
-) -> None:
-    content = content_of(run)
-    damage(content)
-    path = tmp_path / "damaged.ckpt"
+def damaged(run: Outcome, how: str, path: Path) -> None:
+    (*place, last), value, _ = WRONG[how]
+    node = content = content_of(run)
+    for key in place:
+        node = node[key]
+    if value is GONE:
+        del node[last]
+    else:
+        node[last] = value
     torch.save(content, path)
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_a_part_that_is_wrong_is_named(how: str, run: Outcome, tmp_path: Path) -> None:
+    damaged(run, how, path := tmp_path / "damaged.ckpt")
     with pytest.raises(InputError) as caught:
         find(path)
     line = str(caught.value)
-    assert line.startswith(f"ckpt_path={path}: {WRONG[damage]}")
+    assert line.startswith(f"ckpt_path={path}: {WRONG[how][2]}")
     assert line.isprintable()
     assert len(line) < 300 + len(str(path))
 
 
 def test_the_command_says_so_in_one_line(run: Outcome, tmp_path: Path) -> None:
-    content = content_of(run)
-    negative_epochs(content)
-    path = tmp_path / "damaged.ckpt"
-    torch.save(content, path)
+    damaged(run, "negative epochs", path := tmp_path / "damaged.ckpt")
     outcome = command("train", *RUN, f"ckpt_path={path}", outputs=tmp_path)
-    said = f"error: ckpt_path={path}: damaged: its counters are no whole numbers from 0\n"
-    assert (outcome.code, outcome.err) == (2, said)
+    assert (outcome.code, outcome.err) == (2, f"error: ckpt_path={path}: {COUNTERS}\n")
 
 
 @pytest.mark.parametrize("loop", ["validate_loop", "test_loop", "predict_loop"])
