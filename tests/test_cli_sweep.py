@@ -163,15 +163,6 @@ def test_the_winner_alone_is_tested_when_asked(tmp_path: Path) -> None:
     assert told.startswith(f"best  {LR}=0.003, test/acc {tested['test/acc']:.4f} (n=1), test/loss ")
 
 
-@pytest.mark.slow
-def test_seeds_alone_are_all_tested_and_nothing_is_chosen(tmp_path: Path) -> None:
-    outcome = sweep("seed=0,1", "data.val_size=0", outputs=tmp_path)
-    assert [bool(row["test/acc"]) for row in rows(tmp_path)] == [True, True]
-    assert [line.split()[0] for line in outcome.out.splitlines()[-6:-1] if line] == [
-        "seed", "0", "1", "mean", "+-"
-    ]  # fmt: skip
-
-
 def test_a_job_says_how_it_can_be_run_alone(pooled: Outcome) -> None:
     metrics = json.loads((folder(pooled.outputs) / POOLED[2] / "metrics.json").read_text())
     assert "src/train.py " in metrics["command"]
