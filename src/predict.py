@@ -22,16 +22,18 @@ examples:
 
 
 def task(arguments: argparse.Namespace) -> int:
-    from digits.prediction import answers, inputs, loading
+    from digits.prediction import inputs
 
     if arguments.csv and arguments.top:
         raise InputError(f"--top {arguments.top}: not with --csv, which has all ten probabilities")
     paths = inputs.named(arguments.images)
     ckpt = argparse_app.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
     if arguments.save is not None:
-        answers.check_folder(Path(arguments.save))
+        check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
         with importing():  # while other processes read
+            from digits.prediction import answers, loading
+
             if ckpt:
                 model = loading.from_checkpoint(ckpt, arguments.config_dir)
             else:
@@ -44,6 +46,17 @@ def task(arguments: argparse.Namespace) -> int:
     if failed and len(paths) > 1:
         print(f"error: {failed} of {len(paths)} images could not be read", file=sys.stderr)
     return INPUT_IS_WRONG if failed else 0
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError if `--save` would write over something, or could not write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"--save {folder}: {error.strerror}; expected a new folder") from error
+    if taken:
+        raise InputError(f"--save {folder}: not empty; expected a new folder")
 
 
 def _tell(found: "list[Answer]", arguments: argparse.Namespace, chosen: list[str]) -> None:

@@ -7,14 +7,15 @@ import os
 import socket
 import warnings
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from digits.commands import argparse_app
 from digits.errors import InputError
 from digits.files import relative
 from digits.imports import importing
-from digits.serving.limits import LIMITS
-from digits.serving.workers import Readers
+from digits.prediction.readers import Readers
+from digits.serving.limits import IMAGE
 
 EXTRA = {"fastapi", "h11", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
@@ -35,15 +36,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(arguments: argparse.Namespace) -> None:
     path = argparse_app.checkpoint_path(arguments.ckpt)
-    readers = Readers(LIMITS)
+    readers = Readers(IMAGE)
     with listen(arguments.host, arguments.port) as listener, closing(readers):
-        readers.start_one()
+        readers.start(1)  # while this process imports
         try:
             with importing():
                 import torch
 
                 from digits.prediction import loading
-                from digits.serving import app, connections
+                from digits.serving import app
         except ModuleNotFoundError as error:
             if error.name not in EXTRA:
                 raise
@@ -54,12 +55,13 @@ def serve(arguments: argparse.Namespace) -> None:
         host, port = listener.getsockname()[:2]
         shown = relative(Path(path).resolve())
         shown = Path(path).name if os.path.isabs(shown) else shown  # clients see no other folder
-        network = loading.from_checkpoint(path, arguments.config_dir)
+        predictor = loading.from_checkpoint(path, arguments.config_dir)
         is_local = ipaddress.ip_address(host).is_loopback
-        served = app.application(network, shown, readers, is_local)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         line = f"{url}  (model: {shown}; Ctrl+C stops)"
-        connections.server(served, ready=lambda: print(line, flush=True)).run([listener])
+        ready = partial(print, line, flush=True)
+        served = app.application(predictor, shown, readers, is_local, ready=ready)
+        app.server(served).run([listener])
 
 
 def main() -> None:

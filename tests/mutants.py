@@ -25,11 +25,11 @@ class Bug(NamedTuple):
 
 BUGS = (
     Bug(
-        "bodies are held for ever",
-        "serving/uploads",
-        "self.held.remove(body)",
-        "pass",
-        "serving/test_uploads",
+        "one more connection",
+        "serving/app",
+        "limits.connections + 1",
+        "limits.connections + 2",
+        "serving/test_limits",
     ),
     Bug(
         "the CSP is opened",
@@ -54,10 +54,10 @@ BUGS = (
     ),
     Bug(
         "readers take any memory",
-        "serving/worker",
-        "resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)",
+        "prediction/readers",
+        "resource.RLIMIT_AS, (limits.memory, limits.memory)",
         "resource.RLIMIT_AS, resource.getrlimit(resource.RLIMIT_AS)",
-        "serving/test_workers",
+        "prediction/test_readers",
     ),
     Bug("EPS is opened", "images/decode", '{"EPS", ', "{", "images/test_drawing"),
     Bug(
@@ -90,9 +90,9 @@ BUGS = (
     ),
     Bug(
         "parity of the last batch",
-        "exporting/parity",
-        "agree &= all(",
-        "agree = all(",
+        "exporting/formats",
+        "all_agree &= all(",
+        "all_agree = all(",
         "exporting/test_export",
     ),
     Bug(

@@ -149,6 +149,33 @@ def test_what_the_model_saw_is_shown_and_saved(folder: Path, ckpt: str, tmp_path
     assert before == {path: path.read_bytes() for path in saved.iterdir()}
 
 
+def test_what_can_not_be_read_stops_nothing(folder: Path, ckpt: str, tmp_path: Path) -> None:
+    """Neither files nor folders and patterns that name no image."""
+    given = ["nothere.png", str(tmp_path), str(folder / "1.png"), "*.nope"]
+    code, out, err = tool("predict", *given, "--csv", "--ckpt", ckpt)
+    expected = "expected a file, a folder or a pattern"
+    assert code == 2
+    assert [row.split(",")[0] for row in out.splitlines()] == ["path", str(folder / "1.png")]
+    assert err == (
+        "error: nothere.png: no such file; expected an image file, a folder or a pattern\n"
+        f"error: {tmp_path}: no image there; {expected}\n"
+        f"error: *.nope: no image there; {expected}\n"
+        "error: 3 of 4 images could not be read\n"
+    )
+
+
+def test_the_ten_likeliest_are_all(folder: Path, ckpt: str) -> None:
+    _, out, _ = tool("predict", str(folder / "1.png"), "--json", "--top", "10", "--ckpt", ckpt)
+    assert sorted(each["digit"] for each in json.loads(out)[0]["top"]) == list(range(10))
+
+
+def test_onnx_without_its_package_is_a_line(onnx: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, out, err = tool("predict", "docs/samples.png", "--onnx", onnx)
+    assert (code, out) == (2, "")
+    assert err == f"error: --onnx {onnx}: needs pip install -e '.[export]'\n"
+
+
 LINES = {
     "nope.png": "nope.png: no such file; expected an image file, a folder or a pattern",
     "/dev/null": "/dev/null: not a file; expected an image file",

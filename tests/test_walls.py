@@ -44,8 +44,9 @@ WITHOUT_TORCH = [
     "prediction.answers",
     "prediction.confidence",
     "prediction.inputs",
-    "prediction.onnx_file",
+    "prediction.loading",
     "prediction.predictor",
+    "prediction.readers",
     "runs.configs",
     "runs.folder",
     "runs.recipe",
@@ -54,8 +55,6 @@ WITHOUT_TORCH = [
     "runs.status",
     "runs.words",
     "serving.limits",
-    "serving.worker",
-    "serving.workers",
 ]
 WITHOUT_LIGHTNING = ["model.network", "runs.checkpoint", "prediction", "exporting", "serving"]
 

@@ -7,12 +7,10 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,11 +72,8 @@ def under_load(ckpt: str, number: int, connections: int) -> dict[str, Any]:
         rest = Load(asked, number - number // 4)
         seconds += asyncio.run(drive(port, rest, connections))
         after, cpu, ours = memory_mib(process), cpu_s(process) - cpu, time.process_time() - ours
-        with urllib.request.urlopen(f"{url}/metrics") as answer:
-            counted = answer.read().decode()
     taken_ms = [1000 * each for each in quarter.seconds + rest.seconds]
     cuts = statistics.quantiles(taken_ms, n=100)
-    batches = dict(re.findall(r"^digits_batch_size_(sum|count) (\S+)", counted, re.MULTILINE))
     errors = quarter.errors + rest.errors
     return {
         "requests": len(taken_ms),
@@ -90,7 +85,6 @@ def under_load(ckpt: str, number: int, connections: int) -> dict[str, Any]:
         "errors": len(errors),
         "kinds_of_errors": sorted(set(errors)),
         "right": (quarter.right + rest.right) / len(taken_ms),
-        "mean_batch": float(batches["sum"]) / float(batches["count"]),
         "memory_mib": [before, early, after],
         "cpu_ms_per_request": {"server": 1000 * cpu / number, "client": 1000 * ours / number},
         "cores_used": (cpu + ours) / seconds,
@@ -121,7 +115,6 @@ def table(results: dict[str, Any]) -> str:
         "right": f"{load['right']:.2%}",
         "CPU a request: server, client": " + ".join(f"{ms:.1f}" for ms in used.values()) + " ms",
         "cores it got, of those there are": f"{load['cores_used']:.1f} of {os.cpu_count()}",
-        "images in a batch, mean": f"{load['mean_batch']:.2f}",
         "memory after warm-up, a quarter, all": f"{memory} MiB",
         "ready, median": f"{statistics.median(begin['ready_s']):.2f} s",
         "import torch, median": f"{statistics.median(begin['import_torch_s']):.2f} s",

@@ -62,7 +62,7 @@ def _drawings(picture: Picture) -> Iterator[Drawing]:
     if isinstance(picture, Image.Image):
         yield drawing.normalise(picture)
     else:
-        with inputs.reading(inputs.named([os.fspath(picture)])) as reads:
+        with inputs.reading(inputs.named([os.fspath(picture)]), few=150) as reads:
             for _, read in reads:
                 if isinstance(read, Exception):
                     raise read

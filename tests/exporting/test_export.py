@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from digits.errors import InputError
 from digits.exporting import export, formats
 from digits.prediction.predictor import Network
 from digits.runs import checkpoint
+from digits.runs.folder import RunFolder
 from support.commands import EMBEDDED, ROOT, Outcome, finish
 
 DOCS = (ROOT / "docs" / "export.md").read_text()
@@ -215,6 +217,29 @@ def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+RECURRENT = """if True:
+    import torch
+    from digits.exporting import formats
+    class Rows(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = torch.nn.LSTM(28, 4, batch_first=True)
+            self.head = torch.nn.Linear(4, 10)
+        def forward(self, x_BHW):
+            return self.head(self.rows(x_BHW)[0][:, -1])
+    net = Rows().eval()
+    print(formats.agree("onnx", net, formats.WRITE["onnx"](net, {})))
+"""
+
+
+def test_a_recurrent_network_is_exported() -> None:
+    """ONNX Runtime would end the process at a batch of 0."""
+    code, out, _ = finish("-W", "ignore", "-c", RECURRENT, cwd=ROOT / "src")
+    assert code == 0
+    sizes = [line.split()[0] for line in out.splitlines()[2:]]
+    assert sizes == ["1", "2", "7", "1000", "limit", "True"]
+
+
 @pytest.mark.parametrize("kind", ["onnx", "safetensors"])
 def test_a_missing_package_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "find_spec", lambda name: None)
@@ -250,3 +275,46 @@ def test_a_run_that_goes_on_may_replace_its_checkpoint(
 
     monkeypatch.setattr(checkpoint, "read", read_just_in_time)
     assert export.export("safetensors", str(copy), None) == 0
+
+
+def metrics(**changes: Any) -> str:
+    known = {"ckpt_path": "/elsewhere/a/checkpoints/x.ckpt", "test/acc": 0.5, "test/images": 10.0}
+    return json.dumps(known | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (metrics(), {"test_accuracy": "0.5", "test_images": "10"}),
+        (metrics(ckpt_path="/elsewhere/a/checkpoints/other.ckpt"), {}),
+        (metrics(ckpt_path="/elsewhere/b/checkpoints/x.ckpt"), {}),
+        (metrics(ckpt_path=None), {}),
+        (metrics(**{"test/acc": float("nan")}), {}),
+        (metrics(**{"test/acc": "high"}), {}),
+        (metrics(**{"test/images": "many"}), {}),
+        ("[]", {}),
+        ("", {}),
+        (metrics()[:-5], {}),
+        ("\x00\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), {}),
+        ("[" * 100_000, {}),
+    ],
+)
+def test_the_accuracy_is_this_checkpoint_s_or_none(
+    text: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a" / "checkpoints" / "x.ckpt"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (tmp_path / "a" / "metrics.json").write_text(text, encoding="latin-1")
+    assert export.tested(RunFolder(tmp_path / "a"), path) == expected
+    os.utime(path)  # trained on since
+    os.utime(tmp_path / "a" / "metrics.json", (0, 0))
+    assert export.tested(RunFolder(tmp_path / "a"), path) == {}
+
+
+def test_a_sweep_s_run_is_named_with_its_sweep(ckpt: str, tmp_path: Path) -> None:
+    path = tmp_path / "2026-01-02" / "3" / "checkpoints" / "x.ckpt"
+    path.parent.mkdir(parents=True)
+    shutil.copy(ckpt, path)
+    assert export.export("safetensors", str(path), None) == 0
+    assert about(tmp_path / "2026-01-02/3/export/digits.safetensors")["run"] == "2026-01-02/3"

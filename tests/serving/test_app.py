@@ -3,13 +3,13 @@
 import asyncio
 import base64
 import io
-import json
 import os
 import re
 import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits.prediction.readers import Readers
 from digits.serving import app, middleware, schema
-from digits.serving.limits import LIMITS
-from digits.serving.workers import Readers
+from digits.serving.limits import IMAGE
 from serve import listen
 from support import hostile_images
 from support.commands import ROOT, finish
-from support.serving import Stub, ask, command, cpu_s, detail, drawn, exchange, here, untrained
+from support.serving import Stub, ask, command, cpu_s, detail, drawn, here, untrained
 
 KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
@@ -93,7 +93,6 @@ REFUSED = {
     "cut short": (drawn()[:-200], "image/png", "422 "),
     "too many pixels": (hostile_images.png(5000, 5000), "image/png", "422 5000x5000 pixels"),
     "a long type": (b"a", 'multipart/form-data;x="' + ";" * 6_000, "415 Content-Type: expected"),
-    "a longer type": (b"a", 'multipart/form-data;x="' + ";" * 60_000, "431 over 8 KiB of headers"),
     "no boundary": (b"a", "multipart/form-data", "422 multipart/form-data: expected one"),
     "an endless form": (PART % (b"image", b"a"), FORM, "422 multipart/form-data: expected one"),
     "another field": (PART % (b"a", b"a") + b"--x--", FORM, "422 multipart/form-data: expected"),
@@ -129,7 +128,7 @@ def test_no_hostile_body_stops_it(served: tuple[Any, str]) -> None:
         response = ask(url, body, "application/octet-stream")
         assert response.status_code in (200, 413, 415, 422), name
         assert "object at" not in response.text, name  # where in memory
-        assert cpu_s(run.pid) - before < 3, name  # the worst take a second
+        assert cpu_s(run.pid) - before < 8, name  # a reader's 5, and its successor's start
         assert ask(url, sound).json() == expected, name
     status = Path(f"/proc/{run.pid}/status")
     if status.exists():  # Linux
@@ -181,7 +180,7 @@ SECURITY = {
 
 def test_every_answer_has_the_security_headers() -> None:
     with here(Stub()) as at:
-        url, not_http = at.url, exchange(at, b"nonsense\r\n\r\n")
+        url = at.url
         etag = httpx.get(url).headers["etag"]
         answers = [
             (200, httpx.get(url)),
@@ -198,10 +197,6 @@ def test_every_answer_has_the_security_headers() -> None:
         assert answer.status_code == code
         assert SECURITY.items() <= dict(answer.headers).items(), code
         assert "server" not in answer.headers
-    for name, value in SECURITY.items():
-        assert f"\r\n{name}: {value}\r\n" in not_http
-    assert not_http.startswith("HTTP/1.1 400 Bad Request\r\n")
-    assert not_http.endswith('\r\n\r\n{"detail": "not an HTTP request"}')
 
 
 @pytest.mark.parametrize(
@@ -224,7 +219,7 @@ def test_other_sites_are_refused(url: str, headers: dict[str, str], code: int) -
 
 def test_any_name_will_do_on_a_network() -> None:
     assert middleware.LOCAL.fullmatch("192.168.0.2:8000") is None
-    open_guard = app.application(Stub(), "a.ckpt", Readers(LIMITS), only_local=False)  # type: ignore[arg-type]
+    open_guard = app.application(Stub(), "a.ckpt", Readers(IMAGE), only_local=False)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(open_guard)
 
     async def get() -> int:
@@ -262,9 +257,24 @@ def test_health_and_metrics(url: str) -> None:
     text = httpx.get(f"{url}/metrics").text
     assert 'digits_requests_total{code="404",path="other"}' in text
     assert re.search(r'digits_requests_total\{code="200",path="/predict"\} \d', text)
-    assert re.search(r"^digits_batch_size_count [1-9]", text, re.MULTILINE)
     assert "digits_in_flight 1.0" in text  # this one
     assert "secret" not in text
+
+
+def test_metrics_are_in_seconds() -> None:
+    class Slow(Stub):
+        def predict(self, drawings: Any) -> Any:
+            time.sleep(0.3)
+            return super().predict(drawings)
+
+    with here(Slow()) as at:
+        begin = time.perf_counter()
+        ask(at.url, drawn()).raise_for_status()
+        most = time.perf_counter() - begin
+        text = httpx.get(f"{at.url}/metrics").text
+    told = re.search(r"^digits_predict_seconds_sum (\S+)$", text, re.MULTILINE)
+    assert told
+    assert 0.3 <= float(told[1]) <= most
 
 
 def test_schemathesis_finds_nothing(url: str, tmp_path: Path) -> None:
@@ -279,18 +289,7 @@ def test_schemathesis_finds_nothing(url: str, tmp_path: Path) -> None:
 
 
 def test_lightning_and_hydra_are_not_waited_for() -> None:
-    script = "import sys, serve; from digits.serving import app, connections; "
+    script = "import sys, serve; from digits.serving import app; "
     script += "from digits.prediction import loading; "
     script += "assert not {'lightning', 'torchvision', 'matplotlib', 'hydra'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT / "src", check=True)
-
-
-def test_the_committed_results_are_complete() -> None:
-    results = json.loads((ROOT / "benchmarks" / "results" / "serve.json").read_text())
-    load = results["load"]
-    assert (load["errors"], load["connections"]) == (0, 32)
-    assert load["requests"] >= 20_000
-    assert load["requests_per_s"] > 150
-    assert load["p99_ms"] < 400
-    _, early, after = load["memory_mib"]
-    assert after < early + 30

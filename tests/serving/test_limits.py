@@ -1,28 +1,175 @@
-"""What docs/serve.md promises to clients is what the server starts with."""
+"""What `src/serve.py` lets clients use, slips on its command line, and how it ends."""
 
+import os
+import re
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 
-from digits.serving.limits import LIMITS
-from support.commands import ROOT
+from digits.serving.limits import IMAGE, LIMITS, Limits
+from support.commands import ROOT, finish, tool
+from support.serving import (
+    PATIENCE_S,
+    Stub,
+    ask,
+    command,
+    detail,
+    drawn,
+    ended,
+    exchange,
+    here,
+    untrained,
+    wait_for,
+)
 
 PROMISED = {
     "body_bytes": (10_485_760, "413 (over 10 MiB)"),
-    "held_bytes": (67_108_864, "64 MiB for all of them"),
-    "pixels": (16_000_000, "over 16 megapixels"),
-    "under_way": (128, "128 images may be under way"),
-    "body_s": (15, "a body 15 s"),
-    "take_s": (2, "does not take an image within 2 s"),
-    "read_s": (5, "A reader that takes over 5 s"),
+    "head_bytes": (8_192, "over 8 KiB of headers"),
+    "connections": (200, "200 connections"),
+    "under_way": (64, "64 images may be under way"),
+    "body_s": (15, "at most 10 MiB has 15 s"),
     "answer_s": (8, "an answer 8 s"),
-    "connections": (200, "The 201st connection"),
-    "headers_s": (10, "Headers have 10 s"),
-    "request_s": (30, "30 s in all"),
+    "idle_s": (5, "idle for 5 s"),
     "stop_s": (4, "in at most 5 s"),  # and its end takes a moment
+    "pixels": (16_000_000, "over 16 megapixels"),
+    "seconds": (5, "over 5 s"),
+    "memory": (3_221_225_472, "over 3 GiB"),
 }
 
 
 @pytest.mark.parametrize("name", PROMISED)
 def test_a_limit_is_what_the_documentation_says(name: str) -> None:
     value, said = PROMISED[name]
-    assert getattr(LIMITS, name) == value
+    assert (vars(LIMITS) | vars(IMAGE))[name] == value
     assert said in " ".join((ROOT / "docs" / "serve.md").read_text().split())
+
+
+def test_too_much_to_do_is_said() -> None:
+    stub = Stub()
+    stub.may_go.clear()
+    with here(stub, Limits(under_way=2, answer_s=1)) as at:
+        with ThreadPoolExecutor(20) as clients:
+            answers = list(clients.map(lambda _: ask(at.url, drawn(side=1000)), range(20)))
+        assert {detail(answer) for answer in answers} == {"503 too much to do"}
+        assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+        assert stub.asked <= 2
+        stub.may_go.set()
+        wait_for(lambda: ask(at.url, drawn()).status_code == 200)
+
+
+def test_a_fault_is_said_without_the_image(capfd: pytest.CaptureFixture[str]) -> None:
+    class Fails(Stub):
+        def predict(self, drawings: Any) -> Any:
+            raise RuntimeError("secret")
+
+    with here(Fails()) as at:
+        answer = ask(at.url, drawn())
+    assert detail(answer) == "500 our fault, not the image's"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    out, err = capfd.readouterr()
+    assert re.fullmatch(r"error: RuntimeError at test_limits\.py:\d+\n", err)
+    assert out == ""
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+def test_slow_bodies_and_idle_connections_end() -> None:
+    with here(Stub(), Limits(body_s=0.5, idle_s=1)) as at, ExitStack() as stack:
+        idle, body = (stack.enter_context(at.connect()) for _ in range(2))
+        body.sendall(HEAD + b"Content-Length: 999\r\n\r\nabc")
+        answer = body.recv(9999)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"the body took over 0.5 s" in answer + body.recv(9999)
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(9999).startswith(b"HTTP/1.1 200 ")
+        assert ended(idle)
+
+
+def test_connections_and_headers_have_a_limit() -> None:
+    with here(Stub(), Limits(connections=2)) as at, ExitStack() as stack:
+        long = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 9_000
+        assert exchange(at, long).startswith("HTTP/1.1 400 ")
+        first = stack.enter_context(httpx.Client())
+        for connections in (1, 2):
+            client = first if connections == 1 else stack.enter_context(httpx.Client())
+            assert client.get(f"{at.url}/healthz").status_code == 200
+        assert httpx.get(f"{at.url}/healthz").status_code == 503
+        assert first.get(f"{at.url}/healthz").status_code == 200
+
+
+def test_what_is_under_way_is_finished_when_it_stops() -> None:
+    stub = Stub()
+    stub.may_go.clear()
+    with here(stub, Limits(stop_s=2)) as at, ThreadPoolExecutor(1) as clients, at.connect() as slow:
+        slow.sendall(HEAD + b"Content-Length: 99\r\n\r\n")
+        asked = clients.submit(ask, at.url, drawn())
+        wait_for(lambda: stub.asked)
+        at.server.should_exit = True
+        wait_for(lambda: is_gone(at.url))
+        stub.may_go.set()
+        assert asked.result().json()["digit"] == 7
+        assert ended(slow)
+
+
+def is_gone(url: str) -> bool:
+    try:
+        httpx.get(url)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it(tmp_path: Path, number: int, code: int) -> None:
+    with command("--ckpt", untrained(tmp_path)) as (run, url), httpx.Client() as client:
+        client.get(url)  # and stays connected
+        run.send_signal(number)
+        assert run.wait(PATIENCE_S) == code
+        assert (run.stdout.read(), run.stderr.read()) == ("", "")
+
+
+def test_slips_are_one_line(tmp_path: Path) -> None:
+    ckpt = ("--ckpt", untrained(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError(name='fastapi')")
+        missing = os.environ | {"PYTHONPATH": str(tmp_path)}
+        slips: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+            f"--host 127.0.0.1 --port {port}: address already in use": (("--port", port), {}),
+            "argument --port: 65536: expected 0 (any free one) to 65535; --help shows all": (
+                ("--port", "65536"),
+                {},
+            ),
+            "--ckpt nowhere.ckpt: no such file; expected a .ckpt file, or latest": (
+                ("--ckpt", "nowhere.ckpt"),
+                {},
+            ),
+            "--host 192.0.2.1 --port 0: cannot assign requested address": (
+                ("--host", "192.0.2.1", "--port", "0"),
+                {},
+            ),
+            "serve: needs pip install -e '.[serve]'": (("--port", "0"), {"env": missing}),
+        }
+        with ThreadPoolExecutor(2) as both:
+            runs = {
+                said: both.submit(finish, "src/serve.py", *ckpt, *arguments, **options)
+                for said, (arguments, options) in slips.items()
+            }
+            for said, run in runs.items():
+                assert run.result() == (2, "", f"error: {said}\n")
+
+
+@pytest.mark.parametrize("port", ["0", "65535"])
+def test_the_first_and_the_last_port_are_taken(port: str) -> None:
+    code, _, err = tool("serve", "--port", port, "--ckpt", "nowhere.ckpt")
+    assert (code, err) == (
+        2,
+        "error: --ckpt nowhere.ckpt: no such file; expected a .ckpt file, or latest\n",
+    )

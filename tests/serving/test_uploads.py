@@ -1,19 +1,18 @@
-"""What comes with an image: types, forms, and the memory for all that is on its way."""
+"""What comes with an image: types and forms."""
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from digits.prediction.readers import Readers
 from digits.serving import app
-from digits.serving.limits import LIMITS, Limits
+from digits.serving.limits import IMAGE
 from digits.serving.uploads import parameter
-from digits.serving.workers import Readers
-from support.serving import Stub, ask, detail, drawn, here, wait_for
+from support.serving import Stub, detail
 
 Ask = Callable[[bytes, bytes], httpx.Response]
 
@@ -21,7 +20,7 @@ Ask = Callable[[bytes, bytes], httpx.Response]
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Ask]:
     """Sends a type and a body to an application that has no readers to start."""
-    served = app.application(Stub(), "a.ckpt", Readers(LIMITS))  # type: ignore[arg-type]
+    served = app.application(Stub(), "a.ckpt", Readers(IMAGE))  # type: ignore[arg-type]
     with asyncio.Runner() as runner:
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(served), base_url="http://localhost", trust_env=False
@@ -91,45 +90,3 @@ def test_a_field_is_known_by_its_name(asked: Ask, disposition: bytes, said: str)
 )
 def test_a_parameter_is_what_it_says(header: str, value: str | None) -> None:
     assert parameter(header, "boundary") == value
-
-
-def test_what_is_answered_is_not_held() -> None:
-    """Ten of a third of the memory, one after another."""
-    with here(Stub(), Limits(held_bytes=90_000)) as at:
-        data = drawn("BMP", 160)
-        assert 25_000 < len(data) < 30_000
-        for body in (data, b"no image" * 3500) * 5:
-            assert ask(at.url, body).status_code == (200 if body == data else 415)
-
-
-HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-
-
-def test_seven_that_hold_all_memory_keep_nobody_out() -> None:
-    """By default, as docs/serve.md has it: bodies of up to 10 MiB, 64 MiB for all."""
-    with here(Stub()) as at, ExitStack() as stack:
-        slow = [stack.enter_context(at.connect()) for _ in range(7)]
-        for each in slow:
-            each.sendall(HEAD + b"Content-Length: 9600000\r\n\r\n" + bytes(9_586_980))  # 64 MiB
-        for _ in range(3):
-            assert ask(at.url, drawn()).status_code == 200
-        # the first has held as much as any for the longest
-        said = b"".join(iter(lambda: slow[0].recv(9999), b""))
-        assert said.startswith(b"HTTP/1.1 503 ")
-        assert said.endswith(b'{"detail":"too many images at once"}')
-        slow[1].sendall(bytes(9_600_000 - 9_586_980))
-        assert slow[1].recv(15) == b"HTTP/1.1 415 Un"
-
-
-def test_what_is_being_answered_is_never_given_up() -> None:
-    stub = Stub()
-    stub.may_go.clear()
-    with here(stub, Limits(held_bytes=60_000)) as at, ExitStack() as stack:
-        data = drawn("BMP", 160)
-        both = [stack.enter_context(at.connect()) for _ in range(2)]
-        for each in both:
-            each.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(data) + data)
-        wait_for(lambda: at.readers.finished == 2)
-        assert detail(ask(at.url, data)) == "503 too many images at once"
-        stub.may_go.set()
-        assert [each.recv(15) for each in both] == [b"HTTP/1.1 200 OK"] * 2

@@ -1,7 +1,7 @@
 """What makes an ONNX file harmful, or another network's. Each changes a good model in place."""
 
 import numpy as np
-from onnx import AttributeProto, ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 
 def external(model: ModelProto) -> None:
@@ -11,28 +11,8 @@ def external(model: ModelProto) -> None:
     weight.external_data.add(key="location", value="../../etc/passwd")
 
 
-def another_operator(model: ModelProto) -> None:
-    model.graph.node[4].op_type = "Sigmoid"
-
-
-def a_loop(model: ModelProto) -> None:
-    model.graph.node.append(helper.make_node("Loop", ["n", "c", "x"], ["y"]))
-
-
 def of_a_library(model: ModelProto) -> None:
     model.graph.node[4].domain = "com.example"
-
-
-def a_function(model: ModelProto) -> None:
-    model.functions.add(name="Relu")
-
-
-def a_graph_inside(model: ModelProto) -> None:
-    model.graph.node[4].attribute.add(name="body", type=AttributeProto.GRAPH)
-
-
-def a_sparse_weight(model: ModelProto) -> None:
-    model.graph.sparse_initializer.add()
 
 
 def a_product_with_itself(model: ModelProto) -> None:
@@ -49,6 +29,10 @@ def a_cube(model: ModelProto) -> None:
 
 def another_input(model: ModelProto) -> None:
     model.graph.input.append(model.graph.input[0])
+
+
+def two_inputs(model: ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
 
 def a_constant_input(model: ModelProto) -> None:

@@ -1,13 +1,12 @@
 """Starting `src/serve.py`, or its parts in this process, and talking to it."""
 
-import asyncio
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from PIL import Image, ImageDraw
 
 from digits.images.drawing import Drawing
 from digits.prediction.predictor import Prediction
-from digits.serving import app, connections
-from digits.serving.limits import LIMITS, Limits
-from digits.serving.workers import Readers
+from digits.prediction.readers import Readers
+from digits.serving import app
+from digits.serving.limits import IMAGE, LIMITS, Limits
 from serve import listen
 from support import hostile
 from support.commands import process
@@ -47,21 +46,6 @@ def command(*arguments: str, **options: Any) -> Iterator[tuple[Any, str]]:
         yield run, line.split()[0]
 
 
-class Counted(Readers):
-    finished = 0  # images read, or found to be none
-    loop: asyncio.AbstractEventLoop
-
-    def start(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        super().start()
-
-    async def read(self, data: bytes) -> Drawing:
-        try:
-            return await super().read(data)
-        finally:
-            self.finished += 1
-
-
 @dataclass
 class Here:
     """A server in a thread of this process."""
@@ -77,21 +61,12 @@ class Here:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 
 
-@dataclass
-class WithReaders(Here):
-    readers: "Counted"
-    loop: asyncio.AbstractEventLoop
-
-    def settled(self) -> None:
-        """Waits until the step that the event loop is at is done."""
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENCE_S)
-
-
 @contextmanager
-def listening(app: Any, limits: Limits = LIMITS) -> Iterator[Here]:
+def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
     ready = threading.Event()
-    made = connections.server(app, limits, ready.set)
-    with listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener, closing(Readers(IMAGE)) as readers:
+        served = app.application(predictor, "a.ckpt", readers, limits=limits, ready=ready.set)
+        made = app.server(served, limits)
         thread = threading.Thread(target=made.run, args=([listener],))
         thread.start()
         assert ready.wait(PATIENCE_S)
@@ -103,24 +78,16 @@ def listening(app: Any, limits: Limits = LIMITS) -> Iterator[Here]:
             assert not thread.is_alive()
 
 
-@contextmanager
-def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[WithReaders]:
-    readers = Counted(limits)
-    served = app.application(predictor, "a.ckpt", readers, limits=limits)
-    with listening(served, limits) as at:
-        yield WithReaders(at.port, at.server, readers, readers.loop)
-
-
 class Stub:
-    """A predictor that says 7, when `may_go` is set, and remembers its batches."""
+    """A predictor that says 7, when `may_go` is set, and counts what it was asked."""
 
     def __init__(self) -> None:
         self.may_go = threading.Event()
         self.may_go.set()
-        self.batches: list[int] = []
+        self.asked = 0
 
     def predict(self, drawings: list[Drawing]) -> list[Prediction]:
-        self.batches.append(len(drawings))
+        self.asked += 1
         self.may_go.wait(PATIENCE_S)
         p_K = (0.0,) * 7 + (0.75,) + (0.125,) * 2
         seen = np.zeros((28, 28), dtype=np.uint8)

@@ -1,13 +1,18 @@
-"""A checkpoint as a file for other programs, which is written only if it computes the same."""
+"""A checkpoint as a file for other programs, which says where it comes from and is written only if
+it computes the same.
+"""
 
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from digits.errors import InputError
-from digits.exporting import provenance
 from digits.files import relative, write_atomically
 from digits.imports import importing
 from digits.runs.folder import RunFolder
@@ -26,15 +31,14 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
     if not all(map(find_spec, NEEDS.get(kind, ()))):
         raise InputError(f"--format {kind}: needs pip install -e '.[export]'")
     with importing():
-        from digits.exporting import formats, parity
-        from digits.prediction import digit_network
+        from digits.exporting import formats
+        from digits.prediction import loading
         from digits.runs import checkpoint
 
     content = checkpoint.read(ckpt_path)  # once: a run that goes on replaces its checkpoints
-    net = digit_network.of(ckpt_path, content, config_dirs)
-    about = provenance.of_checkpoint(ckpt, content) | provenance.of_packages()
-    data = formats.WRITE[kind](net, about)
-    if not parity.shown(net, formats.READ[kind](data, net)):
+    net = loading.network_of(ckpt_path, content, config_dirs)
+    data = formats.WRITE[kind](net, _about(ckpt, content))
+    if not formats.agree(kind, net, data):
         print("error: it differs from the checkpoint; nothing is written", file=sys.stderr)
         return 1
     write_atomically(target, data)
@@ -54,3 +58,41 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
     if output.suffix.lower() != suffix or output.is_dir():
         raise InputError(f"--output {output}: expected a file whose name ends in {suffix}")
     return output
+
+
+def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
+    """What a file says of itself: unknown facts are left out."""
+    with ckpt.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    about = {
+        "classes": "0 1 2 3 4 5 6 7 8 9",
+        "checkpoint": ckpt.name,
+        "checkpoint_sha256": digest,
+        "steps": str(content.get("global_step"))[:20],
+    }
+    if "hidden_size" in content["hyper_parameters"]:
+        about["hidden_size"] = str(content["hyper_parameters"]["hidden_size"])
+    for package in ("lightning-digits", "torch"):
+        with suppress(metadata.PackageNotFoundError):  # run without being installed
+            about[package] = metadata.version(package)
+    run = RunFolder.of(ckpt)
+    if run is None:
+        return about
+    # a sweep's runs are 0, 1, 2, ... in a folder of its own
+    path = run.path
+    name = f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
+    return about | {"run": name} | tested(run, ckpt)
+
+
+def tested(run: RunFolder, ckpt: Path) -> dict[str, str]:
+    """The accuracy in metrics.json, if it is this checkpoint's: that of an older last.ckpt, of
+    best.ckpt or of a damaged file is left out.
+    """
+    metrics = run.measured()
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have been moved since
+        accuracy, images = metrics["test/acc"], metrics["test/images"]
+        is_newer = run.metrics_json.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
+        if is_newer and judged == ckpt.parts[-3:] and 0 <= accuracy <= 1:
+            return {"test_accuracy": f"{accuracy:.6g}", "test_images": f"{images:.0f}"}
+    return {}

@@ -139,17 +139,6 @@ def _picture(seen: Pixels) -> str:
     return "\n".join("".join(2 * SHADES[(pixel + 32) // 64] for pixel in row) for row in rows)
 
 
-def check_folder(folder: Path) -> None:
-    """Raises InputError if `save` could not write, or would write over something."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"--save {folder}: {error.strerror}; expected a new folder") from error
-    if taken:
-        raise InputError(f"--save {folder}: not empty; expected a new folder")
-
-
 def save(answers: Sequence[Answer], folder: Path) -> None:
     """What the model saw of each, as PNGs named after the files."""
     for answer in answers:

@@ -1,119 +1,97 @@
 """The images a command line names, and reading them, many at a time."""
 
 import glob
-import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from functools import cache
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from digits.errors import InputError
-from digits.images import drawing
-from digits.images.decode import UNSAFE
-from digits.images.drawing import Drawing
-from digits.machine import cores
+from digits.prediction.readers import Limits, Readers
 from digits.text import flat
 
-STDIN = "-"
-FEW = 150  # fewer are read in this process: starting others takes half a second
-MAX_BYTES = 1 << 29
+if TYPE_CHECKING:
+    from digits.images.drawing import Drawing  # takes 0.3 s: a process that reads starts before
 
-Read = tuple[str, Drawing | InputError]
+STDIN = "-"
+FOR_EACH = 100  # images: a process takes as long to start as to read 50
+MAX_BYTES = 1 << 29
+LIMITS = Limits(pixels=1 << 26, seconds=60, memory=8 << 30)  # as the largest phones' photos have
+
+Read = tuple[str, "Drawing | InputError"]
 
 
 def named(arguments: Sequence[str]) -> list[str]:
     """The files that files, folders, patterns and `-` on a command line name, each once, in order.
-    Raises InputError for a folder or a pattern without an image.
+    A folder or a pattern without an image stands for itself: reading it says so.
     """
-    paths: dict[str, None] = {}
-    for argument in arguments:
-        found = _one(argument)
-        if not found:
-            raise InputError(f"{argument}: no image there; expected a file, a folder or a pattern")
-        paths.update(dict.fromkeys(found))
-    return list(paths)
+    paths = (path for argument in arguments for path in _one(argument) or [argument])
+    return list(dict.fromkeys(paths))
 
 
 def _one(argument: str) -> list[str]:
-    if argument == STDIN or not os.path.isdir(argument):
-        if argument == STDIN or os.path.lexists(argument) or not glob.has_magic(argument):
-            return [argument]  # if it is missing, reading it says so
+    if argument == STDIN or os.path.isfile(argument):
+        return [argument]
+    if not os.path.isdir(argument):
         return sorted(filter(os.path.isfile, glob.glob(argument, recursive=True)))
+    endings = _endings()
     return sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(argument)
         for name in names
-        if os.path.splitext(name)[1].lower() in _endings() and not name.startswith(".")
+        if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
     )
 
 
-@cache
 def _endings() -> frozenset[str]:
+    from PIL import Image
+
+    from digits.images.decode import UNSAFE
+
     Image.init()
     return frozenset(ending for ending, kind in Image.EXTENSION.items() if kind not in UNSAFE)
 
 
 @contextmanager
-def reading(paths: Sequence[str]) -> Iterator[Iterator[Read]]:
-    """Each path with its drawing, or why it has none, in order; many are read on all cores."""
-    if len(paths) < FEW:
-        yield map(_read, paths)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    pool = ProcessPoolExecutor(cores(), spawn)
-    try:
-        with _interrupts_held():
-            reads = pool.map(_read, paths, chunksize=16)
-        yield reads
-    except BrokenProcessPool as error:
-        raise InputError("a process that reads images was killed: too little memory?") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes started inside never get Ctrl+C, which a terminal sends to all: this one ends them.
-    It gets Ctrl+C itself at the end of the block.
+def reading(paths: Sequence[str], few: int = 0) -> Iterator[Iterator[Read]]:
+    """Each path with its drawing, or why it has none, in order. Other processes read, on all cores,
+    unless there are fewer than `few`.
     """
-    if sys.platform == "win32":
-        yield
+    if len(paths) < few:
+        from digits.images import drawing
+
+        yield map(partial(_read, drawing.read, b""), paths)
         return
-    resource_tracker.ensure_running()  # now: its start would let signals through
-    came: list[int] = []  # other threads, such as OpenBLAS's, may still get one
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGINT, handler)
-        for number in came:
-            signal.raise_signal(number)
+    with closing(Readers(LIMITS, -(-len(paths) // FOR_EACH))) as readers:
+        readers.start()
+        stdin = sys.stdin.buffer.read(MAX_BYTES) if STDIN in paths and sys.stdin else b""
+        threads = ThreadPoolExecutor(len(readers.all))
+        try:
+            yield threads.map(partial(_read, readers.read, stdin), paths)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(path: str) -> Read:
+def _read(read: Callable[[bytes], "Drawing"], stdin: bytes, path: str) -> Read:
     try:
-        return path, drawing.read(_content(path))
+        return path, read(_content(path, stdin))
     except InputError as error:
         return path, InputError(f"{flat(path)}: {error}")
     except OSError as error:
         return path, InputError(f"{flat(path)}: {error.strerror or error}; expected an image file")
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, stdin: bytes) -> bytes:
     if path == STDIN and sys.stdin is None:
         raise InputError("standard input is closed; expected an image")
     if path == STDIN:
-        return sys.stdin.buffer.read(MAX_BYTES)
+        return stdin
+    if os.path.isdir(path) or (not os.path.lexists(path) and glob.has_magic(path)):
+        raise InputError("no image there; expected a file, a folder or a pattern")
     if not os.path.exists(path):
         raise InputError("no such file; expected an image file, a folder or a pattern")
     if not os.path.isfile(path):

@@ -1,12 +1,24 @@
-"""A Predictor from a checkpoint or, without torch, from an ONNX file."""
+"""Networks that read digits: from a checkpoint or, without torch, from an ONNX file. Shapes: N
+images (B inside a network), H W pixels, K = 10 classes.
+"""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.data.mnist import CLASSES, SIDE
+from digits.errors import InputError
 from digits.images.glyph import Pixels
-from digits.prediction.predictor import Predictor
+from digits.prediction.predictor import Network, Predictor
+from digits.text import flat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
 
 def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
@@ -15,10 +27,9 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     """
     import torch
 
-    from digits.prediction import digit_network
     from digits.runs import checkpoint
 
-    net = digit_network.of(path, checkpoint.read(path), config_dirs)
+    net = network_of(path, checkpoint.read(path), config_dirs)
 
     def network(images_NHW: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -29,8 +40,116 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     return Predictor(network)
 
 
-def from_onnx(path: str) -> Predictor:
-    """Raises InputError if `path` is not a file written by export.py."""
-    from digits.prediction import onnx_file
+def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> "nn.Module":
+    """The network in a checkpoint, the project's own or one that its run's configs name: float32
+    images (B, 28, 28) in [0, 1] to logits (B, 10). Raises InputError for others.
+    """
+    from digits.runs import checkpoint, configs
+    from digits.runs.folder import RunFolder
 
-    return Predictor(onnx_file.network_from(path))
+    if configs.is_ours(content):
+        return checkpoint.digits_network_of(path, content)
+    from hydra.utils import instantiate
+
+    config = configs.of_model(RunFolder.of(Path(path)), config_dirs)
+    was, now = content["settings"][configs.TARGET], str(config.get("_target_"))
+    if was != now:
+        raise InputError(
+            f"ckpt_path={path}: its model is {str(was)[:80]}, which no config of its run names; "
+            "expected it in configs/model, or in --config-dir's"
+        )
+    model: nn.Module = instantiate(config)
+    checkpoint.check_fits(path, model, content)
+    model.load_state_dict(content["state_dict"])
+    _check_form(path, model.eval())
+    return model
+
+
+def _check_form(path: str, model: "nn.Module") -> None:
+    """Raises InputError unless `model` takes images and gives logits as all here do."""
+    import torch
+
+    expected = f"expected images (B, {SIDE}, {SIDE}) to logits (B, {CLASSES})"
+    try:
+        with torch.inference_mode():
+            logits_BK = model(torch.zeros(2, SIDE, SIDE))
+    except Exception as error:
+        reason = flat(f"{type(error).__name__}: {error}")[:160]
+        raise InputError(f"ckpt_path={path}: {expected}; its model says {reason}") from error
+    if not isinstance(logits_BK, torch.Tensor) or logits_BK.shape != (2, CLASSES):
+        given = getattr(logits_BK, "shape", type(logits_BK).__name__)
+        form = tuple(given) if isinstance(given, torch.Size) else given
+        raise InputError(f"ckpt_path={path}: {expected}; its model gives {form} for a batch of 2")
+
+
+def from_onnx(path: str) -> Predictor:
+    """Raises InputError, naming `--onnx`, if `path` is not a file written by export.py."""
+    try:
+        return Predictor(onnx_network(_content(Path(path))))
+    except InputError as error:
+        raise InputError(f"--onnx {path}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise InputError("a folder; expected a file written by export.py")
+        if not path.is_file():
+            raise InputError("no such file; python src/export.py --format onnx writes one")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"expected at most {MAX_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{error.strerror}; expected a readable file") from error
+
+
+def onnx_network(data: bytes) -> Network:
+    """What an ONNX file computes, by ONNX Runtime. Raises InputError, without a file's name."""
+    try:
+        from onnxruntime import InferenceSession, SessionOptions
+    except ImportError as error:
+        raise InputError("needs pip install -e '.[export]'") from error
+    options = SessionOptions()
+    options.log_severity_level = 4  # it would tell stderr what it raises
+    options.intra_op_num_threads = 1  # 10,000 images take 0.06 s; two threads are no faster
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own, too
+    try:
+        session = InferenceSession(data, options, ["CPUExecutionProvider"], enable_fallback=0)
+    except Exception as error:  # a dozen kinds
+        raise InputError(f"not an ONNX file, or damaged ({_reason(error)})") from error
+    takes = _only(session.get_inputs(), "takes", "tensor(uint8)", [SIDE, SIDE])
+    gives = _only(session.get_outputs(), "gives", "tensor(float)", [CLASSES])
+
+    def run(images_NHW: Pixels) -> NDArray[np.float32]:
+        p_NK: NDArray[np.float32] = session.run([gives], {takes: images_NHW})[0]
+        return p_NK
+
+    _try_out(run)
+    return run
+
+
+def _only(ports: list[Any], verb: str, kind: str, form: list[int]) -> str:
+    """The name of a file's one input or output. Raises InputError unless it is a Network's."""
+    shown = flat(", ".join(f"{each.type} {each.shape}" for each in ports))[:100] or "nothing"
+    if [(each.type, each.shape[1:]) for each in ports] != [(kind, form)]:
+        raise InputError(f"{verb} {shown}; expected {kind} {['N', *form]}")
+    if isinstance(ports[0].shape[0], int):
+        raise InputError(f"{verb} {ports[0].shape[0]} images at a time; expected any number")
+    return str(ports[0].name)
+
+
+def _try_out(run: Network) -> None:
+    """On a black image and a white one. Raises InputError."""
+    images_NHW = np.zeros((2, SIDE, SIDE), np.uint8)
+    images_NHW[1] = 255
+    try:
+        p_NK = run(images_NHW)
+    except Exception as error:  # a dozen kinds
+        raise InputError(f"cannot be run ({_reason(error)})") from error
+    fits = p_NK.shape == (2, CLASSES) and (p_NK >= 0).all()  # false for NaN
+    if not (fits and np.allclose(p_NK.sum(1), 1, atol=1e-5)):
+        raise InputError("gives no probabilities")
+
+
+def _reason(error: Exception) -> str:
+    return flat(str(error))[:200]

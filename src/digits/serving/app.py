@@ -1,22 +1,24 @@
-"""The application: a page and a JSON API around a Predictor."""
+"""The application, a page and a JSON API around a Predictor, and uvicorn to serve it."""
 
+import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from digits.errors import InputError
-from digits.prediction.predictor import Predictor
-from digits.serving.batching import Batcher, OverloadedError
+from digits.prediction.predictor import Prediction, Predictor
+from digits.prediction.readers import Readers
+from digits.serving import uploads
 from digits.serving.limits import LIMITS, Limits
-from digits.serving.middleware import Guard, Metrics
+from digits.serving.middleware import HEADERS, Guard, Metrics
 from digits.serving.schema import BODY, Answer, Health, answer, problems
-from digits.serving.uploads import Bodies
-from digits.serving.workers import Readers
 
 WEB = Path(__file__).with_name("web")
 TYPES = {
@@ -28,25 +30,45 @@ TYPES = {
 PAGES = {"index.html": "/", "docs.html": "/docs"}  # the others under their own names
 
 
+def server(app: Guard, limits: Limits = LIMITS) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        headers=list(HEADERS.items()),
+        limit_concurrency=limits.connections + 1,  # uvicorn refuses the one that reaches it
+        h11_max_incomplete_event_size=limits.head_bytes,
+        timeout_keep_alive=limits.idle_s,
+        timeout_graceful_shutdown=limits.stop_s,
+    )
+    return uvicorn.Server(config)
+
+
 def application(
     predictor: Predictor,
     model: str,
     readers: Readers,
     only_local: bool = True,
     limits: Limits = LIMITS,
+    ready: Callable[[], None] = lambda: None,
 ) -> Guard:
-    """`model` is its name in /healthz; `only_local` refuses hosts other than loopback addresses."""
+    """`model` is its name in /healthz; `only_local` refuses hosts other than loopback addresses;
+    `ready` is called when all is.
+    """
     metrics = Metrics()
-    bodies = Bodies(limits)
-    batcher = Batcher(predictor, readers, limits, metrics.batches.observe)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         readers.start()
-        try:
-            yield
-        finally:
-            batcher.close()
+        ready()
+        yield
+        readers.close()
 
     app = FastAPI(
         title="Digits",
@@ -56,11 +78,11 @@ def application(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses=problems(400, 431, 500),
+        responses=problems(400, 500),
         exception_handlers={Exception: _our_fault},
     )
 
-    _add_predict(app, bodies, batcher)
+    _add_predict(app, predictor, readers, limits)
 
     @app.get("/healthz")
     async def healthz() -> Health:
@@ -79,7 +101,15 @@ def application(
     return Guard(app, metrics, paths, only_local)
 
 
-def _add_predict(app: FastAPI, bodies: Bodies, batcher: Batcher) -> None:
+def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: Limits) -> None:
+    places = asyncio.Semaphore(limits.under_way)
+    one_at_a_time = threading.Lock()
+
+    def recognise(data: bytes) -> Prediction:
+        drawing = readers.read(data)
+        with one_at_a_time:
+            return predictor.predict([drawing])[0]
+
     @app.post(
         "/predict",
         response_model=Answer,
@@ -88,13 +118,18 @@ def _add_predict(app: FastAPI, bodies: Bodies, batcher: Batcher) -> None:
     )
     async def predict(request: Request) -> Response:
         """Which digit an image shows."""
-        try:
-            async with bodies.image(request) as data:
-                prediction = await batcher.predict(data)
-        except InputError as error:
-            raise HTTPException(422, str(error)) from error
-        except OverloadedError as error:
-            raise HTTPException(503, "too much to do", {"Retry-After": "1"}) from error
+        too_much = HTTPException(503, "too much to do", {"Retry-After": "1"})
+        if places.locked():
+            raise too_much
+        async with places:
+            data = await uploads.image(request, limits)
+            try:
+                async with asyncio.timeout(limits.answer_s):
+                    prediction = await asyncio.to_thread(recognise, data)
+            except InputError as error:
+                raise HTTPException(422, str(error)) from error
+            except TimeoutError as error:
+                raise too_much from error
         return Response(answer(prediction).model_dump_json(), media_type="application/json")
 
 

@@ -11,13 +11,13 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.serving.worker import brief
+from digits.prediction.readers import brief
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
+HEADERS = {  # of every answer
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -26,7 +26,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 LOCAL = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
 
@@ -40,12 +39,6 @@ class Metrics:
             "digits_predict_seconds",
             "From a request's headers to its answer",
             buckets=(0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8, 2, 5, 10),
-            registry=self.registry,
-        )
-        self.batches = Histogram(
-            "digits_batch_size",
-            "Images in a batch",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
         self.in_flight = Gauge("digits_in_flight", "Requests under way", registry=self.registry)
@@ -68,20 +61,18 @@ class Guard:
             return
         begin, code = time.perf_counter(), 500
 
-        async def guarded(message: Message) -> None:
+        async def watched(message: Message) -> None:
             nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-                message["headers"] = [*message["headers"], *RAW_HEADERS]
+            code = message.get("status", code)
             await send(message)
 
         path = scope["path"] if scope["path"] in self.paths else "other"
         with self.metrics.in_flight.track_inprogress():
             refused = self._refused(scope)
             if refused:
-                await _say(guarded, *refused)
+                await _say(watched, *refused)
             else:
-                await self._ask(scope, receive, guarded)
+                await self._ask(scope, receive, watched)
         self.metrics.requests.labels(path, str(code)).inc()
         if path == "/predict":
             self.metrics.seconds.observe(time.perf_counter() - begin)

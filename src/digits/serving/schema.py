@@ -46,13 +46,12 @@ class Problem(BaseModel):
 
 
 REASONS = {
-    400: "Another host than a loopback address, no HTTP request, or too small chunks",
+    400: "Another host than a loopback address, or no HTTP request",
     403: "Sent by another site's page",
     408: "The body came too slowly",
     413: "The body is too large",
     415: "Neither an image nor a form, or an image of another kind",
     422: "An image that can't be read, or a form without one",
-    431: "Too many headers, or too long",
     500: "Our fault",
     503: "Too much to do; try again",
 }

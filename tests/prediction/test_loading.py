@@ -1,4 +1,5 @@
-import sys
+"""ONNX files: those that export.py writes are read, others refused in a line."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,9 @@ from onnx import ModelProto, TensorProto, helper
 from digits.errors import InputError
 from digits.exporting import formats
 from digits.model.network import network
-from digits.prediction import onnx_file
+from digits.prediction import loading
 from support import hostile_onnx
 from support.commands import ROOT, finish
-
-OPERATORS = ["Reshape", "Cast", "Div", "Gemm", "Relu", "Gemm", "Softmax"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,6 @@ def saved(path: Path, data: bytes) -> str:
 def test_the_exported_file_is_what_onnx_says_it_should_be(small: bytes) -> None:
     model = format_.load_model_from_string(small)
     format_.checker.check_model(model, full_check=True)
-    assert [node.op_type for node in model.graph.node] == OPERATORS
     (given,), (made,) = model.graph.input, model.graph.output
     assert given.type == helper.make_tensor_type_proto(TensorProto.UINT8, ["N", 28, 28])
     assert made.type == helper.make_tensor_type_proto(TensorProto.FLOAT, ["N", 10])
@@ -48,7 +46,7 @@ def test_an_image_of_ink_and_one_without(small: bytes, tmp_path: Path) -> None:
 
     images = np.zeros((2, 28, 28), np.uint8)
     images[1] = 255
-    p = onnx_file.network_from(saved(tmp_path / "x.onnx", small))(images)
+    p = loading.from_onnx(saved(tmp_path / "x.onnx", small)).network(images)
     assert p.dtype == np.float32
     np.testing.assert_allclose(p, expected, atol=1e-5)  # parity's limit for logits to 10
     assert expected[1].max() > 0.2  # white is told from black
@@ -58,19 +56,13 @@ def test_predicting_leaves_torch_alone(small: bytes, tmp_path: Path) -> None:
     program = """if True:
         import sys
         import numpy as np
-        from digits.prediction import onnx_file
-        print(onnx_file.network_from(sys.argv[1])(np.zeros((3, 28, 28), np.uint8)).shape)
+        from digits.prediction import loading
+        print(loading.from_onnx(sys.argv[1]).network(np.zeros((3, 28, 28), np.uint8)).shape)
         print(sorted({"torch", "lightning"} & sys.modules.keys()))
     """
     path = saved(tmp_path / "x.onnx", small)
     code, out, err = finish("-W", "error", "-c", program, path, cwd=ROOT / "src")
     assert (code, out, err) == (0, "(3, 10)\n[]\n", "")
-
-
-def test_a_missing_package_is_said(small: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(InputError, match=r"^needs pip install -e '.\[export\]'$"):
-        onnx_file.network(small)
 
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
@@ -81,25 +73,25 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
         (tmp_path / ("x" * 300), "File name too long|no such file"),
     ):
         with pytest.raises(InputError, match=rf"^--onnx {path}: ({said})"):
-            onnx_file.network_from(str(path))
+            loading.from_onnx(str(path))
 
 
 def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "MAX_BYTES", 100)
+    monkeypatch.setattr(loading, "MAX_BYTES", 100)
     with pytest.raises(InputError, match=r"x.onnx: expected at most 100 bytes$"):
-        onnx_file.network_from(saved(tmp_path / "x.onnx", bytes(101)))
+        loading.from_onnx(saved(tmp_path / "x.onnx", bytes(101)))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello\n", b"PK\x03\x04", b"ORTM", bytes(100)], ids=repr)
 def test_other_files_are_refused(data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^--onnx .*x.onnx: not an ONNX file, or damaged$"):
-        onnx_file.network_from(saved(tmp_path / "x.onnx", data))
+    with pytest.raises(InputError, match=r"^--onnx .*x.onnx: not an ONNX file, or damaged"):
+        loading.from_onnx(saved(tmp_path / "x.onnx", data))
 
 
 def test_a_truncated_file_is_refused(small: bytes) -> None:
     for size in {*range(0, len(small), 997), len(small) - 1}:
         with pytest.raises(InputError, match=r"^not an ONNX file, or damaged"):
-            onnx_file.network(small[:size])
+            loading.onnx_network(small[:size])
 
 
 def test_a_changed_file_is_refused_or_works(
@@ -111,7 +103,7 @@ def test_a_changed_file_is_refused_or_works(
         at = int(damage.integers(len(small)))
         changed = small[:at] + damage.bytes(1) + small[at + 1 :]
         try:
-            p = onnx_file.network(changed)(np.zeros((1, 28, 28), np.uint8))
+            p = loading.onnx_network(changed)(np.zeros((1, 28, 28), np.uint8))
         except InputError:
             refused += 1
         else:  # the byte was a weight's, or in the metadata
@@ -123,23 +115,16 @@ def test_a_changed_file_is_refused_or_works(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (hostile_onnx.external, r"another network; expected one that export\.py wrote"),
-        (
-            hostile_onnx.another_operator,
-            r"another network: Reshape, Cast, Div, Gemm, Sigmoid, Gemm, Softmax; ",
-        ),
-        (hostile_onnx.a_loop, "another network: Reshape.*, Loop; "),
-        (hostile_onnx.of_logits, "another network: Reshape.* Gemm; expected Reshape.* Softmax"),
-        (hostile_onnx.of_a_library, "another network; "),
-        (hostile_onnx.a_function, "another network; "),
-        (hostile_onnx.a_graph_inside, "another network; "),
-        (hostile_onnx.a_sparse_weight, "another network; "),
-        (hostile_onnx.a_product_with_itself, "another network; "),
-        (hostile_onnx.a_huge_weight, "another network; "),
-        (hostile_onnx.a_cube, "another network; "),
-        (hostile_onnx.another_input, "another network; "),
-        (hostile_onnx.no_output, "another network; "),
-        (hostile_onnx.no_input, "another network; "),
+        (hostile_onnx.external, "not an ONNX file, or damaged"),
+        (hostile_onnx.of_logits, "gives no probabilities"),
+        (hostile_onnx.of_a_library, "not an ONNX file, or damaged"),
+        (hostile_onnx.a_product_with_itself, "gives no probabilities"),
+        (hostile_onnx.a_huge_weight, "not an ONNX file, or damaged"),
+        (hostile_onnx.a_cube, "not an ONNX file, or damaged"),
+        (hostile_onnx.another_input, "not an ONNX file, or damaged"),
+        (hostile_onnx.two_inputs, r"takes tensor\(uint8\) .*, tensor\(float\) \[1\]; expected"),
+        (hostile_onnx.no_output, "not an ONNX file, or damaged"),
+        (hostile_onnx.no_input, "not an ONNX file, or damaged"),
         (hostile_onnx.a_constant_input, "not an ONNX file, or damaged"),
         (hostile_onnx.no_shape, r"takes tensor\(uint8\) \[\]; expected"),
         (hostile_onnx.one_at_a_time, "takes 1 images at a time; expected any number"),
@@ -149,7 +134,7 @@ def test_a_changed_file_is_refused_or_works(
         ),
         (
             hostile_onnx.of_32_pixels,
-            r"takes tensor\(uint8\) \['N', 32, 28\]; expected tensor\(uint8\) \[N, 28",
+            r"takes tensor\(uint8\) \['N', 32, 28\]; expected tensor\(uint8\) \['N', 28",
         ),
         (hostile_onnx.of_a_column, "gives no probabilities"),
         (hostile_onnx.of_nothing, "gives no probabilities"),
@@ -164,5 +149,5 @@ def test_another_model_is_refused(
     model = format_.load_model_from_string(small)
     change(model)
     with pytest.raises(InputError, match=f"^{said}"):
-        onnx_file.network(model.SerializeToString())
+        loading.onnx_network(model.SerializeToString())
     assert capfd.readouterr() == ("", "")
