@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
         from digits.commands import settings
         from digits.runs import start
         from digits.runs.folder import RunFolder
-        from digits.training import parts, results, resumption, saving
+        from digits.training import parts, replay, results, resumption, saving
         from digits.training.trainer import make_trainer
 
     machine.flush_denormals()
@@ -42,6 +42,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
         tested = begin.path
         if cfg.train:
             resumption.take_over(cfg, begin, trainer)
+            replay.from_there(datamodule, trainer)
             with signals.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=begin.path, weights_only=True)
             tested = saving.judged_by(trainer)  # None: the weights in memory

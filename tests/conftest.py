@@ -40,17 +40,17 @@ def torch_is_as_before() -> Iterator[None]:
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """SIGTERM comes after so many steps; none any more with 0."""
     from digits import signals
-    from digits.training import loop
-    from digits.training.pauses import PausingLoop
+    from digits.training import step as written_out
+    from digits.training.pauses import Pauses
 
-    save_or_stop, at = PausingLoop._save_or_stop, [0]
+    look, at = Pauses.on_train_batch_end, [0]
 
-    def stopping(self: Any) -> None:
-        if at[0] and self.global_step == at[0]:
+    def stopping(self: Any, trainer: Any, *given: Any) -> None:
+        if at[0] and trainer.global_step == at[0]:
             signals._handle(signal.SIGTERM, None)
-        save_or_stop(self)
+        look(self, trainer, *given)
 
-    monkeypatch.setattr(PausingLoop, "_save_or_stop", stopping)
-    monkeypatch.setattr(loop, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(Pauses, "on_train_batch_end", stopping)
+    monkeypatch.setattr(written_out, "LOOK_EVERY", 0.0)
     yield lambda step: at.__setitem__(0, step)
     signal.alarm(0)

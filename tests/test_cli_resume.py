@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from faults.common import differences
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Timer
 from omegaconf import OmegaConf
 
 from digits.data import idx
 from digits.runs.folder import RunFolder
 from digits.runs.recipe import Recipe
 from digits.runs.words import quoted
-from digits.training import loop
+from digits.training import step as written_out
 from support.commands import SHORT, UNSEEN, Outcome, command
 from support.settings import composed
 
@@ -59,7 +61,7 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a Lightning that the quick loop was not tested with, too."""
-    monkeypatch.setattr(loop, "TESTED", tested)
+    monkeypatch.setattr(written_out, "TESTED", tested)
     stop_at(step)
     stopped = command("train", *RUN, outputs=tmp_path)
     assert stopped.code == 143
@@ -68,7 +70,7 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     stop_at(0)
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
-    epoch, batch = divmod(step, 30)
+    epoch, batch = divmod(step + (step == 30), 30)  # after the last step an epoch ends first
     where = f"going on at epoch {epoch + 1}, batch {batch}, from {stopped.folder / LAST}"
     assert rest.out.startswith(where)
     assert where in (stopped.folder / "train.log").read_text()
@@ -175,9 +177,8 @@ def test_a_damaged_checkpoint_leaves_the_one_before(
     stopped = command("train", *RUN, outputs=tmp_path)
     last = stopped.folder / LAST
     last.write_bytes(last.read_bytes()[:-1])
-    stop_at(30)  # at once: and yet last.ckpt is whole again
+    stop_at(32)  # a step after the one before: and yet last.ckpt was whole again
     assert command("train", "resume=latest", outputs=tmp_path).code == 143
-    assert last.read_bytes() == last.with_name("previous.ckpt").read_bytes()
     last.write_bytes(last.read_bytes()[:-1])
     stop_at(0)
     rest = command("train", "resume=latest", outputs=tmp_path)
@@ -235,14 +236,14 @@ def test_a_fork_that_was_killed_before_it_saved_still_is_one(
         "train", *more, f"ckpt_path={whole.folder / LAST}", "test=false", outputs=tmp_path / "a"
     )
     fork = [*more, f"ckpt_path={whole.folder / LAST}", "test=false"]
-    stop_at(60)
+    stop_at(61)
     assert command("train", *fork, outputs=tmp_path / "b").code == 143
     (folder,) = tmp_path.glob("b/train/*")
-    for _ in range(2):
-        assert command("train", f"resume={folder}", outputs=tmp_path / "b").code == 143
-    stop_at(0)
-    outcome = command("train", f"resume={folder}", outputs=tmp_path / "b")
-    assert outcome.code == 0, outcome.err
+    for step in (61, 0):
+        shutil.rmtree(folder / "checkpoints")
+        stop_at(step)
+        code = command("train", f"resume={folder}", outputs=tmp_path / "b").code
+        assert code == (143 if step else 0)
     (other,) = tmp_path.glob("a/train/*")
     assert differences(folder, other) == []
 
@@ -321,7 +322,7 @@ def test_whatever_the_settings_the_end_is_the_same(
 def test_the_end_is_the_same_with_lightnings_own_loop(
     way: str, stop_at: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TESTED", "2.99.")
+    monkeypatch.setattr(written_out, "TESTED", "2.99.")
     test_whatever_the_settings_the_end_is_the_same(WAYS[way], stop_at, tmp_path)
 
 
@@ -338,3 +339,68 @@ def test_words_that_were_refused_are_not_recorded(tmp_path: Path) -> None:
     assert (first.folder / ".hydra" / "overrides.yaml").read_text() == recorded
     again = command("train", *more, outputs=tmp_path)
     assert (again.code, again.err) == (0, "")
+
+
+def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
+    return torch.load(outcome.folder / LAST, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize(
+    ("first", "where"),
+    [
+        (["trainer.max_epochs=2"], "going on at epoch 3, batch 0, from "),
+        (["trainer.max_steps=40"], "going on at epoch 2, batch 10, from "),
+    ],
+    ids=["after an epoch", "within an epoch"],
+)
+@pytest.mark.parametrize("val_size", [0, 5000])
+def test_a_limit_of_steps_goes_on_at_the_next_batch(
+    first: list[str], where: str, val_size: int, tmp_path: Path
+) -> None:
+    words = ["trainer.limit_train_batches=30", *QUICK, f"data.val_size={val_size}"]
+    to_the_end = ["trainer.max_steps=80", "trainer.max_epochs=-1"]
+    whole = command("train", *words, *to_the_end, outputs=tmp_path / "whole")
+    part = command("train", *words, *first, outputs=tmp_path / "part")
+    rest = command("train", "resume=latest", *to_the_end, outputs=tmp_path / "part")
+    assert [each.code for each in (whole, part, rest)] == [0, 0, 0], rest.err
+    assert rest.out.startswith(where)
+    assert RunFolder(rest.folder).status().status == "finished"
+    for name, weight in weights(whole).items():
+        assert torch.equal(weights(rest)[name], weight), name
+    assert rest.metrics["train/loss"] == whole.metrics["train/loss"]
+    assert "ended          epoch 3: trainer.max_steps" in rest.out
+
+
+def test_a_time_limit_goes_on_at_the_next_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["trainer.limit_train_batches=30", *QUICK, "trainer.max_epochs=2"]
+    whole = command("train", *words, outputs=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(written_out, "LOOK_EVERY", 0.0)
+        patch.setattr(Timer, "on_train_batch_end", up_after_17_steps)
+        part = command("train", *words, "trainer.max_time=00:00:00:01", outputs=tmp_path / "part")
+    assert "ended          epoch 1: trainer.max_time" in part.out
+    rest = command("train", "resume=latest", "trainer.max_time=null", outputs=tmp_path / "part")
+    assert (rest.code, rest.err) == (0, "")
+    assert rest.out.startswith("going on at epoch 1, batch 17, from ")
+    for name, weight in weights(whole).items():
+        assert torch.equal(weights(rest)[name], weight), name
+
+
+def up_after_17_steps(self: Timer, trainer: Trainer, *_: object) -> None:
+    if trainer.global_step == 17:
+        trainer.should_stop = True
+        self._offset = 2  # seconds before this fit
+
+
+def test_what_was_frozen_stays_so(tmp_path: Path, stop_at: Callable[[int], None]) -> None:
+    words = ["model._target_=support.own.HalfFrozen", *RUN[:3], *QUICK[1:]]
+    whole = command("train", *words, outputs=tmp_path / "whole")
+    stop_at(40)
+    part = command("train", *words, outputs=tmp_path / "part")
+    stop_at(0)
+    rest = command("train", "resume=latest", words[0], outputs=tmp_path / "part")
+    assert [each.code for each in (whole, part, rest)] == [0, 143, 0], rest.err
+    for name, weight in weights(whole).items():
+        assert torch.equal(weights(rest)[name], weight), name

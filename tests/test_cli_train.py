@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from digits.files import CONFIGS
 from digits.runs.folder import RunFolder
 from support import hparams_tab
-from support.commands import SHORT, Outcome, command
+from support.commands import SHORT, UNSEEN, Outcome, command
 
 FAST = ("trainer.max_epochs=1", "trainer.limit_train_batches=10", "test=false", "logger=none")
 
@@ -244,6 +244,41 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert outcome.metrics["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["+trainer.enable_checkpointing=false"], {"metrics.json", "metrics.csv", "status.json"}),
+        (["+trainer.barebones=true"], {"status.json"}),
+    ],
+    ids=["no checkpoints", "barebones"],
+)
+def test_the_trainer_s_switches_are_heard(words: list[str], left: set[str], tmp_path: Path) -> None:
+    run = [*SHORT, *UNSEEN, "trainer.max_epochs=1", "logger=csv", "data.val_size=0", *words]
+    outcome = command("train", *run, outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    there = {path.name for path in outcome.folder.iterdir()}
+    assert there & {"checkpoints", "metrics.json", "metrics.csv", "status.json"} == left
+    assert "checkpoint " not in outcome.out
+
+
+def test_a_bar_that_is_switched_off_says_nothing(tmp_path: Path) -> None:
+    run = [*SHORT, *UNSEEN, "trainer.max_epochs=1", "+trainer.enable_progress_bar=false"]
+    outcome = command("train", *run, outputs=tmp_path)
+    assert "Epoch" not in outcome.out
+    assert "test accuracy" in outcome.out
+
+
+def test_fast_dev_run_ends_by_its_own_name(tmp_path: Path) -> None:
+    outcome = command("train", "trainer.fast_dev_run=true", outputs=tmp_path)
+    assert "ended          epoch 1: trainer.fast_dev_run\n" in outcome.out
+
+
+def test_the_last_line_leads_to_the_run_wherever_it_is(tmp_path: Path) -> None:
+    run = [*SHORT, *UNSEEN, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}/elsewhere"]
+    outcome = command("train", *run, outputs=tmp_path / "outputs")
+    assert outcome.out.endswith(f"curves         tensorboard --logdir {tmp_path}/elsewhere\n")
 
 
 def test_callbacks_none_leaves_no_checkpoint(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Nothing here has been used to choose how images are read, but for the first half
 """
 
 import argparse
-import gzip
 import json
 import platform
 import sys
@@ -32,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
 from digits.commands import argparse_app  # noqa: E402
-from digits.data import mnist  # noqa: E402
+from digits.data import mnist, unpacking  # noqa: E402
 from digits.images import drawing  # noqa: E402
 from digits.prediction import loading  # noqa: E402
 from digits.prediction.predictor import Prediction  # noqa: E402
@@ -149,7 +148,7 @@ def _enlarged(digit: NDArray[np.float64], way: Image.Resampling) -> canvases.Byt
 def _test_set() -> tuple[canvases.Bytes, Labels]:
     """Without digits.data.idx, which imports torch: the pool's processes need none."""
     raw = ROOT / "data" / "MNIST" / "raw"
-    images, labels = (gzip.decompress(mnist.read_packed(raw / name)) for name in mnist.TEST)
+    images, labels = (unpacking.take(raw / name) for name in mnist.TEST)
     shaped = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
     return shaped.copy(), np.frombuffer(labels, np.uint8, offset=8)  # torch warns of read-only ones
 

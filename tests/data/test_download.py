@@ -120,7 +120,6 @@ def test_a_file_that_never_ends_is_not_read_whole(tmp_path: Path) -> None:
     name = "train-labels-idx1-ubyte.gz"
     with (tmp_path / name).open("wb") as file:
         file.truncate(1 << 40)  # a sparse one: it takes no room
-    assert len(mnist.read_packed(tmp_path / name)) == 19_824_844
     with pytest.raises(InputError, match=r"labels-idx1-ubyte\.gz: damaged; expected the MD5 sum"):
         idx.read(tmp_path, (name, name))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from digits.data import idx, unpacking
-from digits.data.mnist import DATA_MODULE, TRAIN
+from digits.data import download, idx, unpacking
+from digits.data.mnist import DATA_MODULE, TEST, TRAIN
 from digits.errors import InputError
 from support.commands import EMBEDDED
 
@@ -25,8 +25,7 @@ def raw_dir(tmp_path: Path) -> Path:
 
 def test_what_was_unpacked_ahead_of_time_is_what_is_read(raw_dir: Path, tmp_path: Path) -> None:
     begin(tmp_path)
-    thread, _ = unpacking._begun[raw_dir / TRAIN[0]]
-    thread.join()
+    unpacking.check(raw_dir / TRAIN[0])
     (raw_dir / TRAIN[0]).unlink()  # it is not read again
     images, labels = idx.read(raw_dir, TRAIN)
     assert images.shape == (60000, 28, 28)
@@ -41,6 +40,24 @@ def test_a_damaged_file_is_told_where_it_is_read(raw_dir: Path, tmp_path: Path) 
         idx.read(raw_dir, TRAIN)
 
 
-def test_other_data_are_left_alone(tmp_path: Path) -> None:
+def test_other_data_are_left_alone(raw_dir: Path, tmp_path: Path) -> None:
     begin(tmp_path, "theirs.DataModule")
-    assert tmp_path / "MNIST" / "raw" / TRAIN[0] not in unpacking._begun
+    (raw_dir / TRAIN[0]).unlink()
+    with pytest.raises(InputError, match="cannot read"):
+        unpacking.check(raw_dir / TRAIN[0])
+
+
+def test_each_file_is_read_once(raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TEST:
+        shutil.copy(EMBEDDED / name, raw_dir)
+    read, is_intact = [], unpacking.is_intact
+
+    def counted(name: str, packed: bytes) -> bool:
+        read.append(name)
+        return is_intact(name, packed)
+
+    monkeypatch.setattr(unpacking, "is_intact", counted)
+    download.ensure(raw_dir)
+    for names in (TRAIN, TEST):
+        idx.read(raw_dir, names)
+    assert sorted(read) == sorted((*TRAIN, *TEST))

@@ -11,6 +11,7 @@ import pytest
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from digits.training.bar import EpochBar
+from digits.training.pauses import Scored
 from digits.training.trainer import quieten_lightning
 
 
@@ -73,9 +74,8 @@ def fit_for_two_epochs() -> None:
         max_epochs=2,
         limit_train_batches=8,
         limit_val_batches=0,
-        callbacks=[EpochBar()],
+        callbacks=[EpochBar(), Scored()],
         logger=False,
-        enable_checkpointing=False,
         enable_model_summary=False,
         accelerator="cpu",
     )

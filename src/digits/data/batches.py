@@ -70,6 +70,15 @@ class Batches:
         self.images_NHW, self.labels_N = images_NHW, labels_N
         self.batch_size, self.sampler = batch_size, sampler
         self.first = self.given = 0
+        self.buffers: Batch | None = None
+
+    def keep_buffers(self) -> None:
+        """From here on a batch is good until the next one: both are the same memory."""
+        shape = self.batch_size, *self.images_NHW.shape[1:]
+        device = self.images_NHW.device
+        kinds = torch.uint8, torch.float32
+        images_BHW, x_BHW = (torch.empty(shape, dtype=kind, device=device) for kind in kinds)
+        self.buffers = images_BHW, x_BHW
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)
@@ -88,8 +97,14 @@ class Batches:
         indices_N = self.sampler.indices().to(self.labels_N.device)  # now the epoch is known
         for index_B in torch.split(indices_N, self.batch_size)[self.given :]:
             self.given += 1
-            x_BHW = self.images_NHW.index_select(0, index_B)
-            yield x_BHW / 255, self.labels_N.index_select(0, index_B)
+            yield self._scaled(index_B), self.labels_N.index_select(0, index_B)
+
+    def _scaled(self, index_B: Tensor) -> Tensor:
+        if self.buffers is None:
+            return self.images_NHW.index_select(0, index_B) / 255
+        images_BHW, x_BHW = (buffer[: len(index_B)] for buffer in self.buffers)
+        torch.index_select(self.images_NHW, 0, index_B, out=images_BHW)
+        return torch.div(images_BHW, 255, out=x_BHW)
 
 
 def split(count: int, val_size: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from digits.data.mnist import MAX_BYTES, MD5, is_intact, read_packed
+from digits.data import unpacking
+from digits.data.mnist import MAX_BYTES, MD5
+from digits.data.unpacking import DamagedError, is_intact
 from digits.errors import InputError
 from digits.files import write_atomically
 from digits.text import flat, redacted
@@ -31,9 +33,11 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
     for name in MD5:
         path = raw_dir / name
         if path.is_file():
-            if is_intact(name, read_packed(path)):
+            try:
+                unpacking.check(path)
                 continue
-            log.warning("%s is damaged (its MD5 sum is wrong): downloading it again", path)
+            except DamagedError:
+                log.warning("%s is damaged (its MD5 sum is wrong): downloading it again", path)
         else:
             log.info("%s is missing: downloading it", path)
         try:

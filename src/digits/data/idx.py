@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from digits.data.unpacking import unpacked
+from digits.data import unpacking
 from digits.errors import InputError
 
 
 def read(raw_dir: Path, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
     """Images (N, 28, 28) uint8 and labels (N,) int64 of TRAIN or TEST, verified on reading."""
-    images, labels = (parse(unpacked(raw_dir / name), str(raw_dir / name)) for name in names)
+    images, labels = (parse(unpacking.take(raw_dir / name), str(raw_dir / name)) for name in names)
     return images, labels.long()
 
 

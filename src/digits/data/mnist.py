@@ -1,9 +1,4 @@
-"""MNIST's facts: its images, its four files and their sums, and whether a copy is good."""
-
-import hashlib
-from pathlib import Path
-
-from digits.errors import InputError
+"""MNIST's facts: its images, its four files and their sums."""
 
 DATA_MODULE = "digits.data.datamodule.MNISTDataModule"
 TRAIN_IMAGES = 60_000
@@ -18,18 +13,3 @@ MD5 = {
     TEST[1]: "ec29112dd5afa0611ce80d1b7f02629c",
 }
 MAX_BYTES = 2 * 9_912_422  # twice the largest file
-
-
-def read_packed(path: Path) -> bytes:
-    """A whole file, or enough of one that is too large to be MNIST's. Raises InputError if it
-    cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
-    except OSError as error:
-        raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
-
-
-def is_intact(name: str, packed: bytes) -> bool:
-    return hashlib.md5(packed, usedforsecurity=False).hexdigest() == MD5[name]

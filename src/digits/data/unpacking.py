@@ -1,19 +1,25 @@
-"""MNIST's files, checked and unpacked, the large one ahead of time: while torch is imported, which
-keeps one core busy.
+"""MNIST's files, each read, checked and unpacked once; the largest ahead of time: while torch is
+imported, which keeps one core busy.
 """
 
 import gzip
+import hashlib
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
 from omegaconf import DictConfig, OmegaConf
 
-from digits.data.mnist import DATA_MODULE, MD5, TRAIN, is_intact, read_packed
+from digits.data.mnist import DATA_MODULE, MAX_BYTES, MD5, TRAIN
 from digits.errors import InputError
 from digits.files import DATA
 
-_begun: dict[Path, tuple[Thread, list[bytes]]] = {}
+_begun: dict[Path, Thread] = {}
+_contents: dict[Path, bytes] = {}  # of intact files, until somebody takes them
+
+
+class DamagedError(InputError):
+    """A file's sum is not that of MNIST's."""
 
 
 def raw_dir(data_dir: str | None) -> Path:
@@ -24,28 +30,40 @@ def begin(cfg: DictConfig) -> None:
     """Have a thread unpack what a fit with these settings will read, if that is MNIST's."""
     target, data_dir = (OmegaConf.select(cfg, f"data.{name}") for name in ("_target_", "data_dir"))
     path = raw_dir(data_dir) / TRAIN[0]
-    if target != DATA_MODULE or path in _begun:
-        return
-    content: list[bytes] = []
 
     def work() -> None:
-        with suppress(InputError, OSError):  # `unpacked` will try it again, and say so
-            content.append(_unpacked(path))
+        with suppress(InputError):  # whoever wants it tries again, and says so
+            _contents[path] = _unpacked(path)
 
-    _begun[path] = thread, _ = Thread(target=work, daemon=True), content
-    thread.start()
+    if target == DATA_MODULE and path not in _begun:
+        _begun[path] = Thread(target=work, daemon=True)
+        _begun[path].start()
 
 
-def unpacked(path: Path) -> bytes:
-    """Raises InputError for a file that can't be read, or is damaged."""
-    thread, content = _begun.pop(path, (None, []))
-    if thread:
+def check(path: Path) -> None:
+    """Raises InputError for a file that can't be read, DamagedError for one that is not MNIST's."""
+    if thread := _begun.pop(path, None):
         thread.join()
-    return content[0] if content else _unpacked(path)
+    if path not in _contents:
+        _contents[path] = _unpacked(path)
+
+
+def take(path: Path) -> bytes:
+    """The content of such a file, which is not kept. Raises what `check` does."""
+    check(path)
+    return _contents.pop(path)
+
+
+def is_intact(name: str, packed: bytes) -> bool:
+    return hashlib.md5(packed, usedforsecurity=False).hexdigest() == MD5[name]
 
 
 def _unpacked(path: Path) -> bytes:
-    packed = read_packed(path)
-    if not is_intact(path.name, packed):  # it was intact when `ensure` looked
-        raise InputError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
+    try:
+        with path.open("rb") as file:
+            packed = file.read(MAX_BYTES)
+    except OSError as error:
+        raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
+    if not is_intact(path.name, packed):
+        raise DamagedError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
     return gzip.decompress(packed)

@@ -21,7 +21,6 @@ from digits.data import idx
 from digits.data.mnist import CLASSES, SIDE, TEST
 from digits.errors import InputError
 from digits.files import DATA
-from digits.model.linear import Linear
 from digits.prediction import loading
 from digits.prediction.predictor import Network
 
@@ -46,30 +45,16 @@ WEIGHTS = {
 
 
 class Whole(nn.Module):
-    """uint8 images (N, 28, 28) to probabilities (N, 10).
-
-    With nn.Linear: model.linear.Linear asks for the batch size, which would freeze in the file.
-    """
+    """uint8 images (N, 28, 28) to probabilities (N, 10)."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = _plain(copy.deepcopy(net))
+        self.net = copy.deepcopy(net)
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         probabilities: Tensor = self.net(images.float() / 255).softmax(1)
         return probabilities
-
-
-def _plain(module: nn.Module) -> nn.Module:
-    """`module`, whose layers of model.linear become nn.Linear."""
-    for name, part in module.named_children():
-        setattr(module, name, _plain(part))
-    if not isinstance(module, Linear):
-        return module
-    plain = nn.Linear(module.in_features, module.out_features, module.bias is not None)
-    plain.load_state_dict(module.state_dict())
-    return plain
 
 
 def _program(net: nn.Module) -> torch.export.ExportedProgram:

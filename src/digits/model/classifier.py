@@ -1,9 +1,9 @@
 """The digit classifier. Shapes: B batch, H W pixels (28 each), K = 10 classes."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -21,7 +21,6 @@ from digits.model.score import Score
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 SIZES = ("side", "classes")  # which a data set may declare, too
-STEP = ("training_step", "_step", "forward")
 
 
 class DigitClassifier(L.LightningModule):
@@ -52,6 +51,7 @@ class DigitClassifier(L.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
+        self.step_told = 0  # to the loggers
 
     def forward(self, x_BHW: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black: what
@@ -61,12 +61,17 @@ class DigitClassifier(L.LightningModule):
         return logits_BK
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        loss = self._step(batch, batch_idx, self.train_score)
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (batch_idx + 1) % every == 0:  # 0 with Trainer(barebones=True)
+        return self._step(batch, batch_idx, self.train_score)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step, every = self.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if step == self.step_told or not every or step % every:  # 0 with Trainer(barebones=True)
+            return  # a step may have several batches
+        self.step_told = step
+        if isinstance(outputs, Mapping) and "loss" in outputs:
+            loss = float(outputs["loss"]) * self.trainer.accumulate_grad_batches
             for logger in self.loggers:  # self.log takes 0.5 ms a step, kept or not
-                logger.log_metrics({"train/loss_step": loss.item()}, self.global_step)
-        return loss
+                logger.log_metrics({"train/loss_step": loss}, step - 1)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._step(batch, batch_idx, self.val_score)
@@ -82,6 +87,9 @@ class DigitClassifier(L.LightningModule):
         loss = F.cross_entropy(logits_BK, y_B)
         score.update(loss, logits_BK, y_B)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        self.train_score.reset()  # a run may go on here with those of the epoch before
 
     def on_train_epoch_end(self) -> None:
         self._log_scores("train", self.train_score)
@@ -162,14 +170,6 @@ class DigitClassifier(L.LightningModule):
                 "model.scheduler_monitor=null: a schedule that waits for a plateau has to look at "
                 "a score; expected train/loss or, with data.val_size, val/loss"
             )
-
-
-def has_its_step(module: nn.Module) -> bool:
-    """Whether `module` trains by DigitClassifier's own step, whatever its network."""
-    return isinstance(module, DigitClassifier) and all(
-        getattr(type(module), name) is getattr(DigitClassifier, name) and name not in vars(module)
-        for name in STEP
-    )
 
 
 def _leaves_open(make: SchedulerFactory, name: str) -> bool:

@@ -3,7 +3,8 @@
 from torch import nn
 
 from digits.data.mnist import CLASSES, SIDE
-from digits.model.linear import Linear
+
+LAYERS = [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
 
 
 def network(hidden_size: int, side: int = SIDE, classes: int = CLASSES) -> nn.Sequential:
@@ -11,7 +12,10 @@ def network(hidden_size: int, side: int = SIDE, classes: int = CLASSES) -> nn.Se
     Glorot-uniform and biases at zero, as in Keras.
     """
     layers = nn.Sequential(
-        nn.Flatten(), Linear(side * side, hidden_size), nn.ReLU(), Linear(hidden_size, classes)
+        nn.Flatten(),
+        nn.Linear(side * side, hidden_size),
+        nn.ReLU(),
+        nn.Linear(hidden_size, classes),
     )
     for layer in layers:
         if isinstance(layer, nn.Linear):

@@ -165,7 +165,8 @@ def _check_counts(content: Checkpoint) -> None:
     counts += [fit["epoch_progress"]["current"]["processed"]]
     counts += [fit["epoch_loop.state_dict"]["_batches_that_stepped"]]
     if is_same_class(str(content["settings"].get("data._target_")), DATA_MODULE):
-        counts += [fit["state_dict"]["combined_loader"][0]["given"]]
+        # between two epochs there is none
+        counts += [loader["given"] for loader in fit["state_dict"].get("combined_loader", [])]
     for key, state in content["callbacks"].items():
         if key.startswith("EarlyStopping{"):
             counts += [state[name] for name in ("wait_count", "stopped_epoch", "patience")]

@@ -24,8 +24,6 @@ class EpochBar(ProgressBar):
     within an epoch: a model's `scores_so_far()`, or what it logs with `prog_bar=True`.
     """
 
-    sees_steps = "some"
-
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm[Any] | None = None
@@ -33,7 +31,6 @@ class EpochBar(ProgressBar):
         self.begin = 0.0
         self.enabled = True
         self.validated = False
-        self.ended: tuple[str, float] | None = None  # an epoch, its seconds: not said yet
 
     def enable(self) -> None:
         self.enabled = True
@@ -47,7 +44,6 @@ class EpochBar(ProgressBar):
             self._begin(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._say(trainer)
         self._begin(trainer, 0)
 
     def _begin(self, trainer: L.Trainer, steps: int) -> None:
@@ -72,7 +68,7 @@ class EpochBar(ProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if self.bar is None:  # batch_idx skips the steps that SparseLoop ran in between
+        if self.bar is None:  # batch_idx skips the steps that EpochLoop ran in between
             return
         if self.bar.update(batch_idx + 1 - self.bar.n):  # true about ten times a second
             known = getattr(pl_module, "scores_so_far", None)
@@ -82,23 +78,7 @@ class EpochBar(ProgressBar):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated = True
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.ended = _epoch(trainer), time.monotonic() - self.begin
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._say(trainer)
-
-    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
-        self._say(trainer)
-        self._close()
-
-    def _say(self, trainer: L.Trainer) -> None:
-        """The line of the epoch that has ended. (The model logs its scores only after callbacks'
-        `on_train_epoch_end`.)
-        """
-        if self.ended is None:
-            return
-        (epoch, seconds), self.ended = self.ended, None
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         line = _line(_of_epoch(trainer.callback_metrics, self.validated))
         if self.bar is not None:
             self.bar.bar_format = "{desc} {bar:6} {elapsed}{postfix}"  # 80 columns, scores and all
@@ -106,7 +86,11 @@ class EpochBar(ProgressBar):
         self._close()
         bar_was_seen = sys.stderr.isatty() and sys.stdout.isatty()  # train.log has it
         level = logging.DEBUG if bar_was_seen else logging.INFO
-        log.log(level, "%s", f"{epoch} {line} {seconds:.1f} s".replace("  ", " "))
+        told = f"{_epoch(trainer)} {line} {time.monotonic() - self.begin:.1f} s"
+        log.log(level, "%s", told.replace("  ", " "))
+
+    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
+        self._close()
 
     def _close(self) -> None:
         if self.bar is not None:

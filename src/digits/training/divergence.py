@@ -18,23 +18,14 @@ class Divergence(Callback):
 
     def __init__(self) -> None:
         self.warning: str | None = None
-        self.epochs = 0  # looked at
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The scores of the epoch before are complete only now."""
-        self._look(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._look(trainer)
-
-    def _look(self, trainer: L.Trainer) -> None:
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = trainer.callback_metrics.get(LOSS)
-        if loss is None or trainer.current_epoch == self.epochs:
+        if loss is None or not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
             return
-        self.epochs = trainer.current_epoch
         if not loss.isfinite():
             raise DivergedError(
-                f"training diverged: {LOSS} is {loss:g} in epoch {self.epochs}; "
+                f"training diverged: {LOSS} is {loss:g} in epoch {trainer.current_epoch + 1}; "
                 "a lower model.optimizer.lr may help"
             )
         classes = getattr(trainer.datamodule, "classes", None)  # type: ignore[attr-defined]

@@ -18,6 +18,8 @@ def reason(trainer: Trainer) -> str:
             return str(told)
         if isinstance(callback, Timer) and _is_up(callback):
             return "trainer.max_time"
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return "trainer.fast_dev_run"
     if trainer.max_steps == trainer.global_step:
         return "trainer.max_steps"
     if trainer.max_epochs == trainer.current_epoch:

@@ -13,18 +13,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from digits.errors import InputError
-from digits.model.linear import matmuls, use_matmuls
 from digits.model.score import scores_of
 from digits.runs.checkpoint import random_states, set_random_states
-from digits.training.logged_means import LoggedMeans
 
 Settings = Mapping[str, str | int | float | bool | None]
 
 
 class ExactState(Callback):
-    """In every checkpoint: each process's random states, running scores and logged means, the last
-    metrics, whether training was to stop, the settings that decide the result, and whose matrix
-    products.
+    """In every checkpoint: each process's random states and running scores, the last metrics, which
+    weights learn, whether training was to stop, and the settings that decide the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,34 +37,36 @@ class ExactState(Callback):
                 name: metric.metric_state | {"_update_count": metric.update_count}
                 for name, metric in scores_of(pl_module).items()
             },
-            "logged": _logged(trainer).so_far(),
         }
+        if _is_epochs_end(trainer):  # the next one begins with its first batch
+            checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
-        checkpoint["should_stop"] = trainer.should_stop
+        checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
+        checkpoint["should_stop"] = any(c.stopping_reason.value for c in _early_stopping(trainer))
         checkpoint["settings"] = dict(self.settings)
-        checkpoint["matmuls"] = matmuls(pl_module)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
             self.restored = checkpoint
-            use_matmuls(pl_module, checkpoint.get("matmuls"))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.restored is None:
             return
         metrics = self.restored["metrics"]
         trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
-        stops = any(isinstance(c, EarlyStopping) for c in trainer.callbacks)  # type: ignore[attr-defined]
-        trainer.should_stop = stops and self.restored["should_stop"]
+        trainer.should_stop = self.restored["should_stop"] and any(_early_stopping(trainer))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Just before the first step: importing and setting up draw random numbers too."""
         if self.restored is None:
             return
-        here, self.restored = self.restored["processes"][trainer.global_rank], None
+        restored, self.restored = self.restored, None
+        if _is_epochs_end(trainer):  # with max_steps Lightning would take it for under way
+            trainer.fit_loop.epoch_loop.restarting = False
+        here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
         try:
             set_random_states(here["random"], trainer.strategy.root_device)
             for name, metric in scores_of(pl_module).items():
@@ -75,15 +74,19 @@ class ExactState(Callback):
                 metric._update_count = int(saved["_update_count"])
                 for state in metric.metric_state:
                     setattr(metric, state, _moved(saved[state], trainer.strategy.root_device))
-            _logged(trainer).go_on_from(here.get("logged", {}))  # older checkpoints have none
+            for name, weight in pl_module.named_parameters():
+                weight.requires_grad = bool(learns.get(name, weight.requires_grad))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
 
 
-def _logged(trainer: L.Trainer) -> LoggedMeans:
-    results = trainer.fit_loop.epoch_loop._results
-    assert isinstance(results, LoggedMeans)
-    return results
+def _is_epochs_end(trainer: L.Trainer) -> bool:
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    return bool(done == trainer.num_training_batches)
+
+
+def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:
+    return [c for c in trainer.callbacks if isinstance(c, EarlyStopping)]  # type: ignore[attr-defined]
 
 
 def _of_all_processes(here: dict[str, Any]) -> list[dict[str, Any]]:

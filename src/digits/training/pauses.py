@@ -1,107 +1,70 @@
-"""Between two steps of a fit: a save by the clock, and an end that a signal asked for."""
+"""What is done once Lightning is done with a step, or with an epoch's scores."""
 
-from typing import Any
-
+import lightning as L
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Trainer
-from lightning.pytorch.loops.fetchers import _DataFetcher
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.callbacks import Checkpoint
 
 from digits import signals
-from digits.training import observers, replay
-from digits.training.logged_means import LoggedMeans
 from digits.training.saving import LastCheckpoint
-from digits.training.threads import Threads
 
 GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
 
 
-class PausingLoop(_TrainingEpochLoop):
-    """Lightning's loop over an epoch. Before a step it saves if that is due, and stops if a signal
-    came: what is saved then has nothing half done. While it runs, it watches over the threads.
+class Pauses(Checkpoint):
+    """Saves last.ckpt when that is due or the fit ends within an epoch, and raises Stopped for a
+    signal, once that is saved. (A Checkpoint, so that Lightning asks it after other callbacks.)
+
+    It waits for a step after which nothing else is to be done: what Lightning saves before a
+    validation, or as an epoch ends, goes on after them. But it waits once only: where an epoch has
+    one step, say, there is no other.
     """
 
-    between_steps = False  # whether the state saved, or loaded, has nothing half done
-    threads: Threads | None = None  # from a fit's first epoch to its end
+    waits = False
 
-    def __init__(self, trainer: Trainer, min_steps: int | None, max_steps: int) -> None:
-        super().__init__(trainer, min_steps, max_steps)
-        self._results: LoggedMeans = LoggedMeans(training=True)
-
-    def on_save_checkpoint(self) -> dict[str, Any]:
-        between_steps = {"between_steps": True} if self.between_steps else {}
-        return super().on_save_checkpoint() | between_steps
-
-    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        super().on_load_checkpoint(state_dict)
-        self.between_steps = state_dict.get("between_steps", False)
-
-    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
-        super().on_run_start(data_fetcher)
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        signals.listen()  # Lightning has put its own handlers before ours
         signals.steps_begin()
-        epochs = self.trainer.fit_loop.epoch_progress
-        if epochs.current.ready == epochs.current.processed:
-            # saved by a ModelCheckpoint after an epoch's last step: Lightning has completed that
-            # one, takes this one for begun, and its data for used up
-            epochs.increment_ready()
-            epochs.increment_started()
-            iter(data_fetcher)
-        if self.between_steps:  # else Lightning looks for a validation to repeat or to skip
-            self.restarting = self.between_steps = False
-        if self.threads is None:
-            self.threads = Threads(observers.allow_other_threads(self.trainer))
 
-    def run(self, data_fetcher: _DataFetcher) -> None:
-        try:
-            super().run(data_fetcher)
-            self._results.before = {}
-        except BaseException:  # while it validates, Lightning would tear down another loop
-            self._release()
-            raise
-
-    def advance(self, data_fetcher: _DataFetcher) -> None:
-        self._save_or_stop()
-        self.steps_before_lightnings(data_fetcher)
-        if self.threads:
-            self.threads.look()
-        super().advance(data_fetcher)
-
-    def steps_before_lightnings(self, data_fetcher: _DataFetcher) -> None:
-        """Room for steps that Lightning need not run itself."""
-
-    def teardown(self) -> None:
-        super().teardown()
-        self._release()
-
-    def _release(self) -> None:
-        if self.threads:
-            self.threads.release()
-            self.threads = None
-
-    def _save_or_stop(self) -> None:
-        trainer = self.trainer
-        if self.batch_progress.current.ready % trainer.accumulate_grad_batches:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
+    ) -> None:
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        ends_an_epoch = batches.current.ready == trainer.num_training_batches
+        ends_an_epoch = ends_an_epoch or batches.is_last_batch
+        if batches.current.ready % trainer.accumulate_grad_batches and not ends_an_epoch:
             return  # gradients are no part of a checkpoint
-        last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
+        last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)  # type: ignore[attr-defined]
+        is_the_end = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if last and is_the_end and not ends_an_epoch:
+            last.save_for_good(trainer)
         wish = signals.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
         wish = _of_all_processes(wish, trainer.strategy.root_device)
-        if last and wish != GO_ON:
-            self.between_steps = True
-            last.save(trainer)
-            self.between_steps = False
-        if wish > SAVE:
-            raise signals.Stopped(wish)
-
-    def _broadcast_sigterm_tensor(self) -> None:
-        """Lightning's own question at each step; `_save_or_stop` has asked it."""
+        has_to_wait = ends_an_epoch or is_the_end or _validates(trainer)
+        if wish != GO_ON and (self.waits or not has_to_wait):
+            if last:
+                last.save(trainer)
+            if wish > SAVE:
+                raise signals.Stopped(wish)
+        self.waits = wish != GO_ON and has_to_wait
 
 
-def install(trainer: Trainer, loop: type[PausingLoop] = PausingLoop) -> None:
-    """Let `trainer` fit with a `loop`."""
-    given = trainer.fit_loop.epoch_loop
-    trainer.fit_loop.epoch_loop = loop(trainer, given.min_steps, given.max_steps)
-    replay.install(trainer)
+class Scored(Checkpoint):
+    """Calls `on_epoch_scored(trainer, module)` of each callback that has it: Lightning asks a
+    Checkpoint after the model, which may log its scores in its own on_train_epoch_end.
+    """
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if scored := getattr(callback, "on_epoch_scored", None):
+                scored(trainer, pl_module)
+
+
+def _validates(trainer: L.Trainer) -> bool:
+    """Whether Lightning does so next, unless by the clock."""
+    batches, every = trainer.fit_loop.epoch_loop.batch_progress, trainer.val_check_batch
+    counted = batches.total if trainer.check_val_every_n_epoch is None else batches.current
+    return bool(trainer.enable_validation and every and counted.ready % every == 0)
 
 
 def _of_all_processes(wish: int, device: torch.device) -> int:

@@ -1,10 +1,13 @@
 """Going on within an epoch of data that can't say where it was: PyTorch's DataLoader, for one."""
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch.utils.data import DataLoader
 
 from digits.errors import InputError
 from digits.runs.checkpoint import check_random_states, random_states, set_random_states
@@ -56,20 +59,15 @@ class Replayed:
             raise InputError(f"ckpt_path: damaged: {flat(repr(error))[:80]}") from error
 
 
-def install(trainer: Trainer) -> None:
-    """Let `trainer` go on within an epoch whichever loaders it is given."""
-    loop = trainer.fit_loop
-    load = loop._load_combined_loader_states
+def from_there(data: LightningDataModule, trainer: Trainer) -> None:
+    """Let `data` give loaders of PyTorch's that `trainer` can go on with within an epoch."""
+    give = data.train_dataloader
 
-    def wrap_and_load() -> None:
-        combined = loop._combined_loader
-        assert combined is not None
-        combined.flattened = [
-            loader
-            if hasattr(loader, "load_state_dict")
-            else Replayed(loader, lambda: loop.epoch_loop.batch_progress.current.ready)
-            for loader in combined.flattened
-        ]
-        load()
+    @wraps(give)
+    def gives() -> Any:
+        return apply_to_collection(give(), DataLoader, lambda loader: Replayed(loader, done))
 
-    loop._load_combined_loader_states = wrap_and_load  # type: ignore[method-assign]
+    def done() -> int:
+        return trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    data.train_dataloader = gives  # type: ignore[method-assign]

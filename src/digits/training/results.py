@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -74,7 +75,7 @@ class ObjectiveLogged(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.is_validated = not trainer.sanity_checking
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.is_validated or not trainer.enable_validation:
             for metric in self.metrics:
                 if metric not in trainer.callback_metrics and metric != FIT_SECONDS:
@@ -99,7 +100,9 @@ def show(trainer: L.Trainer, paths: DictConfig) -> None:
     if (report := RunFolder(paths.output_dir).report).is_file():
         rows += [("report", relative(report))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
-        rows += [("curves", f"tensorboard --logdir {shlex.quote(relative(paths.outputs_dir))}")]
+        is_inside = Path(paths.output_dir).is_relative_to(paths.outputs_dir)
+        logs = relative(paths.outputs_dir if is_inside else paths.output_dir)
+        rows += [("curves", f"tensorboard --logdir {shlex.quote(logs)}")]
     log.info("\n%s", "\n".join(f"{name:<14} {value}" for name, value in rows))
 
 

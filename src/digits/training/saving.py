@@ -54,8 +54,9 @@ def _is_model_checkpoints(state: Any) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """last.ckpt in `dirpath`: the state at the newest epoch's start, every `train_time_interval`
-    seconds, when a signal stops the run, and at its end. The one before it is previous.ckpt.
+    """last.ckpt in `dirpath`: the state after the newest epoch's first step, every
+    `train_time_interval` seconds, when a signal stops the run, and at its end. The one before it is
+    previous.ckpt.
 
     What the loggers have is on disk before it, so that nothing is missing after a resume.
     """
@@ -64,7 +65,8 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(dirpath) / LAST
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
-        self.step = -1
+        self.step = self.epoch = -1
+        self.is_for_good = False
 
     @property
     def best_model_path(self) -> str:
@@ -77,16 +79,18 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.step = trainer.global_step  # a resumed run has it in a file
+        self.epoch, self.is_for_good = trainer.current_epoch, False
 
     def is_due(self, trainer: L.Trainer) -> bool:
+        """After an epoch's first step, and by the clock."""
         if self.step == trainer.global_step:
             return False
-        begins_an_epoch = trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0
-        return begins_an_epoch or time.monotonic() - self.saved_at >= self.train_time_interval
+        is_old = time.monotonic() - self.saved_at >= self.train_time_interval
+        return self.epoch != trainer.current_epoch or is_old
 
     def save(self, trainer: L.Trainer) -> None:
-        """To be called in all processes, between two steps. Raises OSError when the folder cannot
-        be written; last.ckpt is then as before.
+        """To be called in all processes, after a step. Raises OSError when the folder cannot be
+        written; last.ckpt is then as before.
         """
         if trainer.fast_dev_run or self.step == trainer.global_step:  # type: ignore[attr-defined]
             return
@@ -96,10 +100,17 @@ class LastCheckpoint(Checkpoint):
             keep_as(self.path, self.path.with_name(PREVIOUS))
         trainer.save_checkpoint(self.path)
         self.saved_at, self.step = time.monotonic(), trainer.global_step
+        self.epoch = trainer.current_epoch
+
+    def save_for_good(self, trainer: L.Trainer) -> None:
+        """As the fit ends within an epoch: at its end it would go on with the next one."""
+        self.save(trainer)
+        self.is_for_good = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.step = -1  # the last step's was saved before validation, if at all
-        self.save(trainer)
+        if not self.is_for_good:
+            self.step = -1  # the last step's was saved before validation, if at all
+            self.save(trainer)
 
 
 class BestCheckpoint(ModelCheckpoint):

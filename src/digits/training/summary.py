@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.files import write_atomically
-from digits.model.linear import matmuls
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.training import device, ending, saving
@@ -25,8 +24,8 @@ class RunSummary(Callback):
 
     It is flat: last and best value of each metric (losses, fractions), `fit_seconds`,
     `epoch_seconds` (the median epoch's, validation included), `images_per_second`, `ended` (why),
-    seed, tags, checkpoint, device, `matmuls` (whose products, by layer, on a CPU), versions,
-    command, overrides, date and commit. A run that is interrupted leaves what it had.
+    seed, tags, checkpoint, device, versions, command, overrides, date and commit. A run that is
+    interrupted leaves what it had.
     """
 
     def __init__(
@@ -82,9 +81,6 @@ class RunSummary(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
-        is_cpu = trainer.strategy.root_device.type == "cpu"
-        if is_cpu and trainer.precision == "32-true" and (used := matmuls(pl_module)):
-            self.metrics["matmuls"] = ", ".join(f"{name} {used[name]}" for name in used)
         self.begin, self.epoch_begin = now - self.seconds_before, now - self.epoch_seconds_before
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -3,8 +3,9 @@
 import copy
 import logging
 import threading
+import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -19,11 +20,12 @@ from digits.errors import InputError, blaming
 from digits.runs import recorded
 from digits.runs.start import Start
 from digits.text import flat
-from digits.training import loop, rendezvous, results
+from digits.training import rendezvous, results, step
 from digits.training.best import BestScores
 from digits.training.divergence import Divergence
 from digits.training.exact_state import ExactState
 from digits.training.logs import SettingsLogged
+from digits.training.pauses import Pauses, Scored
 from digits.training.saving import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,15 @@ NOISE = (
     "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
     "You defined a `validation_step` but have no `val_dataloader`",  # a choice, too
     "The '.*dataloader' does not have many workers",  # for data in memory none are best
+    "You are trying to `self.log",  # barebones is a choice
     "The `srun` command is available on your system but is not used",
     "The number of training batches .* is smaller than the logging interval",
 )
+MISCONFIGURED = "MisconfigurationException"  # of Lightning's, whose import is slow
+OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not the Trainer's
+NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
+            "detect_anomaly", "profiler")  # fmt: skip
+RESTORING = {"_restore_modules_and_callbacks", "restore_training_state"}  # functions of Lightning's
 PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 
@@ -50,8 +58,9 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     job may need its own.
     """
     quieten_lightning()
-    callbacks = _instantiated("callbacks", cfg.get("callbacks"))
-    if cfg.get("train"):
+    is_bare = bool(cfg.trainer.get("barebones"))
+    callbacks = [] if is_bare else _callbacks(cfg)
+    if cfg.get("train") and not is_bare:
         limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
         callbacks = [
             BestScores(),  # the first: others look at the best ones
@@ -60,11 +69,15 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             Divergence(),
             SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
             ExactState(begin.settings),
+            Pauses(),
+            Scored(),
         ]
     make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
-    loggers = _instantiated("logger", cfg.get("logger"))
+    strategy = rendezvous.strategy(cfg.trainer.get("strategy"))
+    loggers = None if is_bare else _instantiated("logger", cfg.get("logger"))
     with _blaming_the_settings():
         trainer: L.Trainer = make(
+            strategy=strategy,
             callbacks=callbacks,
             logger=loggers,
             plugins=AtomicCheckpointIO(begin),
@@ -74,17 +87,25 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     if not cfg.data.get("val_size"):  # else it is worth knowing
         warnings.filterwarnings("ignore", message="You passed in a `val_dataloader` but have no")
     if cfg.get("train"):
-        loop.install(trainer)
-    _fit_out(trainer)
+        step.install(trainer)
     try:
         yield trainer
         _end(trainer, succeeded=True)
-    except Exception:
+    except Exception as error:
         _end(trainer, succeeded=False)
+        if line := _blamed(error, trainer):
+            raise InputError(line) from error
         raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _callbacks(cfg: DictConfig) -> list[L.Callback]:
+    """Those of the settings, but for kinds that trainer.enable_... switches off."""
+    kinds = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
+    off = tuple(kind for name, kind in kinds.items() if cfg.trainer.get(name) is False)
+    return [c for c in _instantiated("callbacks", cfg.get("callbacks")) if not isinstance(c, off)]
 
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
@@ -99,7 +120,7 @@ def _blaming_the_settings() -> Iterator[None]:
         with blaming("trainer"):
             yield
     except Exception as error:
-        if isinstance(error, ImportError) or type(error).__name__ == "MisconfigurationException":
+        if isinstance(error, ImportError) or type(error).__name__ == MISCONFIGURED:
             raise InputError(f"trainer: {flat(str(error))}") from error
         raise
 
@@ -111,50 +132,26 @@ def _end(trainer: L.Trainer, succeeded: bool) -> None:
                 end(succeeded)
 
 
-def _fit_out(trainer: L.Trainer) -> None:
-    """With our rendezvous and messages."""
-    rendezvous.install(trainer)
-    set_up = blaming("trainer", "lightning")(trainer.fit_loop.setup_data)
-    trainer.fit_loop.setup_data = set_up  # type: ignore[method-assign]
-    _refuse_damaged(trainer)
-    # Lightning's own SIGTERM handler broadcasts to processes that wait elsewhere, and hangs
-    trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
+def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
+    """What to say of an error in which Lightning restores a checkpoint, or sets the data up."""
+    if isinstance(error, InputError | OSError) or type(error).__name__ == MISCONFIGURED:
+        return None
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if set(frames) & RESTORING:
+        return f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}"
+    is_lightnings = error.__traceback__ and frames[-1] == "setup_data"
+    return f"trainer: {flat(str(error))}" if is_lightnings else None
 
 
 def _for_lightning(trainer: DictConfig) -> DictConfig:
     """The settings of `trainer` that Lightning knows."""
     for_lightning = copy.deepcopy(trainer)
     with open_dict(for_lightning):
-        for_lightning.pop("oversubscribe", None)
+        for name in (*OURS, *(NOT_BARE if trainer.get("barebones") else ())):
+            for_lightning.pop(name, None)
         precision = str(trainer.get("precision"))
         for_lightning.precision = PRECISIONS.get(precision, precision)
     return for_lightning
-
-
-def _refuse_damaged(trainer: L.Trainer) -> None:
-    """Restoring says which file is to blame for whatever goes wrong in it."""
-    connector = trainer._checkpoint_connector
-
-    def refusing(restore: Callable[..., None]) -> Callable[..., None]:
-        def refuses(*arguments: Any, **options: Any) -> None:
-            try:
-                restore(*arguments, **options)
-            except (InputError, OSError):
-                raise
-            except Exception as error:
-                if type(error).__name__ == "MisconfigurationException":  # of the settings
-                    raise
-                where = f"ckpt_path={trainer.ckpt_path!s}"
-                raise InputError(f"{where}: damaged: {flat(repr(error))[:200]}") from error
-
-        return refuses
-
-    for name in ("_restore_modules_and_callbacks", "restore_training_state"):
-        setattr(connector, name, refusing(getattr(connector, name)))
-
-
-def _nothing() -> None:
-    """A function that processes started later can be handed, as a lambda can't."""
 
 
 def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:

@@ -1,0 +1,211 @@
+"""The training step of the reference network, written out.
+
+This is how a network of two layers learns: forward, loss, backward and update as a dozen tensor
+operations. They are those that autograd would run, in its order, and give the same bits.
+
+Lightning's hooks, closures and result tables around a step take half as long as the step. So an
+epoch's loop runs the steps itself that nothing looks at, and leaves to Lightning the first and the
+last of an epoch, those that are logged or validated after, and one every LOOK_EVERY seconds: for
+the bar, the clock, a save, a signal.
+
+Shapes: B batch, H W pixels, D = H * W features, E hidden units, K classes.
+"""
+
+import logging
+import time
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.callbacks import (
+    DeviceStatsMonitor,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    Timer,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor, nn
+
+from digits.data.batches import Batches
+from digits.inspection.watch import Watch
+from digits.model.classifier import DigitClassifier
+from digits.model.network import LAYERS
+from digits.model.rmsprop import RMSprop
+from digits.training.bar import EpochBar
+from digits.training.pauses import Pauses
+from digits.training.saving import BestCheckpoint
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.2  # seconds
+TESTED = "2.6."  # versions of Lightning whose counters `_unseen_step` knows
+OPTIMIZERS = (RMSprop, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+NOW_AND_THEN = {  # callbacks that look at steps, and need not see each
+    BestCheckpoint, DeviceStatsMonitor, EpochBar, LearningRateMonitor, ModelCheckpoint, Pauses,
+    RichProgressBar, TQDMProgressBar, Timer, Watch,
+}  # fmt: skip
+STEP_HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad",
+              "on_before_backward", "on_after_backward", "on_before_optimizer_step")  # fmt: skip
+TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+
+
+class Step:
+    """Of `model`: Flatten, Linear(D, E), ReLU, Linear(E, K), on a CPU, in float32."""
+
+    def __init__(self, model: DigitClassifier) -> None:
+        self.score = model.train_score
+        self.weights = list(model.net.parameters())
+        self.W_ED, self.b_E, self.W_KE, self.b_K = (weight.detach() for weight in self.weights)
+        self.gradients = [torch.empty_like(weight) for weight in self.weights]
+
+    @torch.no_grad()
+    def gradients_of(self, x_BHW: Tensor, y_B: Tensor) -> Tensor:
+        """Sets the weights' gradients, adds to the scores, and returns the mean loss."""
+        x_BD, y_B1 = x_BHW.flatten(1), y_B[:, None]
+        h_BE = torch.addmm(self.b_E, x_BD, self.W_ED.t()).relu_()
+        logits_BK = torch.addmm(self.b_K, h_BE, self.W_KE.t())
+        log_p_BK = logits_BK.log_softmax(1)
+        loss = F.nll_loss(log_p_BK, y_B)
+        self.score.update(loss, logits_BK, y_B)
+
+        # what the loss is to each of them: to the logits (p - 1 at the label, else p) / B
+        dW_ED, db_E, dW_KE, db_K = self.gradients
+        d_BK = torch.zeros_like(logits_BK).scatter_(1, y_B1, -1 / len(y_B))
+        d_BK = torch.ops.aten._log_softmax_backward_data(d_BK, log_p_BK, 1, torch.float32)
+        torch.mm(d_BK.t(), h_BE, out=dW_KE)
+        torch.sum(d_BK, 0, out=db_K)
+        d_BE = torch.ops.aten.threshold_backward(d_BK @ self.W_KE, h_BE, 0)  # 0 where ReLU cut
+        torch.mm(d_BE.t(), x_BD, out=dW_ED)
+        torch.sum(d_BE, 0, out=db_E)
+        for weight, gradient in zip(self.weights, self.gradients, strict=True):
+            weight.grad = gradient
+        return loss
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Lightning's, with the step written out where `who_sees_each` names nobody. Weights, counters,
+    logs and checkpoints are those of Lightning's own, bit for bit.
+    """
+
+    step: Step | None = None
+    seen_by: str | None = None
+
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        super().on_run_start(data_fetcher)
+        before, self.seen_by = self.seen_by, who_sees_each(self.trainer)
+        if self.seen_by:
+            self.step = None
+            if self.seen_by != before:
+                log.debug("Lightning's own loop runs each step, for %s", self.seen_by)
+        else:
+            self.step = Step(self.trainer.lightning_module)
+            self.trainer.train_dataloader.keep_buffers()
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        until = time.monotonic() + LOOK_EVERY
+        while self.step and not self._is_seen_next() and time.monotonic() < until:
+            self._unseen_step(self.step, data_fetcher)
+        super().advance(data_fetcher)
+
+    def _is_seen_next(self) -> bool:
+        trainer, batches = self.trainer, self.batch_progress
+        validate_every, log_every = trainer.val_check_batch or 1, trainer.log_every_n_steps
+        return bool(
+            self.restarting
+            or trainer.should_stop
+            or batches.current.ready == 0
+            or batches.current.ready + 1 >= trainer.num_training_batches
+            or (batches.current.ready + 1) % validate_every == 0
+            or (batches.total.ready + 1) % validate_every == 0
+            or self.global_step + 1 == self.max_steps
+            or (log_every and trainer.loggers and (self._batches_that_stepped + 1) % log_every == 0)
+        )
+
+    def _unseen_step(self, step: Step, data_fetcher: _DataFetcher) -> None:
+        trainer, module = self.trainer, self.trainer.lightning_module
+        optimizer, counts = trainer.optimizers[0], self.automatic_optimization.optim_progress
+        (x_BHW, y_B), _, _ = next(data_fetcher)
+        self.batch_progress.increment_ready()
+        self.batch_progress.increment_started()
+        counts.optimizer.step.increment_ready()
+        step.gradients_of(x_BHW, y_B)
+        counts.optimizer.zero_grad.increment_by(1)
+        if trainer.gradient_clip_val:
+            module.configure_gradient_clipping(
+                optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            )
+        optimizer.step()
+        counts.optimizer.step.increment_completed()
+        self.batch_progress.increment_processed()
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            self.update_lr_schedulers("step", update_plateau_schedulers=True)
+        self.batch_progress.increment_completed()
+        self._batches_that_stepped += 1
+
+
+def who_sees_each(trainer: L.Trainer) -> str | None:
+    """Who sees each step, and so has Lightning's own loop run it; None if nobody does."""
+    module, loader, data = trainer.lightning_module, trainer.train_dataloader, trainer.datamodule  # type: ignore[attr-defined]
+    reasons = {
+        f"Lightning {L.__version__}": not L.__version__.startswith(TESTED),
+        f"the model {type(module).__name__}": not _is_reference(module),
+        "the strategy": type(trainer.strategy) is not SingleDeviceStrategy,
+        "the device": trainer.strategy.root_device.type != "cpu",
+        "the precision": type(trainer.precision_plugin) is not Precision,
+        "the profiler": not isinstance(trainer.profiler, PassThroughProfiler),  # type: ignore[attr-defined]
+        "accumulated gradients": trainer.accumulate_grad_batches > 1,
+        "validation by the clock": trainer.val_check_batch is None,
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "the optimizer": type(trainer.optimizers[0]) not in OPTIMIZERS,
+        "the data loader": type(loader) is not Batches,
+        "the data module's transfer": bool(_overridden(data, LightningDataModule, TRANSFER)),
+    }
+    named = [reason for reason, holds in reasons.items() if holds]
+    watching = [f"callback {type(c).__name__}" for c in trainer.callbacks if _sees_each(c)]  # type: ignore[attr-defined]
+    return ", ".join([*named, *watching]) or None
+
+
+def _is_reference(module: L.LightningModule) -> bool:
+    """A DigitClassifier with its own network, all of it learning, nothing of it compiled."""
+    net: Any = getattr(module, "net", None)
+    return (
+        type(module) is DigitClassifier
+        and type(net) is nn.Sequential
+        and [type(layer) for layer in net] == LAYERS
+        and all(w.requires_grad and w.dtype == torch.float32 for w in module.parameters())
+        and len(list(module.parameters())) == 4  # no bias is left out, nothing is added
+        and not any(part._compiled_call_impl or _has_hooks(part) for part in module.modules())
+    )
+
+
+def _has_hooks(part: nn.Module) -> bool:
+    of_weights = [weight._backward_hooks for weight in part.parameters(recurse=False)]
+    return any((part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, *of_weights))
+
+
+def _sees_each(callback: L.Callback) -> bool:
+    if isinstance(callback, ModelCheckpoint) and callback._every_n_train_steps > 0:
+        return True
+    return type(callback) not in NOW_AND_THEN and bool(
+        _overridden(callback, L.Callback, STEP_HOOKS)
+    )
+
+
+def _overridden(thing: Any, base: type[Any], hooks: tuple[str, ...]) -> list[str]:
+    return [hook for hook in hooks if is_overridden(hook, thing, base)]
+
+
+def install(trainer: L.Trainer) -> None:
+    """Let `trainer` fit with an EpochLoop."""
+    given = trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = EpochLoop(trainer, given.min_steps, given.max_steps)
