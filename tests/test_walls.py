@@ -33,11 +33,8 @@ WITHOUT_TORCH = [
     "data.mnist",
     "data.shares",
     "inspection.comparison",
-    "inspection.drawn",
     "inspection.evidence",
     "inspection.figures",
-    "inspection.page",
-    "inspection.paired",
     "inspection.preview",
     "inspection.report",
     "inspection.statistics",
@@ -250,7 +247,7 @@ def test_only_the_ground_is_flat_and_a_package_brings_nothing() -> None:
     inits = [
         path for path in (SRC / "digits").rglob("__init__.py") if path.parent != SRC / "digits"
     ]
-    assert len(inits) == len(MAY_IMPORT) + 1  # inspection/figures
+    assert len(inits) == len(MAY_IMPORT)
     assert [path for path in inits if path.read_text()] == []
 
 

@@ -20,7 +20,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "a class below 0": {"predicted_N": np.full(8, -1, np.int32)},
     "classes as fractions": {"labels_N": np.zeros(8)},
     "a probability above 1": {"confidence_N": np.full(8, 1.5)},
-    "a probability that is none": {"true_probability_N": np.full(8, np.nan)},
+    "a probability that is none": {"probabilities_NP": np.full((8, 3), np.nan)},
+    "probabilities of fewer images": {"probabilities_NP": np.zeros((7, 3))},
+    "probabilities of more classes": {"probabilities_NP": np.zeros((8, 4))},
     "a picture of an image there is not": {"shown_M": np.array([1, 8, 2])},
     "a picture too few": {"pictures_MHW": np.zeros((2, 4, 4), np.uint8)},
     "pictures of four colours": {"pictures_MHW": np.zeros((3, 4, 4, 4), np.uint8)},
@@ -32,7 +34,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "infinite weights": {"weights_UHW": np.full((1, 2, 2), np.inf)},
     "a name as long as a page": {"names_K": np.array(["x", "y", "z" * 41])},
     "no images": {name: getattr(findings.evidence(), name)[:0] for name in (
-        "labels_N", "predicted_N", "confidence_N", "true_probability_N", "shown_M",
+        "labels_N", "predicted_N", "confidence_N", "probabilities_NP", "shown_M",
         "pictures_MHW")},
 }  # fmt: skip
 
@@ -47,6 +49,35 @@ def test_it_comes_back_as_it_went(tmp_path: Path) -> None:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
     assert (again.count, again.correct) == (8, 5)
+
+
+def test_one_of_before_has_no_probabilities_of_all_classes(tmp_path: Path) -> None:
+    whole = vars(findings.evidence()) | {"true_probability_N": np.zeros(8, np.float32)}
+    del whole["probabilities_NP"]
+    np.savez_compressed(tmp_path / "evidence.npz", **whole)
+    again = evidence.read(tmp_path / "evidence.npz")
+    assert again is not None
+    assert (again.count, again.correct, again.probabilities_NP.shape) == (8, 5, (0, 0))
+
+
+@pytest.mark.filterwarnings("ignore")  # numpy's, of a header
+def test_a_flipped_bit_is_noticed_or_changes_nothing_that_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.npz"
+    evidence.write(path, findings.evidence())
+    packed = path.read_bytes()
+    refused = 0
+    for bit in range(0, 8 * len(packed), 11):
+        flipped = bytearray(packed)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            again = evidence.read(path)
+        except InputError:
+            refused += 1
+        else:
+            assert again is not None
+            assert (again.count, again.correct) == (8, 5)
+    assert refused > len(packed) / 3
 
 
 def test_no_file_is_no_evidence(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.inspection import drawn
-from digits.inspection.figures import charts, tiles
+from digits.inspection import figures
 from digits.inspection.statistics import confusion, reliability
 from support import findings
 
@@ -23,19 +22,19 @@ def grey(picture: Image.Image) -> Any:
 
 
 def test_ink_is_black_on_white_paper_under_its_label() -> None:
-    """Three dots a pixel: tiles of 12 + 84 + 12 by 36 + 84."""
-    images = np.zeros((3, 28, 28), np.uint8)
-    images[2, 10:18, 10:18] = 255
-    labelled = grey(tiles.samples(images, ["5", "0", "4"], columns=2))
-    plain = grey(tiles.samples(images, ["", "", ""], columns=2))
-    assert plain.shape == (240, 216)
+    """Three dots a pixel: cells of 108 by 114, whose pictures begin at (12, 28)."""
+    images = np.zeros((9, 28, 28), np.uint8)
+    images[8, 10:18, 10:18] = 255
+    labelled = grey(figures.samples(images, ["5", *" " * 8]))
+    plain = grey(figures.samples(images, [" "] * 9))
+    assert plain.shape == (2 * 114, 8 * 108)
     rows, columns = (plain < 128).nonzero()
-    assert {int(row) for row in rows} == set(range(120 + 36 + 30, 120 + 36 + 54))
+    assert {int(row) for row in rows} == set(range(114 + 28 + 30, 114 + 28 + 54))
     assert {int(column) for column in columns} == set(range(12 + 30, 12 + 54))
     assert (plain[plain < 128] == 0).all()
     assert (plain[plain >= 128] == 255).all()
-    assert (labelled[:36, :108] < 128).sum() > 20, "a label above the first"
-    assert (labelled[120:156, 108:] < 128).sum() == 0, "none where there is no picture"
+    assert (labelled[:28, :108] < 128).sum() > 20, "a label above the first"
+    assert (labelled[114:142, 108:] < 128).sum() == 0, "none where there is no picture"
 
 
 LONG = "a name of many words " * 3
@@ -43,18 +42,15 @@ LONG = "a name of many words " * 3
 
 def test_a_long_name_stays_over_its_own_picture() -> None:
     blank = np.zeros((2, 28, 28), np.uint8)
-    shown = grey(tiles.samples(blank, [LONG, ""], columns=2))
-    assert (shown[:36, 1:107] < 128).sum() > 50
-    assert (shown[:, 108:] == 255).all()
-    shown = grey(tiles.mistakes(blank, [(LONG, LONG), ("", "")], "title", columns=2))[40:]
-    assert (shown[:46, 1:131] < 255).sum() > 50
+    shown = grey(figures.small(blank, [[(LONG, "black")] * 2, [("", "black")]], "", 2))
+    assert (shown[:46, 1:131] < 128).sum() > 50
     assert (shown[:, 132:] == 255).all()
 
 
 def test_names_of_classes_stay_out_of_the_cells() -> None:
     counts, plain = np.zeros((3, 3), np.int64), ["", "", ""]
-    names = grey(tiles.confusion(counts, [LONG] * 3, ""))
-    without = grey(tiles.confusion(counts, plain, ""))
+    names = grey(figures.confusion(counts, [LONG] * 3, ""))
+    without = grey(figures.confusion(counts, plain, ""))
     (left, top), side = (70, 40), 3 * 42
     cells = slice(top - 1, top + side), slice(left - 1, left + side)
     assert (names[cells] == without[cells]).all()
@@ -68,13 +64,13 @@ def test_titles_say_what_was_found() -> None:
     """Of eight images five are right at 0.9; wrong at 0.99, 0.8 and 0.6: 2.89 / 8."""
     whole = findings.evidence()
     counts = confusion(whole.labels_N, whole.predicted_N, 3)
-    assert drawn.most_confused(whole, counts) == "cat and dog are confused most: 2 of 8"
-    assert drawn.how_many_wrong(whole) == "3 of 8 are wrong; 3 of them with most confidence"
-    assert drawn.which_units(whole) == "First layer's weights: the 1 of 5 units with the largest"
+    assert figures.most_confused(whole, counts) == "cat and dog are confused most: 2 of 8"
+    assert figures.how_many_wrong(whole) == "3 of 8 are wrong; 3 of them with most confidence"
+    assert figures.which_units(whole) == "First layer's weights: the 1 of 5 units with the largest"
     error = reliability(whole.confidence_N, whole.is_right_N).error
-    assert drawn.over_or_under(whole, error) == "Overconfident by 23.6 points: ECE 0.3613"
-    assert drawn.captions(whole) == [
-        ("cat", "not dog  99.0%"), ("owl", "not cat  80.0%"), ("cat", "not dog  60.0%"),
+    assert figures.over_or_under(whole, error) == "Overconfident by 23.6 points: ECE 0.3613"
+    assert figures.captions(whole) == [
+        ("cat", "not dog (99.0%)"), ("owl", "not cat (80.0%)"), ("cat", "not dog (60.0%)"),
     ]  # fmt: skip
 
 
@@ -90,7 +86,7 @@ def test_titles_say_what_was_found() -> None:
 def test_half_a_point_is_worth_saying(confidence: float, said: str) -> None:
     """Five of eight are right."""
     found = findings.evidence(confidence_N=np.full(8, confidence))
-    assert drawn.over_or_under(found, 0.25) == f"{said}: ECE 0.2500"
+    assert figures.over_or_under(found, 0.25) == f"{said}: ECE 0.2500"
 
 
 def test_a_classifier_without_mistakes_has_its_titles() -> None:
@@ -98,19 +94,19 @@ def test_a_classifier_without_mistakes_has_its_titles() -> None:
     sure = np.array([1.0, 1.0], np.float32)
     whole = findings.evidence(labels_N=labels, predicted_N=labels, confidence_N=sure,
                               shown_M=np.zeros(0, int))  # fmt: skip
-    assert drawn.most_confused(whole, confusion(labels, labels, 3)) == (
+    assert figures.most_confused(whole, confusion(labels, labels, 3)) == (
         "None of 2 test images is confused"
     )
-    assert drawn.over_or_under(whole, 0.0) == "As sure as it is right: ECE 0.0000"
-    assert [name for name, _ in drawn.pictures(whole)] == [
-        "samples", "confusion", "weights",
+    assert figures.over_or_under(whole, 0.0) == "As sure as it is right: ECE 0.0000"
+    assert [name for name, _ in figures.figures(whole, {}, {})] == [
+        "calibration", "samples", "confusion", "weights",
     ]  # fmt: skip
 
 
 def test_the_more_mistakes_the_bluer_the_cell() -> None:
     """Three classes, cells of 42 from (70, 40) on; the diagonal is white however much is there."""
     counts = np.array([[900, 10, 5], [0, 900, 0], [0, 0, 900]])
-    picture = tiles.confusion(counts, ["a", "b", "c"], "title")
+    picture = figures.confusion(counts, ["a", "b", "c"], "title")
     corners = [[picture.getpixel((70 + 42 * c + 3, 40 + 42 * r + 3)) for c in range(3)]
                for r in range(3)]  # fmt: skip
     white, deep, half = (255, 255, 255), (8, 48, 107), (132, 152, 181)
@@ -118,54 +114,69 @@ def test_the_more_mistakes_the_bluer_the_cell() -> None:
 
 
 def test_weights_are_blue_below_zero_and_red_above() -> None:
-    """Four pixels of 28 dots each, after a margin of 2 and the title."""
-    picture = tiles.weights(np.array([[[-2.0, 2.0], [0.0, 1.0]]]), "title", columns=1)
-    at = [picture.getpixel((2 + 28 * x + 14, 40 + 2 + 28 * y + 14)) for y in (0, 1) for x in (0, 1)]
+    """Four pixels of 42 dots each, after a margin of 2 and the title."""
+    picture = figures.weights(np.array([[[-2.0, 2.0], [0.0, 1.0]]]), "title")
+    at = [picture.getpixel((2 + 42 * x + 21, 40 + 2 + 42 * y + 21)) for y in (0, 1) for x in (0, 1)]
     assert at == [(33, 102, 172), (178, 24, 43), (255, 255, 255), (216, 140, 149)]
 
 
 def test_curves_are_by_epoch_and_say_which_was_best() -> None:
-    ((name, figure),) = drawn.charts_of(None, EPOCHS, {"test/acc": 0.925})
-    assert name == "curves"
-    loss, accuracy = figure.axes
-    assert loss.get_title(loc="left") == "training loss"
-    lines = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
-    assert list(lines) == ["training", "validation"]
-    assert lines["training"] == [[1, 0.9], [2, 0.95], [3, 0.97]]
-    assert lines["validation"] == [[1, 0.91], [2, 0.93], [3, 0.92]]
-    (title,) = (text.get_text() for text in figure.texts)
-    assert title == "Best validation accuracy 0.9300, in epoch 2 of 3, 0.9250 on test images"
+    panels = figures.by_score(figures.STAGES, EPOCHS)
+    assert panels == {
+        "loss": {"training": {1: 0.5, 2: 0.3, 3: 0.2}},
+        "acc": {"training": {1: 0.9, 2: 0.95, 3: 0.97}, "validation": {1: 0.91, 2: 0.93, 3: 0.92}},
+    }
+    assert figures.best(EPOCHS, {"test/acc": 0.925}) == (
+        "Best validation accuracy 0.9300, in epoch 2 of 3, 0.9250 on test images"
+    )
+
+
+def test_a_curve_goes_through_its_points() -> None:
+    """The panel's axes: x from 70 to 540 for epochs 1 to 3, y from 350 up to 90 for 0 to 1."""
+    picture = figures.curves({"acc": {"training": {1: 0.0, 2: 1.0, 3: 0.5}}}, "")
+    points = [(70, 350), (305, 90), (540, 220)]
+    assert [picture.getpixel(at) for at in points] == [(0, 114, 178)] * 3
+    assert picture.getpixel((187, 220)) != (255, 255, 255), "half way from the first to the second"
+    assert picture.getpixel((187, 300)) == (255, 255, 255)
+
+
+def test_ticks_are_round_and_hold_all() -> None:
+    assert figures.ticks(0.82, 0.931) == [0.82, 0.84, 0.86, 0.88, 0.9, 0.92, 0.94]
+    assert figures.ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert figures.ticks(0.5, 0.5) == [0.5, 0.6]
+    assert figures.ticks(1, 1000) == [0, 200, 400, 600, 800, 1000]
 
 
 def test_a_run_without_epochs_has_no_curves() -> None:
-    assert list(drawn.charts_of(None, {}, {"test/acc": 0.9})) == []
+    assert list(figures.figures(None, {}, {"test/acc": 0.9})) == []
 
 
 def test_an_own_score_has_a_panel() -> None:
-    ((_, figure),) = drawn.charts_of(None, {0: {"train/f1": 0.5}}, {})
-    assert [axis.get_title(loc="left") for axis in figure.axes] == ["training f1"]
-    assert figure.texts[0].get_text() == "train/f1 0.5000 after 1 epochs"
+    epochs = {0: {"train/f1": 0.5}}
+    assert figures.by_score(figures.STAGES, epochs) == {"f1": {"training": {1: 0.5}}}
+    assert figures.best(epochs, {}) == "train/f1 0.5000 after 1 epochs"
 
 
 def test_many_points_are_some_and_the_last() -> None:
     epochs = {epoch: {"train/loss": float(epoch)} for epoch in range(10_001)}
     epochs[10_000]["train/loss"] = 0.25
     epochs[3]["train/loss"] = float("inf")
-    curve = drawn.by_score({"train": "training"}, epochs)["loss"]["training"]
+    curve = figures.by_score({"train": "training"}, epochs)["loss"]["training"]
     assert 1000 < len(curve) <= 2001
     assert curve[10_001] == 0.25
     assert 4 not in curve
 
 
 def test_a_calibrated_classifiers_bars_end_at_the_line() -> None:
+    """Two bins, from 70 to 265 and on to 460; y from 360 up to 60 for 0 to 1."""
     bins = reliability(np.array([0.5, 0.5, 1.0]), np.array([True, False, True]), bins=2)
-    figure = charts.calibration(bins, "title")
-    bars = [patch.get_height() for patch in figure.axes[0].patches]
-    assert bars == [0.5, 1.0]
-    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["1"]
+    picture = figures.calibration(bins, "")
+    blue, white = (0, 114, 178), (255, 255, 255)
+    assert [picture.getpixel((100, y)) for y in (205, 215, 350)] == [white, blue, blue]
+    assert [picture.getpixel((300, y)) for y in (62, 350)] == [blue, blue]
 
 
-NAMES = ["samples", "confusion", "mistakes", "weights"]
+NAMES = ["curves", "calibration", "samples", "confusion", "mistakes", "weights"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,15 +184,15 @@ def test_any_names_and_colours_can_be_drawn(name: str) -> None:
     names = np.array([MATHS, "$", "x" * 500])
     whole = findings.evidence(names_K=names, samples_SHW=np.zeros((2, 4, 4, 3), np.uint8),
                               pictures_MHW=np.zeros((3, 90, 70, 3), np.uint8))  # fmt: skip
-    png = drawn.png(dict(drawn.pictures(whole))[name])
+    png = figures.png(dict(figures.figures(whole, EPOCHS, {}))[name])
     Image.open(BytesIO(png)).verify()
 
 
 def test_any_words_can_be_drawn_in_curves() -> None:
-    assert drawn.png(charts.curves({MATHS: {MATHS: {1: 1}, "b": {1: 2}}}, MATHS))
+    assert figures.png(figures.curves({MATHS: {MATHS: {1: 1}, "b": {1: 2}}}, MATHS))
 
 
 def test_many_classes_and_empty_bins_can_be_drawn() -> None:
-    many = tiles.confusion(np.eye(1000, dtype=int), ["x"] * 1000, "many")
+    many = figures.confusion(np.eye(1000, dtype=int), ["x"] * 1000, "many")
     assert many.width < 4000
-    assert drawn.png(charts.calibration(reliability(np.array([0.1]), np.array([False])), "one"))
+    assert figures.png(figures.calibration(reliability(np.array([0.1]), np.array([False])), "one"))

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from digits.errors import InputError
-from digits.inspection import drawn, preview, report
+from digits.inspection import figures, preview, report
 from support import findings
 from support.runs import METRICS, made
 
@@ -69,6 +69,24 @@ def test_it_has_figures_scores_settings_and_the_command(tmp_path: Path) -> None:
     assert "python src/train.py model.optimizer.lr=0.01 seed=0" in text or "digits-train" in text
     assert "PyTorch 2.14.1" in text
     assert "seed: 0" in text
+    assert "By class Of test images. class images precision recall F1" in text
+    assert "cat 3 0.5000 0.3333 0.4000 dog 2 0.5000 1.0000 0.6667 owl 3 1.0000 0.6667" in text
+
+
+def test_the_command_says_whether_the_commit_is_all_there_was(tmp_path: Path) -> None:
+    commit = {"commit": "0123456789abcdef", "commit_is_clean": False}
+    changed = page(made(tmp_path / "changed", metrics=METRICS | commit)).text
+    assert "seed=0  # at commit 0123456789ab, with other changes" in changed
+    clean = page(
+        made(tmp_path / "clean", metrics=METRICS | commit | {"commit_is_clean": True})
+    ).text
+    assert "seed=0  # at commit 0123456789ab" in clean
+    assert "with other changes" not in clean
+
+
+def test_scores_of_classes_are_in_their_own_table_alone(tmp_path: Path) -> None:
+    metrics = METRICS | {"class/cat/f1": 0.4}
+    assert "class/cat/f1" not in page(made(tmp_path / "run", metrics=metrics)).text
 
 
 def test_a_run_that_was_killed_has_a_page_of_what_there_is(tmp_path: Path) -> None:
@@ -144,6 +162,7 @@ def test_somebodys_text_is_never_markup(tmp_path: Path) -> None:
     assert "\x1b" not in preview.of_run(report.read(next(tmp_path.iterdir())), 80)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH")
 def test_a_browser_without_network_shows_it_and_runs_nothing(
     chromium: Browser, tmp_path: Path
@@ -194,17 +213,21 @@ def test_what_is_damaged_is_said_and_left_out(tmp_path: Path, name: str, content
     assert "train/acc" in read.text
 
 
-@pytest.mark.slow
-def test_a_million_rows_are_one_curve(tmp_path: Path) -> None:
-    folder = made(tmp_path / "run", rows=[(epoch, 0.5) for epoch in range(1_000_000)])
-    read = page(folder)
-    assert list(read.pictures) == ["curves"]
-    assert "Training accuracy 0.5000 after 1000000 epochs" in drawn_title(folder)
+def test_many_rows_are_one_curve_and_no_file_is_too_much(tmp_path: Path) -> None:
+    folder = made(tmp_path / "run", rows=[(epoch, 0.5) for epoch in range(100_000)])
+    assert list(page(folder).pictures) == ["curves"]
+    epochs = report.read(folder).run.epochs
+    assert figures.best(epochs, {}) == "Training accuracy 0.5000 after 100000 epochs"
+    (folder / "metrics.csv").write_bytes(b"epoch,train/acc\n" + b"0,0.5\n" * 10_000_000)
+    assert "metrics.csv: no run's metrics, or damaged, or too large" in page(folder).text
 
 
-def drawn_title(folder: Path) -> str:
-    ((_, figure),) = drawn.charts_of(None, report.read(folder).run.epochs, {})
-    return str(figure.texts[0].get_text())
+def test_a_colour_picture_in_a_terminal_is_dark_where_it_is_dark(tmp_path: Path) -> None:
+    colours = np.full((3, 4, 4, 3), 255, np.uint8)
+    colours[:, :2, :2] = 0, 60, 0  # a dark green corner on white
+    folder = made(tmp_path / "run", found=findings.evidence(pictures_MHW=colours))
+    lines = preview.of_run(report.read(folder), 20).splitlines()
+    assert lines[5:8] == ["cat, not dog (99.0%)", "██", ""]
 
 
 def test_a_terminal_shows_the_worst_mistakes(tmp_path: Path) -> None:

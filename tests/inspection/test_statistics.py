@@ -13,6 +13,15 @@ def test_rows_of_a_confusion_matrix_are_true_classes() -> None:
     assert statistics.confused_most(counts) == (0, 1, 3)
 
 
+def test_precision_recall_and_f1_are_of_each_class() -> None:
+    """1 of 2 that are said to be class 0, 1 of 3 that are; of the last class there is neither."""
+    scores = statistics.by_class(statistics.confusion(TRUE, SAID, 4))
+    assert scores[:3].tolist() == [
+        [0.5, pytest.approx(1 / 3), 0.4], [pytest.approx(1 / 3), 0.5, 0.4], [1.0, 1.0, 1.0],
+    ]  # fmt: skip
+    assert np.isnan(scores[3]).all()
+
+
 def test_wilsons_interval_is_the_published_one() -> None:
     """R's prop.test(8, 10, correct=FALSE) and (0, 10)."""
     assert statistics.wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-7)
@@ -43,7 +52,10 @@ def test_a_difference_is_of_pairs() -> None:
     told = statistics.difference(mine, theirs, 1)
     assert told is not None
     assert told.interval == (-1, 1)
+    assert told.p == pytest.approx(0.2951672), "t = 0.2 / 0.1 with one degree: 1 - 2 atan(2) / pi"
     one = statistics.difference({"a": 0.6}, theirs, 1)
+    assert one is not None
+    assert one.p is None
     assert (str(one), one and one.pairs) == ("-", 1)
     assert statistics.difference({"c": 1.0}, theirs, 1) is None
 

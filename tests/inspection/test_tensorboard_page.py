@@ -1,6 +1,5 @@
 """TensorBoard itself, in Chromium, on a finished run."""
 
-import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ with warnings.catch_warnings(action="ignore"):  # html5lib's, which comes along
     from tensorboard import default, program
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 PATIENCE_MS = 60_000
 pytestmark = [
     pytest.mark.slow,
@@ -33,8 +31,7 @@ def url(finished: Outcome) -> str:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", *WEBGL]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -52,7 +49,7 @@ def test_scores_are_its_first_page(page: Page, url: str) -> None:
     groups = page.locator(".group-title")
     expect(groups.first).to_be_visible(timeout=PATIENCE_MS)
     assert [title.strip() for title in groups.all_inner_texts()] == [
-        "Pinned", "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations",
+        "Pinned", "best", "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations",
         "watch_weights",
     ]  # fmt: skip
 
@@ -66,12 +63,12 @@ def test_training_and_validation_are_in_one_chart(page: Page, url: str) -> None:
 def test_pictures_are_shown(page: Page, url: str) -> None:
     page.goto(f"{url}#images")
     shown = page.locator("tf-image-loader img")
-    expect(shown).to_have_count(4, timeout=PATIENCE_MS)
+    expect(shown).to_have_count(6, timeout=PATIENCE_MS)
     page.wait_for_function(
         "n => { const find = r => [...r.querySelectorAll('*')].flatMap(e => "
         "[...(e.tagName === 'IMG' ? [e] : []), ...(e.shadowRoot ? find(e.shadowRoot) : [])]);"
-        "return find(document).filter(i => i.naturalWidth >= 480).length >= n }",
-        arg=4,
+        "return find(document).filter(i => i.naturalWidth >= 420).length >= n }",
+        arg=6,
     )
 
 
@@ -80,12 +77,3 @@ def test_hyper_parameters_stand_beside_scores(page: Page, url: str, finished: Ou
     expect(page.get_by_text("data.batch_size").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("test/acc").first).to_be_visible()
     expect(page.get_by_text("128.00").first).to_be_visible()
-
-
-def test_the_projector_has_the_points(page: Page, url: str) -> None:
-    page.goto(f"{url}#projector")
-    inside = page.frame_locator("iframe").frame_locator("iframe")
-    whole = inside.locator("vz-projector")
-    expect(whole).to_contain_text(re.compile(r"Points:\s*2000"), timeout=PATIENCE_MS)
-    expect(whole).to_contain_text(re.compile(r"Dimension:\s*512"))
-    expect(whole).to_contain_text("hidden layer")

@@ -19,7 +19,7 @@ def evidence(**other: Any) -> Evidence:
         labels_N=np.array([0, 0, 0, 1, 1, 2, 2, 2], np.int32),
         predicted_N=np.array([0, 1, 1, 1, 1, 2, 2, 0], np.int32),
         confidence_N=np.array([0.9, 0.99, 0.6, 0.9, 0.9, 0.9, 0.9, 0.8], np.float32),
-        true_probability_N=np.array([0.9, 0.01, 0.4, 0.9, 0.9, 0.9, 0.9, 0.1], np.float32),
+        probabilities_NP=np.full((8, 3), 0.25, np.float32),
         shown_M=shown,
         pictures_MHW=np.stack([np.full((4, 4), 30 * place, np.uint8) for place in shown]),
         samples_SHW=np.zeros((2, 4, 4), np.uint8),

@@ -28,6 +28,7 @@ def runs(logdir: Path) -> list[dict[str, Any]]:
     answer = client.post("/data/plugin/hparams/session_groups", json=asked)
     return [
         {
+            "name": group["name"],
             "status": group["sessions"][0].get("status", "STATUS_UNKNOWN"),
             "hparams": group["hparams"],
             "metrics": {m["name"]["tag"]: m["value"] for m in group["metricValues"]},

@@ -1,4 +1,4 @@
-"""Several runs side by side, read from their folders as data."""
+"""Several runs side by side, read from their folders as data. Shapes: N images."""
 
 import statistics as mean_of
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digits.inspection import drawn, page, paired, statistics
-from digits.inspection.evidence import Evidence
-from digits.inspection.figures import charts
-from digits.inspection.page import Figure, Page, Table
-from digits.inspection.report import Findings
+import numpy as np
+from PIL import Image
+
+from digits.inspection import figures, report, statistics
+from digits.inspection.evidence import Evidence, Pixels
+from digits.inspection.report import Figure, Findings, Page, Table
 from digits.runs.run import STAGES
 from digits.text import flat
 
 NO_SETTINGS = ("paths", "hydra", "tags", "task_name", "resume", "sweep", "fail_fast", "ckpt_path",
                "optimized_metric")  # fmt: skip
 MOST_LINES = 40  # curves of a panel
+MOST_SHOWN = 40  # images on which the runs disagree
 
 Scores = dict[tuple[str, ...], float]  # by values of the replicates
 
@@ -34,13 +36,10 @@ class Compared:
         return list(dict.fromkeys(name for settings in self.settings for name in settings))
 
     @property
-    def known(self) -> list[tuple[str, Evidence]]:
-        """Those with evidence."""
-        return [
-            (label, findings.evidence)
-            for label, findings in zip(self.labels, self.runs, strict=True)
-            if findings.evidence is not None
-        ]
+    def of_the_same_images(self) -> list[Evidence]:
+        """As the first one's that has evidence."""
+        known = [findings.evidence for findings in self.runs if findings.evidence is not None]
+        return [each for each in known if each.sees_the_same(known[0])]
 
 
 def compare(runs: Sequence[Findings]) -> Compared:
@@ -60,19 +59,17 @@ def compare(runs: Sequence[Findings]) -> Compared:
 
 def write(compared: Compared, path: Path) -> None:
     """Raises OSError if it can't be written."""
-    page.write(of(compared), path)
+    report.write_page(of(compared), path)
 
 
 def of(compared: Compared) -> Page:
-    count = len(compared.runs)
-    pairs = list(paired.pairs(compared.known))
     return Page(
-        title=f"{count} runs compared",
+        title=f"{len(compared.runs)} runs compared",
         verdict=verdict(compared),
         status=f"They differ in {', '.join(compared.names) or 'nothing that their settings tell'}.",
         lines=[f"{f.name}: {f.line}" for f in compared.runs if f.line],
         figures=list(_figures(compared)),
-        tables=[_runs(compared), *_groups(compared), *([paired.table(pairs)] if pairs else [])],
+        tables=[_runs(compared), *_groups(compared), *_pair(compared)],
     )
 
 
@@ -88,13 +85,13 @@ def verdict(compared: Compared) -> str:
 def _accuracy(findings: Findings) -> float | None:
     """What its evidence says or, without, its scores."""
     if findings.evidence is not None:
-        return findings.evidence.correct / findings.evidence.count
+        return findings.evidence.accuracy
     return findings.run.accuracy[1] if findings.run.accuracy else None
 
 
 def _measured_on(findings: Findings) -> str:
     if findings.evidence is not None:
-        return drawn.IMAGES_OF[str(findings.evidence.stage)]
+        return figures.IMAGES_OF[str(findings.evidence.stage)]
     return f"{findings.run.accuracy[0]} images" if findings.run.accuracy else ""
 
 
@@ -115,14 +112,13 @@ def _runs(compared: Compared) -> Table:
     for findings, settings, label in zip(
         compared.runs, compared.settings, compared.labels, strict=True
     ):
-        found, seconds = findings.evidence, findings.run.seconds
-        accuracy = _accuracy(findings)
-        low, high = statistics.wilson(found.correct, found.count) if found else (None, None)
+        found, seconds, accuracy = findings.evidence, findings.run.seconds, _accuracy(findings)
+        interval = statistics.wilson(found.correct, found.count) if found else None
         rows.append([
             label,
             *(settings[name] for name in compared.names),
             "" if accuracy is None else f"{accuracy:.4f}",
-            "" if low is None else f"{low:.4f} to {high:.4f}",
+            "{:.4f} to {:.4f}".format(*interval) if interval else "",
             _measured_on(findings),
             "" if seconds is None else f"{seconds:.1f}",
             findings.run.status.status if findings.run.status else "",
@@ -150,11 +146,13 @@ def _groups(compared: Compared) -> Iterator[Table]:
     ranked = sorted(groups.items(), key=lambda pair: -mean_of.fmean(pair[1].values()))
     rows = [[*values, *_over(scores, ranked[0][1])] for values, scores in ranked]
     head = (*others, "seeds" if are_seeds else "runs", "mean accuracy", "standard deviation",
-            "95 % interval of the mean", "difference to the first, 95 %")  # fmt: skip
+            "95 % interval of the mean", "difference to the first, 95 %", "p")  # fmt: skip
     note = (
         "Student's t, cut to what an accuracy can be; it takes what repetitions give for normally "
-        f"distributed. Differences are of pairs with the same {names}."
+        f"distributed. Differences, and p, the t test's, are of pairs with the same {names}."
     )
+    if len(groups) > 2:
+        note += f" Of {len(groups) - 1} p, {(len(groups) - 1) * 0.05:.2g} are below 0.05 by chance."
     numbers = range(len(others), len(head))
     yield Table(f"Over {'seeds' if are_seeds else names}", rows, head, numbers, note)
 
@@ -166,18 +164,73 @@ def _over(scores: Scores, best: Scores) -> list[str]:
         low, high = statistics.students(found, 0, 1)
         spread, interval = f"{mean_of.stdev(found):.4f}", f"{low:.4f} to {high:.4f}"
     gap = None if scores is best else statistics.difference(scores, best, 1)
-    return [str(len(found)), f"{mean_of.fmean(found):.4f}", spread, interval, str(gap or "-")]
+    p = "-" if gap is None or gap.p is None else f"{gap.p:.2g}"
+    return [str(len(found)), f"{mean_of.fmean(found):.4f}", spread, interval, str(gap or "-"), p]
+
+
+def _pair(compared: Compared) -> Iterator[Table]:
+    """Of two runs alone: how surely one network is better than the other on these images."""
+    found = compared.of_the_same_images
+    if len(compared.runs) != 2 or len(found) != 2:
+        return
+    only_a, only_b, p = statistics.mcnemar(found[0].is_right_N, found[1].is_right_N)
+    row = [*compared.labels, str(only_a), str(only_b), f"{p:.2g}"]
+    note = (
+        "McNemar's exact test of these two networks: how likely a split as uneven is if both are "
+        "equally good. Of their settings it says nothing: for that, run each with several seeds."
+    )
+    head = ("A", "B", "only A is right", "only B is right", "p")
+    yield Table("On which images they disagree", [row], head, (2, 3, 4), note)
 
 
 def _figures(compared: Compared) -> Iterator[Figure]:
-    lines: dict[str, dict[str, charts.Curve]] = {}
+    lines: dict[str, dict[str, figures.Curve]] = {}
     for label, findings in zip(compared.labels[:MOST_LINES], compared.runs, strict=False):
         stage = "val" if any("val/acc" in s for s in findings.run.epochs.values()) else "train"
-        for name, curves in drawn.by_score({stage: label}, findings.run.epochs).items():
-            panel = lines.setdefault(f"{STAGES[stage]} {name}", {})
-            panel.update(curves)
+        for name, curves in figures.by_score({stage: label}, findings.run.epochs).items():
+            lines.setdefault(f"{STAGES[stage]} {name}", {}).update(curves)
     if lines:
-        figure = charts.curves(dict(list(lines.items())[:4]), verdict(compared))
-        yield Figure("curves of all runs", drawn.png(figure), is_wide=True)
-    if picture := paired.picture(compared.known):
-        yield Figure("images on which the runs disagree", drawn.png(picture), is_wide=True)
+        picture = figures.curves(dict(list(lines.items())[:4]), verdict(compared))
+        yield Figure("curves of all runs", figures.png(picture), is_wide=True)
+    if divided_on := _disagreements(compared):
+        yield Figure("images on which the runs disagree", figures.png(divided_on), is_wide=True)
+
+
+def _disagreements(compared: Compared) -> Image.Image | None:
+    """If the runs have kept pictures of them."""
+    places, captions, title = divided(compared)
+    pictures = _pictures(compared)
+    shapes = {pictures[place].shape for place in places}
+    if len(shapes) != 1:
+        return None
+    shown = np.stack([pictures[place] for place in places])
+    return figures.small(shown, figures.mistaken(captions), title, 8)
+
+
+def divided(compared: Compared) -> tuple[list[int], list[tuple[str, str]], str]:
+    """The images on which they are most divided, as far as there is a picture; what each is and was
+    taken for; how many there are.
+    """
+    found = compared.of_the_same_images
+    if len(found) < 2:
+        return [], [], ""
+    right_N = np.sum([each.is_right_N for each in found], axis=0)
+    some = np.flatnonzero((right_N > 0) & (right_N < len(found)))
+    order = some[np.argsort(np.abs(right_N[some] - len(found) / 2), kind="stable")]
+    pictures = _pictures(compared)
+    places = [int(place) for place in order if int(place) in pictures][:MOST_SHOWN]
+    captions = []
+    for place in places:
+        said = [each.name(each.predicted_N[place]) for each in found]
+        text = " / ".join(said) if len(found) <= 3 else f"{right_N[place]} of {len(found)} right"
+        captions.append((found[0].name(found[0].labels_N[place]), text))
+    count = f"{len(some):,} of {found[0].count:,}"
+    return places, captions, f"{count} images are right in some runs, wrong in others"
+
+
+def _pictures(compared: Compared) -> dict[int, Pixels]:
+    return {
+        int(place): picture
+        for each in compared.of_the_same_images
+        for place, picture in zip(each.shown_M, each.pictures_MHW, strict=True)
+    }

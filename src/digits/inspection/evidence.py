@@ -1,7 +1,7 @@
 """What a run's figures and its report are drawn from: plain arrays, kept beside its metrics.
 
-Shapes: N images, M of them wrong and shown, S samples, U units, H W pixels (and 3 colours or none),
-K classes.
+Shapes: N images, K classes, P of them that the network knows, M images that are wrong and shown,
+S samples, U units, H W pixels (and 3 colours or none).
 """
 
 import zipfile
@@ -21,9 +21,10 @@ Pixels = NDArray[np.uint8]
 Strings = NDArray[np.str_]
 
 STAGES = ("test", "val")
-MAX_BYTES = 1 << 26  # of a file, which may come from anyone; MNIST's has 0.4 MB
+MAX_BYTES = 1 << 26  # of a file, which may come from anyone; MNIST's has 0.8 MB
 MAX_UNPACKED = 1 << 28
 MAX_CLASSES = 2_000  # a confusion matrix of more is not looked at
+MOST_SCORES = 1 << 23  # N * P: of more, no probabilities are kept
 LARGEST = 64  # pixels of a picture's side
 LONGEST_NAME = 40  # characters
 MOST_PICTURES = 500  # of a kind
@@ -32,9 +33,9 @@ NAMES_OF_CLASSES = "class_names"  # what a data module may declare, in the order
 
 @dataclass(frozen=True)
 class Evidence:
-    """Labels, predictions, their probability and that of the true class for the images of `stage`
-    (an array of one word); pictures of the mistakes at places `shown_M` of them, most confident
-    first; training samples; the first layer's weights.
+    """Labels, predictions, their probability and those of all classes for the images of `stage` (an
+    array of one word); pictures of the mistakes at places `shown_M` of them, most confident first;
+    training samples; the first layer's weights.
     """
 
     stage: Strings
@@ -42,7 +43,7 @@ class Evidence:
     labels_N: Ints
     predicted_N: Ints
     confidence_N: Floats
-    true_probability_N: Floats
+    probabilities_NP: Floats  # (0, 0) where there would be too many, and in a file of before
     shown_M: Ints
     pictures_MHW: Pixels
     samples_SHW: Pixels
@@ -62,6 +63,10 @@ class Evidence:
     def correct(self) -> int:
         return int(self.is_right_N.sum())
 
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.count
+
     def name(self, label: int) -> str:
         return str(self.names_K[label])
 
@@ -72,7 +77,7 @@ class Evidence:
 
 KINDS = {  # of each array: dtype.kind, and its number of dimensions
     "stage": ("U", {0}), "names_K": ("U", {1}), "labels_N": ("iu", {1}), "predicted_N": ("iu", {1}),
-    "confidence_N": ("f", {1}), "true_probability_N": ("f", {1}), "shown_M": ("iu", {1}),
+    "confidence_N": ("f", {1}), "probabilities_NP": ("f", {2}), "shown_M": ("iu", {1}),
     "pictures_MHW": ("u", {3, 4}), "samples_SHW": ("u", {3, 4}), "sample_labels_S": ("iu", {1}),
     "weights_UHW": ("f", {3}), "units": ("iu", {0}),
 }  # fmt: skip
@@ -92,7 +97,7 @@ def read(path: Path) -> Evidence | None:
         _check(arrays)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+    except Exception as error:  # a flipped bit makes zipfile, zlib and numpy raise ten kinds
         raise InputError(f"{path}: no run's evidence, or damaged") from error
     return Evidence(**arrays)
 
@@ -102,7 +107,8 @@ def _arrays(packed: bytes) -> dict[str, Any]:
         if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
             raise ValueError("too large")
     with np.load(BytesIO(packed), allow_pickle=False) as file:
-        return {field.name: file[field.name] for field in fields(Evidence)}
+        optional = {"probabilities_NP": file.get("probabilities_NP", np.zeros((0, 0), np.float32))}
+        return {name: file[name] for name in KINDS if name not in optional} | optional
 
 
 def _check(arrays: dict[str, Any]) -> None:
@@ -113,8 +119,10 @@ def _check(arrays: dict[str, Any]) -> None:
     fits += [len(arrays[name]) == count for name in arrays if name.endswith("_N")]
     fits += [_are_below(arrays[name], classes)
              for name in ("labels_N", "predicted_N", "sample_labels_S")]  # fmt: skip
-    for name in ("confidence_N", "true_probability_N"):
-        fits.append(bool(((arrays[name] >= 0) & (arrays[name] <= 1)).all()))
+    fits += [bool(((arrays[name] >= 0) & (arrays[name] <= 1)).all())
+             for name in ("confidence_N", "probabilities_NP")]  # fmt: skip
+    rows, known = arrays["probabilities_NP"].shape
+    fits += [rows in (0, count), known <= classes]
     for pictures, labels in (("pictures_MHW", "shown_M"), ("samples_SHW", "sample_labels_S")):
         fits.append(len(arrays[pictures]) == len(arrays[labels]))
         fits.append(arrays[pictures].dtype == np.uint8 and arrays[pictures].shape[3:] in ((), (3,)))

@@ -1,12 +1,20 @@
-"""A run's evidence, of what all its processes have heard. Shapes: N images, U units, K classes, H W
-pixels.
+"""A run's evidence, from a pass over the images once they are tested. Shapes: B batch, N images,
+P classes that the network knows, U units, H W pixels.
 """
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Iterator, Sequence, Sized
+from itertools import islice
 from typing import Any
 
+import lightning as L
 import numpy as np
+import torch
 import torch.distributed as dist
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.seed import isolate_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -14,15 +22,201 @@ from digits.inspection.evidence import (
     LARGEST,
     LONGEST_NAME,
     MAX_CLASSES,
+    MOST_PICTURES,
+    MOST_SCORES,
     NAMES_OF_CLASSES,
     Evidence,
     Pixels,
 )
-from digits.inspection.listening import Gatherer, Mistakes, is_labelled, pictures
+from digits.text import flat
 
-MOST_SCORES = 1 << 25  # N * K: of more, no precision-recall curves
+log = logging.getLogger(__name__)
+
 SAMPLES = 32
 UNITS = 64  # of the first layer, those with the largest weights
+
+Answers = tuple[NDArray[Any], ...]  # labels_N, probabilities_NP
+Mistakes = tuple[NDArray[Any], ...]  # places, confidence, pictures: of the most confident
+
+
+def evidence(trainer: L.Trainer, module: L.LightningModule, stage: str) -> Evidence | None:
+    """Of the first loader of `stage` (test, val): what `module`, whose `forward` gives logits
+    (B, P > 1) or probabilities, answers to the images of its batches (x, y).
+
+    None for other processes than the first, and for models and data of other kinds.
+    """
+    if not is_whole(trainer):
+        return None
+    mine = None
+    try:
+        with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
+            mine = _answers(module, batches(trainer, stage))
+    except Exception as error:  # somebody's model, which takes something else
+        log.info("no evidence of the %s images: %s", stage, flat(repr(error))[:200])
+    parts = _of_all(mine)
+    if not parts or None in parts:
+        return None
+    loader = _loader(trainer, stage)
+    data = getattr(loader, "dataset", None) if getattr(loader, "batch_size", None) else None
+    size = len(data) if isinstance(data, Sized) else None
+    (labels_N, probabilities_NP), worst = _whole(parts, size)
+    return _evidence(labels_N, probabilities_NP, worst, stage, module, trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def is_whole(trainer: L.Trainer) -> bool:
+    """Whether each process has all weights, and can call the model alone."""
+    return trainer.world_size == 1 or isinstance(trainer.strategy, DDPStrategy)
+
+
+def _loader(trainer: L.Trainer, stage: str) -> Any:
+    """The first one."""
+    loaders: Any = trainer.test_dataloaders if stage == "test" else trainer.val_dataloaders
+    return loaders[0] if isinstance(loaders, Sequence) else loaders
+
+
+def batches(trainer: L.Trainer, stage: str) -> Iterator[Any]:
+    """Of its first loader, as a step gets them."""
+    (count, *_) = trainer.num_test_batches if stage == "test" else trainer.num_val_batches
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    is_datas = data and is_overridden("on_before_batch_transfer", data, L.LightningDataModule)
+    owner = data if is_datas else trainer.lightning_module
+    for batch in islice(_loader(trainer, stage), int(count) if math.isfinite(count) else None):
+        moved = owner.on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), 0)
+        yield trainer.strategy.batch_to_device(moved)
+
+
+def _answers(module: nn.Module, batches: Iterator[Any]) -> tuple[Answers, Mistakes] | None:
+    """Of this process; None if the batches, or what it answers, are no classifier's."""
+    parts: list[Answers] = []
+    worst: Mistakes | None = None
+    count = 0
+    for batch in batches:
+        if not is_labelled(batch):
+            return None
+        x_B, y_B = batch[:2]
+        logits_BP = module(x_B)
+        if not _are_logits(logits_BP, len(y_B)):
+            return None
+        probabilities_BP = probabilities(logits_BP)
+        found = _mistakes(x_B, y_B, probabilities_BP, count)
+        worst = _worst([worst, found]) if worst and found else worst or found
+        parts.append((y_B.cpu().numpy(), probabilities_BP.cpu().numpy()))
+        count += len(y_B)
+    if not parts:
+        return None
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True)), worst or ()
+
+
+def is_labelled(batch: Any) -> bool:
+    """Whether it is (x, y) with a class for each image."""
+    if not isinstance(batch, Sequence) or len(batch) < 2 or not isinstance(batch[1], Tensor):
+        return False
+    return batch[1].ndim == 1 and not batch[1].is_floating_point()
+
+
+def _are_logits(answer: Any, count: int) -> bool:
+    is_float = isinstance(answer, Tensor) and answer.is_floating_point()
+    return is_float and answer.ndim == 2 and len(answer) == count and answer.shape[1] > 1
+
+
+def probabilities(logits_BP: Tensor) -> Tensor:
+    """Float32, on the logits' device. What adds up to 1 is taken for probabilities already."""
+    logits_BP = logits_BP.float()
+    are_already = bool((logits_BP >= 0).all()) and torch.allclose(
+        logits_BP.sum(1), torch.ones_like(logits_BP[:, 0]), atol=1e-4
+    )
+    return logits_BP.clamp(max=1) if are_already else logits_BP.softmax(1)
+
+
+def _mistakes(x_B: Any, y_B: Tensor, probabilities_BP: Tensor, first: int) -> Mistakes | None:
+    """Of a batch from place `first` on; None without, or if they are no pictures."""
+    confidence_B, predicted_B = probabilities_BP.max(1)
+    wrong_M = (predicted_B != y_B).nonzero()[:, 0]
+    if not len(wrong_M) or not isinstance(x_B, Tensor):
+        return None
+    wrong_M = wrong_M[confidence_B[wrong_M].argsort(descending=True)[:MOST_PICTURES]]
+    shown = pictures(x_B[wrong_M])
+    if shown is None:
+        return None
+    return (first + wrong_M.cpu().numpy(), confidence_B[wrong_M].cpu().numpy(), shown)
+
+
+def _worst(found: Sequence[Mistakes]) -> Mistakes:
+    whole = tuple(np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.argsort(-whole[1], kind="stable")[:MOST_PICTURES]
+    return tuple(each[order] for each in whole)
+
+
+def pictures(x_B: Tensor) -> Pixels | None:
+    """Of images (B, H, W), (B, 1, H, W) or (B, 3, H, W) uint8, with three colours last; None of
+    what is no picture. Other numbers than those in [0, 1] are spread over 0 to 255.
+    """
+    if x_B.ndim == 4 and x_B.shape[1] in (1, 3):
+        x_B = x_B[:, 0] if x_B.shape[1] == 1 else x_B.movedim(1, 3)
+    elif x_B.ndim != 3:
+        return None
+    if x_B.dtype != torch.uint8:
+        x_B = x_B.detach().float()
+        low, high = (float(bound) for bound in x_B.aminmax()) if x_B.numel() else (0.0, 1.0)
+        if not (low >= 0 and high <= 1):
+            x_B = (x_B - low) / max(high - low, 1e-12)
+        x_B = (x_B * 255).round().to(torch.uint8)
+    step = -(-max(x_B.shape[1:3]) // LARGEST)
+    return np.ascontiguousarray(x_B[:, ::step, ::step].cpu().numpy())
+
+
+def _of_all(mine: Any) -> list[Any]:
+    """Of each process, for the first one."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return [mine]
+    parts = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
+    dist.gather_object(mine, parts)
+    return parts or []
+
+
+def _whole(parts: Sequence[Any], size: int | None) -> tuple[Answers, Mistakes]:
+    """Process `rank` of n had the images rank, rank + n, ... of `size`; what is more was repeated,
+    so that all had equally many.
+    """
+    answers = []
+    for each in zip(*(part[0] for part in parts), strict=True):
+        whole = np.empty((sum(map(len, each)), *each[0].shape[1:]), each[0].dtype)
+        for rank, part in enumerate(each):
+            whole[rank :: len(parts)] = part
+        answers.append(whole[:size])
+    found = [
+        (worst[0] * len(parts) + rank, *worst[1:]) for rank, (_, worst) in enumerate(parts) if worst
+    ]
+    worst = _worst(found) if found else ()
+    return tuple(answers), tuple(each[worst[0] < len(answers[0])] for each in worst)
+
+
+def _evidence(
+    labels_N: NDArray[Any], probabilities_NP: NDArray[Any], worst: Mistakes, stage: str,
+    module: nn.Module, data: Any,
+) -> Evidence | None:  # fmt: skip
+    """None of too many classes, none (labels below 0), or what are no probabilities."""
+    weights_UHW, units = first_weights(module, getattr(data, "side", None))
+    shown_SHW, sample_labels_S = samples(data)
+    classes = max(probabilities_NP.shape[1], int(labels_N.max()) + 1,
+                  int(sample_labels_S.max(initial=0)) + 1)  # fmt: skip
+    if classes > MAX_CLASSES or labels_N.min() < 0 or not np.isfinite(probabilities_NP).all():
+        return None
+    keeps_all = probabilities_NP.size <= MOST_SCORES
+    return Evidence(
+        stage=np.array(stage),
+        names_K=names(data, classes),
+        labels_N=labels_N.astype(np.int32),
+        predicted_N=probabilities_NP.argmax(1).astype(np.int32),
+        confidence_N=probabilities_NP.max(1),
+        probabilities_NP=probabilities_NP if keeps_all else np.zeros((0, 0), np.float32),
+        shown_M=worst[0] if worst else np.zeros(0, np.int64),
+        pictures_MHW=worst[2] if worst else np.zeros((0, 1, 1), np.uint8),
+        samples_SHW=shown_SHW,
+        sample_labels_S=sample_labels_S.astype(np.int32),
+        weights_UHW=weights_UHW,
+        units=np.array(units),
+    )
 
 
 def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float32], int]:
@@ -47,55 +241,14 @@ def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float
     return np.zeros((0, 1, 1), np.float32), 0
 
 
-def samples(data: Any) -> tuple[Pixels, NDArray[np.int64]]:
+def samples(data: Any, count: int = SAMPLES) -> tuple[Pixels, NDArray[np.int64]]:
     """The first training images of a data module that has them in memory, and their labels."""
     train: Any = getattr(data, "train", None)
     if is_labelled(train) and isinstance(train[0], Tensor):
-        shown = pictures(train[0][:SAMPLES])
+        shown = pictures(train[0][:count])
         if shown is not None:
-            return shown, train[1][:SAMPLES].cpu().numpy()
+            return shown, train[1][:count].cpu().numpy()
     return np.zeros((0, 1, 1), np.uint8), np.zeros(0, np.int64)
-
-
-def evidence(
-    gathered: Gatherer, stage: str, module: nn.Module, data: Any
-) -> tuple[Evidence, NDArray[np.float32]] | None:
-    """Of all processes, and the probabilities (N, K); None for other processes than the first, and
-    where nothing was gathered, of too many classes or none (labels below 0), or no probabilities.
-    """
-    mine = (*gathered.scores(), gathered.worst) if gathered.count else None
-    parts = [part for part in _of_all(mine) if part]
-    if not parts:
-        return None
-    labels_N, probabilities_NK = (_interleaved([part[n] for part in parts]) for n in (0, 1))
-    worst = Mistakes()
-    for rank, (_, _, found) in enumerate(parts):
-        worst.merge(found.places_M * len(parts) + rank, found.confidence_M, found.pictures_M)
-    weights_UHW, units = first_weights(module, getattr(data, "side", None))
-    shown_SHW, sample_labels_S = samples(data)
-    classes = max(probabilities_NK.shape[1], int(labels_N.max()) + 1,
-                  int(sample_labels_S.max(initial=0)) + 1)  # fmt: skip
-    if classes > MAX_CLASSES or labels_N.min() < 0 or not np.isfinite(probabilities_NK).all():
-        return None
-    every = np.arange(len(labels_N))
-    return Evidence(
-        stage=np.array(stage),
-        names_K=names(data, classes),
-        labels_N=_small(labels_N),
-        predicted_N=_small(probabilities_NK.argmax(1)),
-        confidence_N=probabilities_NK.max(1),
-        true_probability_N=probabilities_NK[
-            every, labels_N.clip(max=probabilities_NK.shape[1] - 1)
-        ],
-        shown_M=worst.places_M,
-        pictures_MHW=np.zeros((0, 1, 1), np.uint8)
-        if worst.pictures_M is None
-        else worst.pictures_M,
-        samples_SHW=shown_SHW,
-        sample_labels_S=_small(sample_labels_S),
-        weights_UHW=weights_UHW,
-        units=np.array(units),
-    ), probabilities_NK
 
 
 def names(data: Any, classes: int) -> NDArray[np.str_]:
@@ -104,24 +257,3 @@ def names(data: Any, classes: int) -> NDArray[np.str_]:
     if isinstance(told, Sequence) and len(told) >= classes:
         return np.array([str(name)[:LONGEST_NAME] for name in told])
     return np.array([str(label) for label in range(classes)])
-
-
-def _of_all(mine: Any) -> list[Any]:
-    """Of each process, for the first one."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return [mine]
-    parts = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
-    dist.gather_object(mine, parts)
-    return parts or []
-
-
-def _interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Process `rank` of n had the images rank, rank + n, ..."""
-    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    for rank, part in enumerate(parts):
-        whole[rank :: len(parts)] = part
-    return whole
-
-
-def _small(labels_N: NDArray[Any]) -> NDArray[np.int32]:
-    return labels_N.astype(np.int32)

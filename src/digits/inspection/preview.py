@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.inspection import drawn, report, statistics
+from digits.inspection import figures, report, statistics
 from digits.inspection.comparison import Compared, of
 from digits.inspection.report import Findings
 from digits.text import aligned, flat
@@ -33,15 +33,11 @@ def _lines(findings: Findings, columns: int) -> Iterator[str]:
     if found is None:
         return
     counts_KK = statistics.confusion(found.labels_N, found.predicted_N, len(found.names_K))
-    yield flat(drawn.most_confused(found, counts_KK))
+    yield flat(figures.most_confused(found, counts_KK))
     bins = statistics.reliability(found.confidence_N, found.is_right_N)
-    yield drawn.over_or_under(found, bins.error)
+    yield figures.over_or_under(found, bins.error)
     if len(found.shown_M):
-        captions = [
-            f"{found.name(found.labels_N[place])}, not {found.name(found.predicted_N[place])} "
-            f"({found.confidence_N[place]:.1%})"
-            for place in found.shown_M[:WORST]
-        ]
+        captions = [f"{true}, {said}" for true, said in figures.captions(found, WORST)]
         yield ""
         yield from pictures(found.pictures_MHW[:WORST], captions, columns)
 

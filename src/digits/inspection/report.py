@@ -1,8 +1,13 @@
-"""A run's report: read from its folder as data, finished or not; nothing in it is run."""
+"""A run's report: read from its folder as data, finished or not; nothing in it is run. It is one
+HTML file, without a script, and nothing from any network. All in it is text.
+"""
 
+import base64
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,10 +15,9 @@ import yaml
 
 from digits.errors import InputError
 from digits.files import called, relative, write_atomically
-from digits.inspection import drawn, evidence, page, statistics
-from digits.inspection.drawn import IMAGES_OF
+from digits.inspection import evidence, figures, statistics
 from digits.inspection.evidence import Evidence
-from digits.inspection.page import Figure, Page, Table, Text
+from digits.inspection.figures import IMAGES_OF
 from digits.runs import recorded, run
 from digits.runs.folder import RunFolder
 from digits.runs.run import BEST, Run
@@ -31,7 +35,51 @@ MOST_ROWS = 200
 MOST_EPOCHS = 50
 MOST_SCORES = 12  # columns
 
+BY_CLASS = "class/"  # of metrics.json: a class's precision, recall and F1
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table:
+    """`numbers` are the columns to align to the right."""
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    head: Sequence[str] = ()
+    numbers: Iterable[int] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    png: bytes
+    is_wide: bool = False
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Text:
+    title: str
+    words: str
+    is_open: bool = False
+
+
+@dataclass
+class Page:
+    """`lines` are what the reader has to know before believing it."""
+
+    title: str
+    verdict: str
+    status: str
+    lines: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,14 +130,14 @@ def write(findings: Findings, path: Path, folder: Path | None = None) -> None:
     """
     if folder is not None and folder.is_symlink():
         raise InputError(f"{folder}: a link; expected a folder")
-    figures = [*charts(findings), *pictures(findings)]
-    page.write(of(findings, figures), path)
+    shown = list(drawn(findings))
+    write_page(of(findings, shown), path)
     if folder is not None:
-        for figure in figures:
+        for figure in shown:
             write_atomically(folder / f"{figure.name}.png", figure.png)
 
 
-def of(findings: Findings, figures: list[Figure], status: str | None = None) -> Page:
+def of(findings: Findings, shown: list[Figure], status: str | None = None) -> Page:
     """The page, with figures that were drawn; `status` is the run's, if it is about to end."""
     said = findings.run.status
     lines = [findings.line, said and said.error, said and said.warning]
@@ -98,8 +146,13 @@ def of(findings: Findings, figures: list[Figure], status: str | None = None) -> 
         verdict=verdict(findings),
         status=how_it_went(findings, status),
         lines=[flat(line) for line in lines if line],
-        figures=figures,
-        tables=[scores(findings), by_epoch(findings.run), facts(findings.run)],
+        figures=shown,
+        tables=[
+            scores(findings),
+            *([by_class(findings.evidence)] if findings.evidence else []),
+            by_epoch(findings.run),
+            facts(findings.run),
+        ],
         texts=list(texts(findings.run)),
     )
 
@@ -109,8 +162,7 @@ def verdict(findings: Findings) -> str:
     found = findings.evidence
     if found is not None:
         low, high = statistics.wilson(found.correct, found.count)
-        share = found.correct / found.count
-        what = f"{share:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
+        what = f"{found.accuracy:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
         return f"{what} (95 %: {low:.4f} to {high:.4f})"
     if findings.run.accuracy:
         return "{} accuracy {:.4f}".format(*findings.run.accuracy)
@@ -131,26 +183,36 @@ def how_it_went(findings: Findings, status: str | None = None) -> str:
     return ", ".join(parts)
 
 
-def pictures(findings: Findings) -> Iterator[Figure]:
-    for name, picture in drawn.pictures(findings.evidence) if findings.evidence else ():
-        yield Figure(name, drawn.png(picture))
-
-
-def charts(findings: Findings) -> Iterator[Figure]:
-    finished = findings.run
-    for name, figure in drawn.charts_of(findings.evidence, finished.epochs, finished.numbers):
-        yield Figure(name, drawn.png(figure), is_wide=name == "curves")
+def drawn(findings: Findings) -> Iterator[Figure]:
+    run = findings.run
+    for name, picture in figures.figures(findings.evidence, run.epochs, run.numbers):
+        yield Figure(name, figures.png(picture), is_wide=name == "curves")
 
 
 def scores(findings: Findings) -> Table:
     """Last values and best ones, side by side."""
     metrics = findings.run.numbers
-    names = sorted(name.removesuffix(BEST) for name in metrics if name not in WORDS)
+    told = (name for name in metrics if name not in WORDS and not name.startswith(BY_CLASS))
+    names = sorted(name.removesuffix(BEST) for name in told)
     rows = []
     for name in dict.fromkeys(names):
         values = (metrics.get(key) for key in (name, name + BEST))
         rows.append([flat(name), *map(_rounded, values)])
     return Table("Scores", rows[:MOST_ROWS], ("", "last", "best"), (1, 2))
+
+
+def by_class(found: Evidence) -> Table:
+    """Those there are images or predictions of."""
+    counts_KK = statistics.confusion(found.labels_N, found.predicted_N, len(found.names_K))
+    scores_KS = statistics.by_class(counts_KK)
+    rows = [
+        [flat(found.name(label)), f"{counts_KK[label].sum():,}",
+         *(_rounded(score) if score == score else "-" for score in scores_KS[label])]
+        for label in range(len(counts_KK)) if counts_KK[label].any() or counts_KK[:, label].any()
+    ]  # fmt: skip
+    head = ("class", "images", "precision", "recall", "F1")
+    note = f"Of {IMAGES_OF[str(found.stage)]}."
+    return Table("By class", rows[:MOST_ROWS], head, range(1, 5), note)
 
 
 def _rounded(value: float | None) -> str:
@@ -196,3 +258,21 @@ def command(finished: Run) -> str:
         clean = "" if finished.metrics.get("commit_is_clean") else ", with other changes"
         said += f"  # at commit {flat(commit)[:12]}{clean}"
     return said
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Raises OSError if it can't be written."""
+    text = _template().render(vars(page) | {"style": _part("report.css")})
+    write_atomically(path, text.encode(errors="replace"))
+
+
+@cache
+def _template():  # type: ignore[no-untyped-def]
+    from jinja2 import Environment, StrictUndefined  # 0.1 s
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(_part("report.html"))
+
+
+def _part(name: str) -> str:
+    return (resources.files("digits.inspection") / "web" / name).read_text("utf-8")

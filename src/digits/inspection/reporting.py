@@ -3,32 +3,27 @@ and TensorBoard's pictures.
 """
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from lightning.pytorch.utilities.seed import isolate_rng
 
-from digits.data.datamodule import ImageDataModule
 from digits.errors import InputError
 from digits.files import write_atomically
-from digits.inspection import drawn, evidence, gathering, page, probe, report, tensorboard
+from digits.inspection import evidence, figures, gathering, report, statistics, tensorboard, watch
 from digits.inspection.evidence import Evidence
-from digits.inspection.figures import tiles
-from digits.inspection.listening import Gatherer, pictures
-from digits.inspection.writers import writers
+from digits.inspection.tensorboard import writers
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
 
 log = logging.getLogger(__name__)
 
+ACCURACY_GAP = 0.001
+MOST_CLASSES = 100  # whose scores are kept beside the others
 PROJECTED = 2000  # test images
 
 
@@ -42,22 +37,18 @@ class SampleFigure(Callback):
         self.is_drawn = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_drawn:
-            self.is_drawn = True
-            self._draw(trainer)
-
-    def _draw(self, trainer: L.Trainer) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not (trainer.is_global_zero and isinstance(data, ImageDataModule) and data.train):
+        if self.is_drawn or not trainer.is_global_zero:
             return
-        names = gathering.names(data, int(data.train[1].max()) + 1)
-        shown = pictures(data.train[0][: self.count])
-        assert shown is not None
-        labels = [names[label] for label in data.train[1][: self.count].tolist()]
-        png = drawn.png(tiles.samples(shown, labels))
+        self.is_drawn = True
+        shown_SHW, labels_S = gathering.samples(data, self.count)
+        if not len(labels_S):
+            return
+        names = gathering.names(data, int(labels_S.max()) + 1)
+        png = figures.png(figures.samples(shown_SHW, names[labels_S].tolist()))
         write_atomically(self.path, png)
         for writer in writers(trainer):
-            tensorboard.image(writer, f"views/{drawn.SAMPLES}", png, trainer.global_step - 1)
+            tensorboard.image(writer, f"views/{figures.SAMPLES}", png, trainer.global_step - 1)
 
 
 class Report(Callback):
@@ -65,14 +56,12 @@ class Report(Callback):
     the validation images in the epoch with the best accuracy. Draws it into `output_dir`.
 
     A classifier is a model whose `forward` gives logits (B, K) for the images of a batch (x, y);
-    for any other there are scores alone. `charts` adds those that matplotlib draws, in a second:
-    curves and calibration, which report.py adds at any time.
+    for any other there are scores alone. `projector` has TensorBoard show what the last layer sees.
     """
 
-    def __init__(self, output_dir: str, test: bool = True, charts: bool = False) -> None:
-        self.run, self.test, self.charts = RunFolder(output_dir), test, charts
-        self.gatherer: Gatherer | None = None
-        self.projected: list[tuple[Tensor, Tensor]] = []
+    def __init__(self, output_dir: str, test: bool = True, projector: bool = False) -> None:
+        self.run, self.test, self.projector = RunFolder(output_dir), test, projector
+        self.found: Evidence | None = None
         self.best_accuracy = -1.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,117 +70,108 @@ class Report(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_accuracy = float(state_dict["best_accuracy"])
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == TrainerFn.FITTING and not (self.test or trainer.sanity_checking):
-            self._begin(pl_module)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._begin(pl_module)
-
-    def _begin(self, module: nn.Module) -> None:
-        self.close()
-        self.gatherer, self.projected = Gatherer(module), []
-
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
-    ) -> None:  # fmt: skip
-        if self.gatherer and not dataloader_idx:
-            self.gatherer.add(batch)
-
-    def on_test_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
-    ) -> None:  # fmt: skip
-        if self.gatherer and not dataloader_idx and self.gatherer.add(batch):
-            left = PROJECTED - sum(len(labels) for _, labels in self.projected)
-            if left > 0 and isinstance(batch[0], Tensor):
-                self.projected.append((batch[0][:left], batch[1][:left]))
-
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        gathered = self._gathered(trainer, "val", pl_module)
-        if gathered is None:
+        if self.test or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
-        found, _ = gathered
-        if found.correct / found.count > self.best_accuracy:
-            self.best_accuracy = found.correct / found.count
+        told = trainer.callback_metrics.get("val/acc")
+        may_be_best = told is None or float(told) > self.best_accuracy
+        if not trainer.strategy.reduce_boolean_decision(may_be_best, all=False):
+            return
+        found = gathering.evidence(trainer, pl_module, "val")
+        if found is not None and found.accuracy > self.best_accuracy:
+            self.best_accuracy = found.accuracy
+            trainer.callback_metrics.update(by_class(found))
             evidence.write(self.run.evidence, found)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.test or not trainer.is_global_zero:
             return
         try:
-            found = evidence.read(self.run.evidence)
+            self.found = evidence.read(self.run.evidence)
         except InputError:  # damaged since: it is written anew
-            found = None
-        self._show(trainer, found)
+            self.found = None
+        self._show(trainer)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before metrics.json is written."""
+        self.found = gathering.evidence(trainer, pl_module, "test")
+        if self.found is not None:
+            trainer.callback_metrics.update(by_class(self.found))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        gathered = self._gathered(trainer, "test", pl_module)
         if not trainer.is_global_zero:
             return
-        if gathered is None:
-            self._show(trainer, None)
-            return
-        found, probabilities_NK = gathered
-        evidence.write(self.run.evidence, found)
-        for writer in writers(trainer):
-            if probabilities_NK.size <= gathering.MOST_SCORES:
-                tensorboard.pr_curves(writer, found, probabilities_NK, trainer.global_step)
-            self._project(trainer, pl_module, Path(writer.log_dir), found)
-        self._show(trainer, found)
+        if self.found is not None:
+            self._compare(trainer, self.found)
+            evidence.write(self.run.evidence, self.found)
+            for writer in writers(trainer):
+                tensorboard.pr_curves(writer, self.found, trainer.global_step)
+            if self.projector and any(True for _ in writers(trainer)):
+                self._project(trainer, pl_module, self.found)
+        self._show(trainer)
 
-    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
-        self.close()
+    def _compare(self, trainer: L.Trainer, found: Evidence) -> None:
+        told = trainer.callback_metrics.get("test/acc")
+        if told is not None and abs(float(told) - found.accuracy) > ACCURACY_GAP:
+            log.warning(
+                "test/acc is %.4f, but what forward answers is right for %.4f of the same images: "
+                "evidence, figures and report are of the latter", told, found.accuracy,
+            )  # fmt: skip
 
-    def close(self) -> None:
-        if self.gatherer:
-            self.gatherer.close()
-            self.gatherer = None
-
-    def _gathered(
-        self, trainer: L.Trainer, stage: str, module: nn.Module
-    ) -> tuple[Evidence, NDArray[np.float32]] | None:
-        gatherer = self.gatherer
-        self.close()
-        if gatherer is None:
-            return None
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        return gathering.evidence(gatherer, stage, module, data)
-
-    def _show(self, trainer: L.Trainer, found: Evidence | None) -> None:
+    def _show(self, trainer: L.Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # the curves are read from metrics.csv
-        findings = report.with_evidence(self.run.path, found)
-        figures = list(report.charts(findings)) if self.charts else []
-        figures += report.pictures(findings)
-        for figure in figures:
-            if figure.name != drawn.SAMPLES:  # SampleFigure's
+        findings = report.with_evidence(self.run.path, self.found)
+        shown = list(report.drawn(findings))
+        for figure in shown:
+            if figure.name != figures.SAMPLES:  # SampleFigure's
                 write_atomically(self.run.figures / f"{figure.name}.png", figure.png)
                 for writer in writers(trainer):
                     tag = f"views/{figure.name}"
                     tensorboard.image(writer, tag, figure.png, trainer.global_step)
-        page.write(report.of(findings, figures, FINISHED), self.run.report)
+        report.write_page(report.of(findings, shown, FINISHED), self.run.report)
 
-    def _project(
-        self, trainer: L.Trainer, module: nn.Module, logdir: Path, found: Evidence
-    ) -> None:
-        """The first test images of this process, as the last layer sees them."""
-        if not isinstance(trainer.strategy, DDPStrategy) and trainer.world_size > 1:
-            return  # a process has a part of the weights
-        if not self.projected:
+    def _project(self, trainer: L.Trainer, module: L.LightningModule, found: Evidence) -> None:
+        """The first test images of the first process, as the last layer sees them."""
+        parts: list[torch.Tensor] = []
+        left = PROJECTED
+        with isolate_rng():
+            for batch in gathering.batches(trainer, "test"):
+                if not left or not isinstance(batch[0], torch.Tensor):
+                    break
+                parts.append(batch[0][:left])
+                left -= len(parts[-1])
+        if not parts:
             return
-        x_N, labels_N = (torch.cat(parts) for parts in zip(*self.projected, strict=True))
+        x_N = torch.cat(parts)
         with trainer.precision_plugin.forward_context():
-            hidden_ND = probe.look(module, x_N).hidden_BD
-        if hidden_ND is None:
-            log.debug("no projector: no linear layer comes last")
+            seen = watch.look(module, x_N)
+        hidden = [given for layer, given, _ in seen.values() if isinstance(layer, torch.nn.Linear)]
+        if not hidden or hidden[0].ndim != 2:
+            log.info("no projector: no linear layer comes last")
             return
-        places = slice(None, len(labels_N) * trainer.world_size, trainer.world_size)
-        columns: Mapping[str, Any] = {
-            "label": [found.name(label) for label in labels_N.tolist()],
+        places = slice(None, len(x_N) * trainer.world_size, trainer.world_size)
+        columns = {
+            "label": [found.name(label) for label in found.labels_N[places]],
             "predicted": [found.name(label) for label in found.predicted_N[places]],
             "probability": [f"{value:.4f}" for value in found.confidence_N[places]],
             "right": ["yes" if right else "no" for right in found.is_right_N[places]],
         }
-        tensorboard.projector(logdir, hidden_ND, columns, pictures(x_N))
+        shown = gathering.pictures(x_N)
+        tensorboard.projector(self.run.projector, hidden[0], columns, shown)
+
+
+def by_class(found: Evidence) -> dict[str, torch.Tensor]:
+    """Precision, recall and F1 of each class, for metrics.json."""
+    classes = len(found.names_K)
+    if classes > MOST_CLASSES:
+        return {}
+    scores_KS = statistics.by_class(
+        statistics.confusion(found.labels_N, found.predicted_N, classes)
+    )
+    return {
+        f"{report.BY_CLASS}{found.name(label)}/{name}": torch.tensor(score)
+        for label, scores in enumerate(scores_KS.tolist())
+        for name, score in zip(("precision", "recall", "f1"), scores, strict=True)
+        if score == score
+    }

@@ -31,11 +31,14 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of pairs: how many, their mean, its 95 % interval (None for one pair)."""
+    """Of pairs: how many, their mean, its 95 % interval and the probability of a mean at least as
+    far from 0 if there is no difference (None for one pair, and without any spread).
+    """
 
     pairs: int
     mean: float
     interval: tuple[float, float] | None
+    p: float | None = None
 
     def __str__(self) -> str:
         return "{:.4f} to {:.4f}".format(*self.interval) if self.interval else "-"
@@ -52,6 +55,15 @@ def confused_most(counts_KK: Ints) -> tuple[int, int, int]:
     both_KK = np.triu(counts_KK + counts_KK.T, 1)
     first, second = divmod(int(both_KK.argmax()), len(both_KK))
     return first, second, int(both_KK[first, second])
+
+
+def by_class(counts_KK: Ints) -> Floats:
+    """Precision, recall and their harmonic mean, F1: (K, 3), nan for 0 of 0."""
+    right_K = np.diag(counts_KK)
+    with np.errstate(invalid="ignore"):
+        precision_K, recall_K = right_K / counts_KK.sum(0), right_K / counts_KK.sum(1)
+        f1_K = 2 * right_K / (counts_KK.sum(0) + counts_KK.sum(1))
+    return np.stack([precision_K, recall_K, f1_K], 1)
 
 
 def wilson(correct: int, count: int) -> tuple[float, float]:
@@ -88,7 +100,18 @@ def difference(
     if not found:
         return None
     interval = students(found, -most, most) if len(found) > 1 else None
-    return Difference(len(found), statistics.fmean(found), interval)
+    return Difference(len(found), statistics.fmean(found), interval, _paired(found))
+
+
+def _paired(differences: Sequence[float]) -> float | None:
+    """Student's t test of pairs, on both sides."""
+    from scipy.special import stdtr
+
+    spread = statistics.stdev(differences) if len(differences) > 1 else 0.0
+    if not spread:
+        return None
+    t = statistics.fmean(differences) / spread * len(differences) ** 0.5
+    return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
 def mcnemar(is_right_N: Bools, is_right_too_N: Bools) -> tuple[int, int, float]:

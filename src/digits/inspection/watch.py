@@ -1,21 +1,22 @@
 """What a fit's weights, gradients and activations do: for TensorBoard and the other loggers."""
 
 import logging
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.tensorboard import SummaryWriter
 
 from digits.data.datamodule import ImageDataModule
-from digits.inspection import probe, tensorboard
-from digits.inspection.listening import is_labelled
-from digits.inspection.probe import Probe
-from digits.inspection.writers import writers
+from digits.inspection import gathering, tensorboard
+from digits.inspection.tensorboard import writers
 
 log = logging.getLogger(__name__)
 
@@ -23,25 +24,16 @@ PROBED = 1000  # training images whose activations are looked at
 
 
 class Watch(Callback):
-    """Logs the learning rate and the norms of gradients (of all weights together, before clipping)
-    and weights each `log_every_n_steps`. TensorBoard has after each epoch the scores by epoch,
-    images per second, histograms of weights and of the activations that 1,000 training images (or
-    a batch) cause, and the share of dead ReLUs. `detail` adds each weight's gradient: its norm and
-    histogram.
+    """Logs after each epoch the learning rate and the norm of all weights together. TensorBoard has
+    the scores by epoch, images per second, histograms of weights and of the activations that 1,000
+    training images (or a batch) cause, and the share of dead ReLUs, too.
     """
 
-    sees_steps = "logged"
-
-    def __init__(self, detail: bool = False) -> None:
-        self.detail = detail
+    def __init__(self) -> None:
         self.ended: int | None = None  # an epoch, from 1, whose scores are not logged yet
         self.x_B: Tensor | None = None
         self.can_be_called = True  # with the images of a batch alone
-        self.has_graph = False
         self.begin, self.first, self.validated = 0.0, 0, 0.0
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.sees_steps = "logged" if trainer.loggers else "some"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.fit_loop.restarted_mid_epoch:  # then Lightning does not start the epoch again
@@ -66,81 +58,51 @@ class Watch(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated += time.monotonic()
 
-    def on_before_optimizer_step(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
-    ) -> None:
-        if not (trainer.loggers and trainer._logger_connector.should_update_logs):
-            return
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        several = len(trainer.optimizers) > 1
-        suffix = f"_{trainer.optimizers.index(optimizer) + 1}" if several else ""
-        told = {
-            f"watch/lr{suffix}": float(optimizer.param_groups[0]["lr"]),
-            f"watch/gradient_norm{suffix}": float(nn.utils.get_total_norm(gradients)),
-            f"watch/weight_norm{suffix}": float(nn.utils.get_total_norm(weights)),
-        }
-        step = trainer.global_step
-        for name, weight in pl_module.named_parameters() if self.detail else ():
-            if weight.grad is not None:
-                told[f"watch/gradient_norm/{name}"] = float(weight.grad.norm())
-                for writer in writers(trainer):
-                    tensorboard.histogram(writer, f"watch_gradients/{name}", weight.grad, step)
-        _log(trainer, told, step)
-
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
         batch_idx: int,
-    ) -> None:
-        if (
-            self.x_B is None
-            and self.can_be_called
-            and is_labelled(batch)
-            and isinstance(batch[0], Tensor)
-        ):
+    ) -> None:  # fmt: skip
+        """The first one of a data module that is not ours."""
+        is_wanted = self.x_B is None and self.can_be_called
+        if is_wanted and gathering.is_labelled(batch) and isinstance(batch[0], Tensor):
             self.x_B = batch[0][:PROBED].detach().clone()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.ended = trainer.current_epoch + 1
-        seen, speed = self._look(trainer, pl_module), self._images_per_second(trainer)
-        last = trainer.global_step - 1  # a run that goes on has TensorBoard hide later ones
+        speed = self._images_per_second(trainer)
+        step = trainer.global_step - 1  # a run that goes on has TensorBoard hide later ones
+        self._log_norms(trainer, step)
+        seen = self._look(trainer, pl_module)
         for writer in writers(trainer):
             if speed:
-                writer.add_scalar("watch/images_per_second", speed, last)
-            self._activity(writer, pl_module, seen, last)
-            if not self.has_graph and seen.layers and self.x_B is not None:
-                tensorboard.graph(writer, seen.layers, self.x_B.shape)
-        self.has_graph = True
+                writer.add_scalar("watch/images_per_second", speed, step)
+            for name, weight in pl_module.named_parameters():
+                tensorboard.histogram(writer, f"watch_weights/{name}", weight, step)
+            for name, (layer, _, values) in seen.items():
+                tensorboard.histogram(writer, f"watch_activations/{name}", values, step)
+                if isinstance(layer, nn.ReLU):
+                    writer.add_scalar(f"watch/dead_relus/{name}", dead(values), step)
 
-    def _activity(self, writer: SummaryWriter, module: nn.Module, seen: Probe, step: int) -> None:
-        for name, share in seen.dead.items():
-            writer.add_scalar(f"watch/dead_relus/{name}", share, step)
-        for name, weight in module.named_parameters():
-            tensorboard.histogram(writer, f"watch_weights/{name}", weight, step)
-        for name, values in seen.activations.items():
-            tensorboard.histogram(writer, f"watch_activations/{name}", values, step)
+    def _log_norms(self, trainer: L.Trainer, step: int) -> None:
+        for optimizer in trainer.optimizers:
+            _log(trainer, norms(trainer, optimizer), step)
 
-    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> Probe:
+    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> "Seen":
         """Nothing where the images are not known, or where a process has a part of the weights."""
-        is_whole = trainer.world_size == 1 or isinstance(trainer.strategy, DDPStrategy)
-        if self.x_B is None or not is_whole or not any(True for _ in writers(trainer)):
-            return Probe()
+        has_writer = any(True for _ in writers(trainer))
+        if self.x_B is None or not (has_writer and gathering.is_whole(trainer)):
+            return {}
         try:
             with trainer.precision_plugin.forward_context():
-                return probe.look(module, self.x_B)
+                return look(module, self.x_B)
         except Exception as error:  # of a model whose forward takes something else
             log.debug("its activations are not logged: %s", error)
             self.x_B, self.can_be_called = None, False
-            return Probe()
+            return {}
 
     def _images_per_second(self, trainer: L.Trainer) -> float | None:
         """Of all processes, without validation; None if the data does not tell."""
-        loader = trainer.train_dataloader
-        size = getattr(loader, "batch_size", None)
+        size = getattr(trainer.train_dataloader, "batch_size", None)
         last = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         seconds = time.monotonic() - self.begin - self.validated
         if not isinstance(size, int) or seconds <= 0:
@@ -154,18 +116,115 @@ class Watch(Callback):
         """Of the epoch that has ended, by epoch. (The model logs its own only after callbacks'
         `on_train_epoch_end`.)
         """
-        if self.ended is None:
-            return
         epoch, self.ended = self.ended, None
-        for writer in writers(trainer):
+        for writer in writers(trainer) if epoch else ():
             for name, value in trainer.callback_metrics.items():
                 is_old = name.startswith("val") and not self.validated
-                if not (is_old or name.endswith(("_step", "_best"))) and value.isfinite():
+                is_score = name.startswith(("train", "val")) and not name.endswith(
+                    ("_step", "_best")
+                )
+                if is_score and not is_old and value.isfinite():
                     tag = f"{tensorboard.BY_EPOCH}{name.replace('/', '_')}"
                     writer.add_scalar(tag, value.item(), epoch)
 
 
+class WatchSteps(Watch):
+    """Logs the learning rate and the norms each `log_every_n_steps`, of the gradients (before
+    clipping), too; of each weight's gradient the norm and the histogram; once the model's graph.
+    """
+
+    has_graph = False
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        step = trainer.global_step
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or (step // len(trainer.optimizers) + 1) % every:
+            return
+        told = norms(trainer, optimizer, of_gradients=True)
+        for name, weight in pl_module.named_parameters():
+            if weight.grad is not None:
+                told[f"watch/gradient_norm/{name}"] = float(weight.grad.norm())
+                for writer in writers(trainer):
+                    tensorboard.histogram(writer, f"watch_gradients/{name}", weight.grad, step)
+        _log(trainer, told, step)
+
+    def _log_norms(self, trainer: L.Trainer, step: int) -> None:
+        """They are logged by step."""
+
+    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> "Seen":
+        seen = super()._look(trainer, module)
+        if seen and self.x_B is not None and not self.has_graph:
+            self.has_graph = True
+            with as_for_a_prediction(module):
+                for writer in writers(trainer):
+                    tensorboard.graph(writer, module, self.x_B[:1])
+        return seen
+
+
+Seen = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by a layer's name: it, what it got and gave
+
+
+def look(module: nn.Module, x_B: Tensor) -> Seen:
+    """Of the ReLUs and the last linear layer, if they take and give tensors. `module`, its weights
+    and the random numbers to come are left as they were. Raises what its `forward` raises.
+    """
+    seen: Seen = {}
+    names = {layer: name for name, layer in module.named_modules()}
+    relus = [layer for layer in names if isinstance(layer, nn.ReLU)]
+    last = [layer for layer in names if isinstance(layer, nn.Linear)][-1:]
+
+    def keep(layer: nn.Module, given: tuple[Any, ...], answer: Any) -> None:
+        if given and isinstance(given[0], Tensor) and isinstance(answer, Tensor):
+            seen[names[layer]] = layer, given[0], answer
+
+    handles = [layer.register_forward_hook(keep) for layer in (*relus, *last)]
+    try:
+        with as_for_a_prediction(module):
+            module(x_B)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+@contextmanager
+def as_for_a_prediction(module: nn.Module) -> Iterator[None]:
+    """Without gradients, dropout, new running means and compiled parts, which call no hooks."""
+    before = [(part, part.training) for part in module.modules()]
+    is_compiler_there = "torch._dynamo" in sys.modules  # importing it takes 4 s
+    eager = torch.compiler.set_stance("force_eager") if is_compiler_there else nullcontext()
+    try:
+        module.eval()
+        with eager, torch.no_grad(), isolate_rng():
+            yield
+    finally:
+        for part, was_training in before:
+            part.training = was_training
+
+
+def dead(values: Tensor) -> float:
+    """The share of a ReLU's units (channels) that are 0 for all images."""
+    units = values.movedim(1, -1).flatten(0, -2) if values.ndim > 1 else values[None]
+    return float((units <= 0).all(0).float().mean())
+
+
+def norms(trainer: L.Trainer, optimizer: Optimizer, of_gradients: bool = False) -> dict[str, float]:
+    """Of all its weights together, and of their gradients; and its learning rate."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    several = len(trainer.optimizers) > 1
+    suffix = f"_{trainer.optimizers.index(optimizer) + 1}" if several else ""
+    told = {
+        f"watch/lr{suffix}": float(optimizer.param_groups[0]["lr"]),
+        f"watch/weight_norm{suffix}": float(nn.utils.get_total_norm(weights)),
+    }
+    if of_gradients:
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        told[f"watch/gradient_norm{suffix}"] = float(nn.utils.get_total_norm(gradients))
+    return told
+
+
 def _log(trainer: L.Trainer, told: dict[str, float], step: int) -> None:
     for logger in trainer.loggers:
-        if told:
-            logger.log_metrics(told, step)
+        logger.log_metrics(told, step)

@@ -98,12 +98,14 @@ class DigitClassifier(L.LightningModule):
         self._log_scores("val", self.val_score)
 
     def on_test_epoch_end(self) -> None:
-        self._log_scores("test", self.test_score, "images")  # how many the accuracy is over
+        images = self.test_score.compute()["images"]  # how many the accuracy is over
+        self.log("test/images", images, logger=False)
+        self._log_scores("test", self.test_score)
 
-    def _log_scores(self, stage: str, score: Score, *more: str) -> None:
+    def _log_scores(self, stage: str, score: Score) -> None:
         computed = score.compute()
         # reduced already: with sync_dist processes would wait for each other again, at any time
-        self.log_dict({f"{stage}/{name}": computed[name] for name in ("loss", "acc", *more)})
+        self.log_dict({f"{stage}/{name}": computed[name] for name in ("loss", "acc")})
         score.reset()
 
     def scores_so_far(self) -> dict[str, Tensor]:

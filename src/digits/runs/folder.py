@@ -30,7 +30,8 @@ class RunFolder:
         )
         self.metrics_json = self.path / "metrics.json"
         self.metrics_csv = self.path / "metrics.csv"
-        self.tensorboard = self.path / "tensorboard"
+        self.tensorboard = self.path / "tensorboard"  # of runs of before: event files are beside it
+        self.projector = self.path / "projector"
         self.figures = self.path / "figures"
         self.evidence = self.path / "evidence.npz"  # what the figures are drawn from
         self.report = self.path / "report.html"
@@ -56,7 +57,12 @@ class RunFolder:
     def has_run(self) -> bool:
         """Whether a run or a sweep has left something, whichever of it was switched off."""
         left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
-        return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
+        more = (self.status_json, self.path / "multirun.yaml", *self.events())
+        return any(path.exists() for path in (*left, *more))
+
+    def events(self) -> Iterator[Path]:
+        """TensorBoard's event files."""
+        return self.path.glob("events.out.tfevents.*")
 
     def has_measured(self) -> bool:
         measured = (self.metrics_json, self.metrics_csv, *self.checkpoints.glob("*"))
@@ -64,10 +70,11 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run has left."""
-        for folder in (self.hydra, self.checkpoints, self.tensorboard, self.figures):
+        written = (self.checkpoints, self.tensorboard, self.projector, self.figures)
+        for folder in (self.hydra, *written):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.metrics_json, self.metrics_csv, self.status_json, self.evidence, self.report)
-        for file in files:
+        for file in (*files, *self.events()):
             file.unlink(missing_ok=True)
 
     def held(self) -> AbstractContextManager[None]:

@@ -24,14 +24,15 @@ from torch.utils.tensorboard.summary import hparams
 from digits.errors import InputError
 from digits.files import write_atomically
 from digits.inspection import tensorboard
-from digits.inspection.tensorboard import BY_EPOCH
-from digits.inspection.writers import writers
+from digits.inspection.tensorboard import BY_EPOCH, writers
+from digits.runs.run import BEST
 from digits.text import flat, redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
 MAX_ROWS = 1 << 20
 MAX_LINE = 1 << 14
 PLAIN = (str, int, float, bool)
+HOW = ("_partial_", "_convert_", "_recursive_", "scheduler_interval")
 END = ".end"  # of the name of the event file that tells how a run ended
 
 
@@ -94,11 +95,15 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        """Without `epoch`: it would be the first of all charts, and vs_epoch/ has its place."""
-        super().log_metrics({name: metrics[name] for name in metrics if name != "epoch"}, step)
+        """Without `epoch`: it would be the first of all charts, and vs_epoch/ has its place. A best
+        score, by which a sweep ranks, is the first: the HPARAMS tab shows five.
+        """
+        told = {_first(name): metrics[name] for name in metrics if name != "epoch"}
+        super().log_metrics(told, step)
         if not self.told:
             self.told = True
-            self._write(self.experiment, _start(_once(cast(dict[str, Any], self.hparams))))
+            told = _telling(cast(dict[str, Any], self.hparams))
+            self._write(self.experiment, _start(told, Path(self.log_dir)))
 
     @rank_zero_only
     def end(self, succeeded: bool) -> None:
@@ -118,6 +123,8 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self._kwargs["purge_step"] = step
         for path in Path(self.log_dir).glob(f"*{END}"):
             path.unlink()
+        for path in Path(self.log_dir, "tensorboard").glob("events.out.tfevents.*"):
+            path.rename(Path(self.log_dir, path.name))  # where runs of before have them
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         is_later = False
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
@@ -134,15 +141,35 @@ def _plain(params: Any) -> dict[str, Any]:
     }
 
 
-def _once(settings: dict[str, Any]) -> dict[str, Any]:
-    """Without `lr` where there is `model.optimizer.lr`."""
+def _telling(settings: dict[str, Any]) -> dict[str, Any]:
+    """What may tell runs apart: without `lr` where there is `model.optimizer.lr`, of a class its
+    name, and nothing of how it is made.
+    """
     last_parts = {name.rpartition(".")[2] for name in settings if "." in name}
-    return {name: value for name, value in settings.items() if name not in last_parts}
+    told = {}
+    for name, value in settings.items():
+        owner, _, part = name.rpartition(".")
+        if part == "_target_":
+            told[owner or "model"] = str(value).rpartition(".")[2]
+        elif name not in last_parts and part not in HOW:
+            told[name] = value
+    return told
 
 
-def _start(settings: dict[str, Any]) -> Any:
-    """(torch's other two would list the columns beforehand, and tell of success at the start.)"""
+def _first(name: str) -> str:
+    stage, _, score = name.removesuffix(BEST).partition("/")
+    return f"best/{stage}_{score}" if score and name.endswith(BEST) else name
+
+
+def _start(settings: dict[str, Any], folder: Path) -> Any:
+    """By a name that differs at its beginning. (torch's other two summaries would list the columns
+    beforehand, and tell of success at the start.)
+    """
     _, start, _ = hparams(settings, {})  # type: ignore[no-untyped-call]
+    plugin = start.value[0].metadata.plugin_data
+    told = HParamsPluginData.FromString(plugin.content)
+    told.session_start_info.group_name = f"{folder.name} {folder.parent.name}"
+    plugin.content = told.SerializeToString()
     return start
 
 
@@ -174,17 +201,20 @@ class _Table(ExperimentWriter):
 
 
 def cut_events(path: Path, step: int, is_later: bool) -> bool:
-    """Take out of a file the points by epoch (whose steps are epochs: TensorBoard would not hide
-    them) that were written after what has `step`, or after all of the file if it `is_later`.
-    Returns whether there was any.
+    """Take out of a file the scores of a test, which will be another one's, and the points by epoch
+    (whose steps are epochs: TensorBoard would not hide them) that were written after what has
+    `step`, or after all of the file if it `is_later`. Returns whether there was any of those.
     """
     kept, cut = BytesIO(), False
     writer = RecordWriter(kept)
     for raw in RawEventFileLoader(str(path)).Load():
         event = Event.FromString(raw)
-        is_by_epoch = any(value.tag.startswith(BY_EPOCH) for value in event.summary.value)
+        is_by_epoch, is_test = (
+            any(value.tag.startswith(kind) for value in event.summary.value)
+            for kind in (BY_EPOCH, "test/")
+        )
         is_later = is_later or (not is_by_epoch and event.step >= step)
-        if is_by_epoch and is_later:
+        if is_test or (is_by_epoch and is_later):
             cut = True
         else:
             writer.write(raw)
