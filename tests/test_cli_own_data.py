@@ -58,7 +58,9 @@ def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
     assert outcome.metrics["test/acc"] == 1
     assert outcome.metrics["test/images"] == 30
     figures = {path.stem for path in (outcome.folder / "figures").iterdir()}
-    assert figures == {"samples", "confusion", "weights"}, "no mistakes to show"
+    assert figures == {"curves", "calibration", "samples", "confusion", "weights"}, (
+        "no mistakes to show"
+    )
     found = evidence.read(outcome.folder / "evidence.npz")
     assert found is not None
     assert (found.correct, found.names_K.tolist()) == (30, ["thin", "wide", "wider"])
