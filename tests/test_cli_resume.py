@@ -273,7 +273,7 @@ def test_a_folder_that_was_moved_goes_on(whole: Outcome, tmp_path: Path) -> None
     assert not list(tmp_path.glob("train"))
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "events.out.tfevents.1.x"])
+@pytest.mark.parametrize("name", ["metrics.csv", "tensorboard/events.out.tfevents.1.x"])
 def test_logs_that_make_no_sense_are_one_line_or_none(
     name: str, whole: Outcome, tmp_path: Path
 ) -> None:

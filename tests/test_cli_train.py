@@ -37,7 +37,7 @@ def test_a_run_leaves_its_folder(finished: Outcome) -> None:
         "metrics.csv",
         "figures/samples.png",
     } <= files
-    assert list(finished.folder.glob("events.*"))
+    assert list((finished.folder / "tensorboard").glob("events.*"))
     assert finished.folder.parent.name == "train"
 
 
@@ -87,7 +87,7 @@ def test_metrics_csv(finished: Outcome) -> None:
 
 
 def test_tensorboard_has_train_val_test_and_hparams(finished: Outcome) -> None:
-    events = EventAccumulator(str(finished.folder)).Reload()
+    events = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
     tags = set(events.Tags()["scalars"])
     stages = ("train", "val", "test")
     assert {f"{stage}/{name}" for stage in stages for name in ("loss", "acc")} <= tags
@@ -296,7 +296,7 @@ def test_callbacks_none_leaves_no_checkpoint(tmp_path: Path) -> None:
 def test_loggers(loggers: str, tmp_path: Path) -> None:
     outcome = command("train", *FAST[:3], f"logger={loggers}", outputs=tmp_path)
     assert outcome.code == 0, outcome.err
-    assert any(outcome.folder.glob("events.out.*")) == ("tensorboard" in loggers)
+    assert (outcome.folder / "tensorboard").exists() == ("tensorboard" in loggers)
     assert (outcome.folder / "metrics.csv").exists() == ("csv" in loggers)
 
 

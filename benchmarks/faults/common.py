@@ -142,7 +142,7 @@ def differences(folder: Path, other: Path) -> list[str]:
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard's files have: (step, value) for each tag, doubled steps and all."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
     tags = set(events.Tags()["scalars"]) - {OF_TIME}
     return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
 

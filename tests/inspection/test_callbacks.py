@@ -57,7 +57,7 @@ def trainer(folder: Path, callback: Callback, **settings: Any) -> L.Trainer:
     return L.Trainer(
         accelerator="cpu",
         callbacks=[callback],
-        logger=TensorBoardLogger(folder, "", ""),
+        logger=TensorBoardLogger(folder, "", "tensorboard"),
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -13,7 +13,7 @@ from support.tensorboard import events
 
 def test_a_histogram_has_each_finite_number_in_its_bucket(tmp_path: Path) -> None:
     values = torch.tensor([0.0, 1.0, 2.0, 2.0, 32.0, torch.nan, torch.inf])
-    with SummaryWriter(str(tmp_path)) as writer:
+    with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
         tensorboard.histogram(writer, "weights", values, 3)
         tensorboard.histogram(writer, "none", torch.tensor([torch.nan]), 3)
         tensorboard.histogram(writer, "one", torch.tensor([2.0]), 3)

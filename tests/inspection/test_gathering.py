@@ -149,7 +149,7 @@ class OfTwo(Knows):
     def on_test_end(self) -> None:
         second = (
             (np.array([1, 1, 0]), torch.eye(3)[[1, 2, 1]].numpy()),
-            (np.array([2, 1]), np.array([1.0, 0.8]), np.zeros((2, 2, 2), np.uint8)),
+            [(2, 1.0, np.zeros((2, 2), np.uint8)), (1, 0.8, np.zeros((2, 2), np.uint8))],
         )
 
         def gather(mine: object, told: list[object]) -> None:

@@ -135,11 +135,12 @@ def test_a_finished_run_has_what_its_folder_names(finished: Outcome) -> None:
     names = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
     assert names >= {
         "checkpoints/last.ckpt", "checkpoints/previous.ckpt", "checkpoints/best.ckpt",
-        "metrics.json", "metrics.csv", "status.json", "figures", "evidence.npz", "report.html",
+        "metrics.json", "metrics.csv", "status.json", "tensorboard", "figures",
+        "evidence.npz", "report.html",
         ".hydra/overrides.yaml", ".hydra/config.yaml",
     }  # fmt: skip
     for path in (run.last, run.previous, run.best, run.metrics_json, run.metrics_csv, run.overrides,
-                 run.config, run.status_json, run.figures, *run.events()):  # fmt: skip
+                 run.config, run.status_json, run.tensorboard, run.figures):  # fmt: skip
         assert path.exists()
     assert run.status().status == "finished"
 
@@ -147,7 +148,6 @@ def test_a_finished_run_has_what_its_folder_names(finished: Outcome) -> None:
 def test_a_cleared_folder_has_nothing_of_the_run(finished: Outcome, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished.folder, run.path)
-    (run.tensorboard / "events").mkdir(parents=True)
     (run.path / "notes.txt").touch()
     run.clear()
     left = {path.name for path in run.path.iterdir()}

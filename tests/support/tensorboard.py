@@ -10,7 +10,7 @@ ALL = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
 
 def events(run: Path) -> EventAccumulator:
-    return EventAccumulator(str(run), size_guidance=ALL).Reload()
+    return EventAccumulator(str(run / "tensorboard"), size_guidance=ALL).Reload()
 
 
 def points(run: Path, tag: str) -> list[tuple[int, float]]:

@@ -50,16 +50,16 @@ def test_a_table_goes_on(tmp_path: Path) -> None:
     ]
 
 
-def tensorboard(folder: Path, steps: range, version: str = "") -> None:
+def tensorboard(folder: Path, steps: range) -> None:
     """A run that goes on at the first of `steps`, and is killed while it logs the last."""
-    logger = logs.TensorBoardLogger(folder, name="", version=version)
+    logger = logs.TensorBoardLogger(folder, name="", version="tensorboard")
     if steps.start:
         logger.go_on_from(steps.start)
-    before = set(folder.rglob("events*"))
+    before = set((folder / "tensorboard").glob("events*"))
     for step in steps:
         logger.log_metrics({"x": float(steps.start + step)}, step=step)
     logger.experiment.close()
-    (newest,) = set(folder.rglob("events*")) - before
+    (newest,) = set((folder / "tensorboard").glob("events*")) - before
     newest.write_bytes(newest.read_bytes()[:-3])
 
 
@@ -68,8 +68,8 @@ def test_curves_go_on_in_one_line_without_what_was_lost(
 ) -> None:
     clock = iter(range(2_000_000_000, 0, -86_400))  # it jumps back a day each time
     monkeypatch.setattr("time.time", lambda: next(clock))
-    tensorboard(tmp_path, range(9), "tensorboard")  # as a run of before
-    assert curves(tmp_path / "tensorboard") == {"x": [(step, step) for step in range(8)]}
+    tensorboard(tmp_path, range(9))
+    assert curves(tmp_path) == {"x": [(step, step) for step in range(8)]}
     tensorboard(tmp_path, range(5, 9))
     first, second = range(5), range(5, 8)
     points = [(step, step) for step in first] + [(step, 5 + step) for step in second]
@@ -80,7 +80,7 @@ def test_curves_go_on_in_one_line_without_what_was_lost(
 
 def test_a_run_that_goes_on_has_the_points_of_its_last_test_alone(tmp_path: Path) -> None:
     for end in (3, 5):
-        logger = logs.TensorBoardLogger(tmp_path, name="", version="")
+        logger = logs.TensorBoardLogger(tmp_path, name="", version="tensorboard")
         if end == 5:
             logger.go_on_from(4)  # more than what the test was logged at
         logger.log_metrics({"test/acc": end / 10, "val/acc_best": end / 10}, step=end)

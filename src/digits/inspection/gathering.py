@@ -36,7 +36,7 @@ SAMPLES = 32
 UNITS = 64  # of the first layer, those with the largest weights
 
 Answers = tuple[NDArray[Any], ...]  # labels_N, probabilities_NP
-Mistakes = tuple[NDArray[Any], ...]  # places, confidence, pictures: of the most confident
+Mistake = tuple[int, float, Pixels]  # place, confidence, picture
 
 
 def evidence(trainer: L.Trainer, module: L.LightningModule, stage: str) -> Evidence | None:
@@ -85,10 +85,10 @@ def batches(trainer: L.Trainer, stage: str) -> Iterator[Any]:
         yield trainer.strategy.batch_to_device(moved)
 
 
-def _answers(module: nn.Module, batches: Iterator[Any]) -> tuple[Answers, Mistakes] | None:
+def _answers(module: nn.Module, batches: Iterator[Any]) -> tuple[Answers, list[Mistake]] | None:
     """Of this process; None if the batches, or what it answers, are no classifier's."""
     parts: list[Answers] = []
-    worst: Mistakes | None = None
+    wrong: list[Mistake] = []
     count = 0
     for batch in batches:
         if not is_labelled(batch):
@@ -98,13 +98,12 @@ def _answers(module: nn.Module, batches: Iterator[Any]) -> tuple[Answers, Mistak
         if not _are_logits(logits_BP, len(y_B)):
             return None
         probabilities_BP = probabilities(logits_BP)
-        found = _mistakes(x_B, y_B, probabilities_BP, count)
-        worst = _worst([worst, found]) if worst and found else worst or found
+        wrong = _worst([*wrong, *_mistakes(x_B, y_B, probabilities_BP, count)])
         parts.append((y_B.cpu().numpy(), probabilities_BP.cpu().numpy()))
         count += len(y_B)
     if not parts:
         return None
-    return tuple(np.concatenate(each) for each in zip(*parts, strict=True)), worst or ()
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True)), wrong
 
 
 def is_labelled(batch: Any) -> bool:
@@ -128,23 +127,18 @@ def probabilities(logits_BP: Tensor) -> Tensor:
     return logits_BP.clamp(max=1) if are_already else logits_BP.softmax(1)
 
 
-def _mistakes(x_B: Any, y_B: Tensor, probabilities_BP: Tensor, first: int) -> Mistakes | None:
-    """Of a batch from place `first` on; None without, or if they are no pictures."""
+def _mistakes(x_B: Any, y_B: Tensor, probabilities_BP: Tensor, first: int) -> Iterator[Mistake]:
+    """The most confident of a batch from place `first` on, if it has pictures."""
     confidence_B, predicted_B = probabilities_BP.max(1)
     wrong_M = (predicted_B != y_B).nonzero()[:, 0]
-    if not len(wrong_M) or not isinstance(x_B, Tensor):
-        return None
     wrong_M = wrong_M[confidence_B[wrong_M].argsort(descending=True)[:MOST_PICTURES]]
-    shown = pictures(x_B[wrong_M])
-    if shown is None:
-        return None
-    return (first + wrong_M.cpu().numpy(), confidence_B[wrong_M].cpu().numpy(), shown)
+    if len(wrong_M) and isinstance(x_B, Tensor) and (shown := pictures(x_B[wrong_M])) is not None:
+        places = (first + wrong_M).tolist()
+        yield from zip(places, confidence_B[wrong_M].tolist(), shown, strict=True)
 
 
-def _worst(found: Sequence[Mistakes]) -> Mistakes:
-    whole = tuple(np.concatenate(each) for each in zip(*found, strict=True))
-    order = np.argsort(-whole[1], kind="stable")[:MOST_PICTURES]
-    return tuple(each[order] for each in whole)
+def _worst(found: list[Mistake]) -> list[Mistake]:
+    return sorted(found, key=lambda mistake: -mistake[1])[:MOST_PICTURES]
 
 
 def pictures(x_B: Tensor) -> Pixels | None:
@@ -174,7 +168,7 @@ def _of_all(mine: Any) -> list[Any]:
     return parts or []
 
 
-def _whole(parts: Sequence[Any], size: int | None) -> tuple[Answers, Mistakes]:
+def _whole(parts: Sequence[Any], size: int | None) -> tuple[Answers, list[Mistake]]:
     """Process `rank` of n had the images rank, rank + n, ... of `size`; what is more was repeated,
     so that all had equally many.
     """
@@ -185,14 +179,15 @@ def _whole(parts: Sequence[Any], size: int | None) -> tuple[Answers, Mistakes]:
             whole[rank :: len(parts)] = part
         answers.append(whole[:size])
     found = [
-        (worst[0] * len(parts) + rank, *worst[1:]) for rank, (_, worst) in enumerate(parts) if worst
+        (place * len(parts) + rank, confidence, shown)
+        for rank, (_, wrong) in enumerate(parts)
+        for place, confidence, shown in wrong
     ]
-    worst = _worst(found) if found else ()
-    return tuple(answers), tuple(each[worst[0] < len(answers[0])] for each in worst)
+    return tuple(answers), _worst([each for each in found if each[0] < len(answers[0])])
 
 
 def _evidence(
-    labels_N: NDArray[Any], probabilities_NP: NDArray[Any], worst: Mistakes, stage: str,
+    labels_N: NDArray[Any], probabilities_NP: NDArray[Any], worst: list[Mistake], stage: str,
     module: nn.Module, data: Any,
 ) -> Evidence | None:  # fmt: skip
     """None of too many classes, none (labels below 0), or what are no probabilities."""
@@ -210,8 +205,10 @@ def _evidence(
         predicted_N=probabilities_NP.argmax(1).astype(np.int32),
         confidence_N=probabilities_NP.max(1),
         probabilities_NP=probabilities_NP if keeps_all else np.zeros((0, 0), np.float32),
-        shown_M=worst[0] if worst else np.zeros(0, np.int64),
-        pictures_MHW=worst[2] if worst else np.zeros((0, 1, 1), np.uint8),
+        shown_M=np.array([place for place, _, _ in worst], np.int64),
+        pictures_MHW=np.stack([shown for _, _, shown in worst])
+        if worst
+        else np.zeros((0, 1, 1), np.uint8),
         samples_SHW=shown_SHW,
         sample_labels_S=sample_labels_S.astype(np.int32),
         weights_UHW=weights_UHW,

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 ACCURACY_GAP = 0.001
 MOST_CLASSES = 100  # whose scores are kept beside the others
-PROJECTED = 2000  # test images
 
 
 class SampleFigure(Callback):
@@ -132,18 +131,9 @@ class Report(Callback):
         report.write_page(report.of(findings, shown, FINISHED), self.run.report)
 
     def _project(self, trainer: L.Trainer, module: L.LightningModule, found: Evidence) -> None:
-        """The first test images of the first process, as the last layer sees them."""
-        parts: list[torch.Tensor] = []
-        left = PROJECTED
+        """The first process's first batch, as the last layer sees it."""
         with isolate_rng():
-            for batch in gathering.batches(trainer, "test"):
-                if not left or not isinstance(batch[0], torch.Tensor):
-                    break
-                parts.append(batch[0][:left])
-                left -= len(parts[-1])
-        if not parts:
-            return
-        x_N = torch.cat(parts)
+            x_N = next(gathering.batches(trainer, "test"))[0]
         with trainer.precision_plugin.forward_context():
             seen = watch.look(module, x_N)
         hidden = [given for layer, given, _ in seen.values() if isinstance(layer, torch.nn.Linear)]
@@ -158,7 +148,7 @@ class Report(Callback):
             "right": ["yes" if right else "no" for right in found.is_right_N[places]],
         }
         shown = gathering.pictures(x_N)
-        tensorboard.projector(self.run.projector, hidden[0], columns, shown)
+        tensorboard.projector(self.run.tensorboard / "projector", hidden[0], columns, shown)
 
 
 def by_class(found: Evidence) -> dict[str, torch.Tensor]:

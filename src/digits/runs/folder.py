@@ -30,8 +30,7 @@ class RunFolder:
         )
         self.metrics_json = self.path / "metrics.json"
         self.metrics_csv = self.path / "metrics.csv"
-        self.tensorboard = self.path / "tensorboard"  # of runs of before: event files are beside it
-        self.projector = self.path / "projector"
+        self.tensorboard = self.path / "tensorboard"
         self.figures = self.path / "figures"
         self.evidence = self.path / "evidence.npz"  # what the figures are drawn from
         self.report = self.path / "report.html"
@@ -57,12 +56,7 @@ class RunFolder:
     def has_run(self) -> bool:
         """Whether a run or a sweep has left something, whichever of it was switched off."""
         left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
-        more = (self.status_json, self.path / "multirun.yaml", *self.events())
-        return any(path.exists() for path in (*left, *more))
-
-    def events(self) -> Iterator[Path]:
-        """TensorBoard's event files."""
-        return self.path.glob("events.out.tfevents.*")
+        return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
 
     def has_measured(self) -> bool:
         measured = (self.metrics_json, self.metrics_csv, *self.checkpoints.glob("*"))
@@ -70,11 +64,10 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run has left."""
-        written = (self.checkpoints, self.tensorboard, self.projector, self.figures)
-        for folder in (self.hydra, *written):
+        for folder in (self.hydra, self.checkpoints, self.tensorboard, self.figures):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.metrics_json, self.metrics_csv, self.status_json, self.evidence, self.report)
-        for file in (*files, *self.events()):
+        for file in files:
             file.unlink(missing_ok=True)
 
     def held(self) -> AbstractContextManager[None]:

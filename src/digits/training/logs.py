@@ -103,7 +103,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         if not self.told:
             self.told = True
             told = _telling(cast(dict[str, Any], self.hparams))
-            self._write(self.experiment, _start(told, Path(self.log_dir)))
+            self._write(self.experiment, _start(told, Path(self.save_dir)))
 
     @rank_zero_only
     def end(self, succeeded: bool) -> None:
@@ -123,8 +123,6 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self._kwargs["purge_step"] = step
         for path in Path(self.log_dir).glob(f"*{END}"):
             path.unlink()
-        for path in Path(self.log_dir, "tensorboard").glob("events.out.tfevents.*"):
-            path.rename(Path(self.log_dir, path.name))  # where runs of before have them
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         is_later = False
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
