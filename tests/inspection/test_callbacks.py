@@ -91,6 +91,25 @@ def test_an_epoch_without_validation_has_no_score_of_it(tmp_path: Path) -> None:
     assert points(tmp_path, "vs_epoch/val_acc") == [(2, 1.0)]
 
 
+class Small(Told):
+    def __init__(self) -> None:
+        super().__init__(set())
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.layers(x)
+        return answer
+
+
+def test_dead_relus_are_of_the_first_batch_of_somebodys_data(tmp_path: Path) -> None:
+    network = Small()
+    with torch.no_grad():
+        network.layers[1].bias.copy_(torch.tensor([9.0, -9.0]))
+    fit(network, tmp_path, Watch(), max_epochs=1)
+    assert points(tmp_path, "watch/dead_relus/layers.2") == [(1, 0.5)]
+    assert not network._forward_pre_hooks
+
+
 def test_speed_is_that_of_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = Told(set())
     monkeypatch.setattr(watch.time, "monotonic", lambda: network.clock)

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from digits.data.datamodule import ImageDataModule
 from digits.inspection import gathering, tensorboard
@@ -32,7 +33,7 @@ class Watch(Callback):
     def __init__(self) -> None:
         self.ended: int | None = None  # an epoch, from 1, whose scores are not logged yet
         self.x_B: Tensor | None = None
-        self.can_be_called = True  # with the images of a batch alone
+        self.first_call: RemovableHandle | None = None
         self.begin, self.first, self.validated = 0.0, 0, 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -43,6 +44,19 @@ class Watch(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule) and data.train is not None:
             self.x_B = data.train[0][:PROBED] / 255
+        else:
+            self.first_call = pl_module.register_forward_pre_hook(self._keep)
+
+    def _keep(self, module: nn.Module, given: tuple[Any, ...]) -> None:
+        """What the model is called with first, of a data module that is not ours."""
+        if given and isinstance(given[0], Tensor):
+            self.x_B = given[0][:PROBED].detach().clone()
+        self._forget_first_call()
+
+    def _forget_first_call(self) -> None:
+        if self.first_call is not None:
+            self.first_call.remove()
+            self.first_call = None
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._log_scores(trainer)
@@ -57,15 +71,6 @@ class Watch(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated += time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int,
-    ) -> None:  # fmt: skip
-        """The first one of a data module that is not ours."""
-        is_wanted = self.x_B is None and self.can_be_called
-        if is_wanted and gathering.is_labelled(batch) and isinstance(batch[0], Tensor):
-            self.x_B = batch[0][:PROBED].detach().clone()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.ended = trainer.current_epoch + 1
@@ -97,7 +102,7 @@ class Watch(Callback):
                 return look(module, self.x_B)
         except Exception as error:  # of a model whose forward takes something else
             log.debug("its activations are not logged: %s", error)
-            self.x_B, self.can_be_called = None, False
+            self.x_B = None
             return {}
 
     def _images_per_second(self, trainer: L.Trainer) -> float | None:
@@ -110,6 +115,7 @@ class Watch(Callback):
         return (last - self.first) * size * trainer.world_size / seconds
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._forget_first_call()
         self._log_scores(trainer)
 
     def _log_scores(self, trainer: L.Trainer) -> None:
