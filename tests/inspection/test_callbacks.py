@@ -122,3 +122,24 @@ def test_evidence_is_of_the_first_of_several_test_sets(tmp_path: Path) -> None:
     found = evidence.read(tmp_path / "evidence.npz")
     assert found is not None
     assert (str(found.stage), found.count, found.correct) == ("test", 8, 8)
+
+
+class Prepared(Told):
+    """Is right for images that its test step alone makes ready."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x.mean((1, 2)) * 0 + 1, x.amax((1, 2))], 1)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        right = (self(batch[0] + 1).argmax(1) == batch[1]).float().mean()
+        self.log("test/acc", right)
+
+
+def test_a_test_step_that_makes_images_ready_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer(tmp_path, Report(str(tmp_path))).test(Prepared({0}), loader(8), verbose=False)
+    assert "test/acc is 1.0000, but what forward answers is right for 0.0000 of" in caplog.text
+    found = evidence.read(tmp_path / "evidence.npz")
+    assert found is not None
+    assert found.correct == 0
