@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from digits import load
 from digits.errors import DivergedError, InputError
 from digits.runs import folder, status
 from digits.runs.folder import RunFolder
@@ -152,3 +153,10 @@ def test_a_cleared_folder_has_nothing_of_the_run(finished: Outcome, tmp_path: Pa
     run.clear()
     left = {path.name for path in run.path.iterdir()}
     assert left == {"notes.txt", "train.log", "hparams.yaml"}
+
+
+def test_a_run_is_read_by_its_best_checkpoint(finished: Outcome, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(finished.folder, run.path)
+    run.last.write_bytes(b"")
+    assert load(run.path).path == run.best
