@@ -132,12 +132,25 @@ def test_curves_are_by_epoch_and_say_which_was_best() -> None:
 
 
 def test_a_curve_goes_through_its_points() -> None:
-    """The panel's axes: x from 70 to 540 for epochs 1 to 3, y from 350 up to 90 for 0 to 1."""
+    """The panel's axes: x from 70 to 540 for epochs 1 to 3, y from 358 up to 98 for 0 to 1."""
     picture = figures.curves({"acc": {"training": {1: 0.0, 2: 1.0, 3: 0.5}}}, "")
-    points = [(70, 350), (305, 90), (540, 220)]
+    points = [(70, 358), (305, 98), (540, 228)]
     assert [picture.getpixel(at) for at in points] == [(0, 114, 178)] * 3
-    assert picture.getpixel((187, 220)) != (255, 255, 255), "half way from the first to the second"
-    assert picture.getpixel((187, 300)) == (255, 255, 255)
+    assert picture.getpixel((187, 228)) != (255, 255, 255), "half way from the first to the second"
+    assert picture.getpixel((187, 308)) == (255, 255, 255)
+
+
+def test_names_of_curves_are_in_their_colours_and_none_is_cut() -> None:
+    """Three of the long names have room in a row: two rows of 18 below the title."""
+    labels = [f"a run with rather a long name and the number {n}" for n in range(5)]
+    lines = {label: {1: 0.5, 2: 0.5} for label in labels}
+    picture = np.asarray(figures.curves({"loss": lines, "acc": lines}, ""))
+    for row, places in [(0, (0, 1, 2)), (1, (3, 4))]:
+        band = picture[40 + 18 * row : 58 + 18 * row].reshape(-1, 3)
+        for place in places:
+            colour = tuple(bytes.fromhex(figures.COLOURS[place][1:]))
+            assert (np.abs(band.astype(int) - colour) < 24).all(1).any(), place
+    assert picture.shape == (40 + 2 * 18 + 40 + 260 + 60, 1120, 3)
 
 
 def test_ticks_are_round_and_hold_all() -> None:

@@ -43,7 +43,7 @@ COLOURS = (RIGHT, WRONG, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", 
 BLUE, RED = np.array([33, 102, 172]), np.array([178, 24, 43])  # ColorBrewer's RdBu, its ends
 DEEP = np.array([8, 48, 107])  # ColorBrewer's Blues, its dark end
 SMOOTH = 2  # charts are drawn so much larger, and made smaller
-PANEL = 560, 400  # pixels of a chart
+PANEL = 560, 260  # pixels: a chart and what is left of it; the height of its axis
 LEFT, BELOW = 70, 60  # pixels beside and under what has axes
 
 
@@ -241,10 +241,8 @@ class Chart:
             bottom - (y - y_low) / (y_high - y_low) * (bottom - top),
         )
 
-    def write(
-        self, at: tuple[float, float], text: str, colour: str, anchor: str = "mm", size: int = 12
-    ) -> None:
-        _write(self.picture, at, text, size * SMOOTH, colour, anchor)
+    def write(self, at: tuple[float, float], text: str, colour: str, anchor: str = "mm") -> None:
+        _write(self.picture, at, text, 12 * SMOOTH, colour, anchor)
 
     def axes(self, across: Mapping[float, str], up: Mapping[float, str]) -> None:
         left, _, right, bottom = self.box
@@ -269,40 +267,48 @@ class Chart:
 
 
 def curves(panels: Mapping[str, Curves], title: str) -> Image.Image:
-    """Side by side, a panel for each score: its curves by epoch, named if there are several, and
+    """Side by side, a panel for each score: its curves by epoch, named above them all, if they are
     not more than there are colours.
     """
     width, height = PANEL
-    picture = Image.new("RGB", (SMOOTH * width * len(panels), SMOOTH * height), "white")
+    labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
+    legend = _rows(labels if len(labels) <= len(COLOURS) else [], width * len(panels) - LEFT)
+    top = TITLE + LINE * len(legend) + 40
+    size = SMOOTH * width * len(panels), SMOOTH * (top + height + BELOW)
+    picture = Image.new("RGB", size, "white")
     for place, (name, lines) in enumerate(panels.items()):
-        left = place * width
+        left, right = place * width + LEFT, (place + 1) * width - 20
         points = [point for curve in lines.values() for point in curve.items()] or [(1, 0.0)]
         epochs, values = zip(*points, strict=True)
-        up = ticks(min(values), max(values))
-        last = max(*epochs, 2)
-        chart = Chart(picture, (left + LEFT, 90, left + width - 20, height - 50),
-                      (1, min(up)), (last, max(up)))  # fmt: skip
+        up, last = ticks(min(values), max(values)), max(*epochs, 2)
+        box = (left, top, right, top + height)
+        chart = Chart(picture, box, (1, min(up)), (last, max(up)))
         chart.axes({x: f"{x:g}" for x in ticks(1, last) if 1 <= x <= last and x == int(x)},
                    {y: f"{y:g}" for y in up})  # fmt: skip
-        for number, curve in enumerate(lines.values()):
-            chart.line(curve, COLOURS[number % len(COLOURS)])
-        _legend(chart, name, list(lines), left)
-    middle = picture.width / 2, SMOOTH * TITLE / 2
-    _write(picture, middle, title, 15 * SMOOTH, "black")
+        for label, curve in lines.items():
+            chart.line(curve, COLOURS[labels.index(label) % len(COLOURS)])
+        _write(picture, (SMOOTH * left, SMOOTH * (top - 20)), name, 13 * SMOOTH, "black", "lm")
+        chart.write((SMOOTH * right, SMOOTH * (top + height + 32)), "epoch", QUIET, "rm")
+    for y, row in enumerate(legend):
+        for x, label in row:
+            at = SMOOTH * (LEFT + x), SMOOTH * (TITLE + LINE * y + LINE // 2)
+            _write(picture, at, label, 12 * SMOOTH, COLOURS[labels.index(label)], "lm")
+    _write(picture, (picture.width / 2, SMOOTH * TITLE / 2), title, 15 * SMOOTH, "black")
     return picture.reduce(SMOOTH)
 
 
-def _legend(chart: Chart, name: str, labels: Sequence[str], left: int) -> None:
-    alone = f"{labels[0]} " if len(labels) == 1 else ""
-    x, y = (left + LEFT) * SMOOTH, 60 * SMOOTH
-    chart.write((x, y), alone + name, "black", "lm", 13)
-    x += 20 * SMOOTH + int(_font(13 * SMOOTH).getlength(flat(alone + name)[:LONGEST]))
-    for colour, label in zip(
-        COLOURS, labels if 1 < len(labels) <= len(COLOURS) else (), strict=False
-    ):
-        chart.write((x, y), label, colour, "lm")
-        x += 14 * SMOOTH + int(_font(12 * SMOOTH).getlength(flat(label)[:LONGEST]))
-    chart.write((chart.box[2], chart.box[3] + 32 * SMOOTH), "epoch", QUIET, "rm")
+def _rows(labels: Sequence[str], room: int) -> list[list[tuple[int, str]]]:
+    """One after the other, each with its place (pixels), in rows of `room` pixels."""
+    rows: list[list[tuple[int, str]]] = []
+    x = room
+    for label in labels:
+        long = int(_font(12).getlength(flat(label)[:LONGEST])) + 16
+        if x + long > room:
+            rows.append([])
+            x = 0
+        rows[-1].append((x, label))
+        x += long
+    return rows
 
 
 def calibration(bins: Reliability, title: str) -> Image.Image:
