@@ -79,16 +79,16 @@ def test_images_on_which_they_disagree_are_shown(four: Compared) -> None:
     assert (curves.name, images.name) == (
         "curves of all runs", "images on which the runs disagree",
     )  # fmt: skip
-    places, captions, title = comparison.divided(four)
+    shown, captions, title = comparison.divided(four)
     assert title == "7 of 8 images are right in some runs, wrong in others"
-    assert places[:2] == [3, 6]
+    assert list(shown)[:2] == [3, 6]
     assert captions[:2] == [("cat", "2 of 4 right"), ("dog", "2 of 4 right")]
 
 
 def test_two_runs_say_what_each_took_an_image_for(tmp_path: Path) -> None:
     both = compared(tmp_path, ({"seed": 0}, with_right(0, 1)), ({"seed": 1}, with_right(0, 2)))
-    places, captions, _ = comparison.divided(both)
-    assert places == [1, 2]
+    shown, captions, _ = comparison.divided(both)
+    assert list(shown) == [1, 2]
     assert captions == [("cat", "cat / dog"), ("cat", "dog / cat")]
     pair = comparison.of(both).tables[-1]
     assert pair.rows == [["seed 0", "seed 1", "1", "1", "1"]]

@@ -76,7 +76,6 @@ def test_calibration_error_is_the_gap_weighted_by_images() -> None:
     bins = statistics.reliability(confidence, np.array([True, True, False, True]), bins=5)
     assert bins.count_G.tolist() == [0, 0, 1, 0, 3]
     assert bins.accuracy_G == pytest.approx([0, 0, 1, 0, 2 / 3])
-    assert bins.confidence_G == pytest.approx([0, 0, 0.5, 0, 0.9])
     assert bins.error == pytest.approx((3 * (0.9 - 2 / 3) + 0.5) / 4)
 
 

@@ -197,40 +197,33 @@ def _figures(compared: Compared) -> Iterator[Figure]:
 
 
 def _disagreements(compared: Compared) -> Image.Image | None:
-    """If the runs have kept pictures of them."""
-    places, captions, title = divided(compared)
-    pictures = _pictures(compared)
-    shapes = {pictures[place].shape for place in places}
-    if len(shapes) != 1:
+    """If the runs have kept pictures of them, of one shape."""
+    shown, captions, title = divided(compared)
+    if len({picture.shape for picture in shown.values()}) != 1:
         return None
-    shown = np.stack([pictures[place] for place in places])
-    return figures.small(shown, figures.mistaken(captions), title, 8)
+    tiles = np.stack(list(shown.values()))
+    return figures.small(tiles, figures.mistaken(captions), title, 8)
 
 
-def divided(compared: Compared) -> tuple[list[int], list[tuple[str, str]], str]:
-    """The images on which they are most divided, as far as there is a picture; what each is and was
-    taken for; how many there are.
+def divided(compared: Compared) -> tuple[dict[int, Pixels], list[tuple[str, str]], str]:
+    """The images on which they are most divided, by their places, as far as there is a picture;
+    what each is and was taken for; how many there are.
     """
     found = compared.of_the_same_images
     if len(found) < 2:
-        return [], [], ""
+        return {}, [], ""
     right_N = np.sum([each.is_right_N for each in found], axis=0)
     some = np.flatnonzero((right_N > 0) & (right_N < len(found)))
     order = some[np.argsort(np.abs(right_N[some] - len(found) / 2), kind="stable")]
-    pictures = _pictures(compared)
-    places = [int(place) for place in order if int(place) in pictures][:MOST_SHOWN]
+    kept: dict[int, Pixels] = {}
+    for each in found:
+        kept |= zip(each.shown_M.tolist(), each.pictures_MHW, strict=True)
+    shown = {place: kept[place] for place in order.tolist() if place in kept}
+    shown = dict(list(shown.items())[:MOST_SHOWN])
     captions = []
-    for place in places:
+    for place in shown:
         said = [each.name(each.predicted_N[place]) for each in found]
         text = " / ".join(said) if len(found) <= 3 else f"{right_N[place]} of {len(found)} right"
         captions.append((found[0].name(found[0].labels_N[place]), text))
     count = f"{len(some):,} of {found[0].count:,}"
-    return places, captions, f"{count} images are right in some runs, wrong in others"
-
-
-def _pictures(compared: Compared) -> dict[int, Pixels]:
-    return {
-        int(place): picture
-        for each in compared.of_the_same_images
-        for place, picture in zip(each.shown_M, each.pictures_MHW, strict=True)
-    }
+    return shown, captions, f"{count} images are right in some runs, wrong in others"

@@ -74,7 +74,7 @@ class Report(Callback):
             return
         told = trainer.callback_metrics.get("val/acc")
         may_be_best = told is None or float(told) > self.best_accuracy
-        if not trainer.strategy.reduce_boolean_decision(may_be_best, all=False):
+        if not trainer.strategy.broadcast(may_be_best):  # the first process knows the best
             return
         found = gathering.evidence(trainer, pl_module, "val")
         if found is not None and found.accuracy > self.best_accuracy:

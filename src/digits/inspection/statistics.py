@@ -19,12 +19,11 @@ FRACTIONS = ("acc", "accuracy", "f1", "precision", "recall")  # scores from 0 to
 
 @dataclass(frozen=True)
 class Reliability:
-    """Of images in G bins of equal width by confidence: how many, their mean confidence, their
-    accuracy (fractions; 0 in an empty bin). `error` is the expected calibration error.
+    """Of images in G bins of equal width by confidence: how many, and their accuracy (fractions; 0
+    in an empty bin). `error` is the expected calibration error.
     """
 
     count_G: Ints
-    confidence_G: Floats
     accuracy_G: Floats
     error: float
 
@@ -138,4 +137,4 @@ def reliability(confidence_N: Floats, is_right_N: Bools, bins: int = 15) -> Reli
     confidence_G = np.bincount(bin_N, confidence_N, bins) / filled_G
     accuracy_G = np.bincount(bin_N, is_right_N, bins) / filled_G
     gaps_G = count_G * np.abs(accuracy_G - confidence_G)
-    return Reliability(count_G, confidence_G, accuracy_G, float(gaps_G.sum() / max(1, len(bin_N))))
+    return Reliability(count_G, accuracy_G, float(gaps_G.sum() / max(1, len(bin_N))))
