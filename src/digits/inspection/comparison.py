@@ -222,8 +222,8 @@ def divided(compared: Compared) -> tuple[dict[int, Pixels], list[tuple[str, str]
     shown = dict(list(shown.items())[:MOST_SHOWN])
     captions = []
     for place in shown:
-        said = [each.name(each.predicted_N[place]) for each in found]
+        said = [each.name(int(each.predicted_N[place])) for each in found]
         text = " / ".join(said) if len(found) <= 3 else f"{right_N[place]} of {len(found)} right"
-        captions.append((found[0].name(found[0].labels_N[place]), text))
+        captions.append((found[0].name(int(found[0].labels_N[place])), text))
     count = f"{len(some):,} of {found[0].count:,}"
     return shown, captions, f"{count} images are right in some runs, wrong in others"

@@ -36,7 +36,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from digits.data.batches import Batches
-from digits.inspection.watch import Watch
+from digits.inspection.watch import WatchSteps
 from digits.model.classifier import DigitClassifier
 from digits.model.network import LAYERS
 from digits.model.rmsprop import RMSprop
@@ -51,7 +51,7 @@ TESTED = "2.6."  # versions of Lightning whose counters `_unseen_step` knows
 OPTIMIZERS = (RMSprop, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 NOW_AND_THEN = {  # callbacks that look at steps, and need not see each
     BestCheckpoint, DeviceStatsMonitor, EpochBar, LearningRateMonitor, ModelCheckpoint, Pauses,
-    RichProgressBar, TQDMProgressBar, Timer, Watch,
+    RichProgressBar, TQDMProgressBar, Timer, WatchSteps,
 }  # fmt: skip
 STEP_HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad",
               "on_before_backward", "on_after_backward", "on_before_optimizer_step")  # fmt: skip
