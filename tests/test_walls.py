@@ -159,20 +159,36 @@ def test_no_module_needs_itself() -> None:
     assert names == {}
 
 
-OF_HYDRA = {  # private names, with the reason beside each import
+PRIVATE = {
+    # what else knows which words of a command line are flags?
     "hydra._internal.utils.get_args_parser": "runs.words",
+    # Lightning's loop over an epoch, whose steps are written out, and what it takes batches from
+    "lightning.pytorch.loops.fetchers._DataFetcher": "training.step",
+    "lightning.pytorch.loops.training_epoch_loop._TrainingEpochLoop": "training.step",
 }
 
 
-def test_private_names_of_hydra_stand_in_one_module_each() -> None:
+def test_private_names_of_hydra_and_lightning_stand_in_one_module_each() -> None:
     found = {
         name: module
         for module in MODULES
         for node in ast.walk(tree(module))
         for name in imported(node)
-        if name.startswith("hydra.") and "._" in name
+        if name.startswith(("hydra.", "lightning.")) and "._" in name
     }
-    assert found == OF_HYDRA
+    assert found == PRIVATE
+
+
+def test_nothing_private_of_the_trainers_is_looked_at() -> None:
+    """But the loop's own, in the step that is written out."""
+    found = {
+        (module, node.attr)
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_")
+        and root(node.value) in ("trainer", "callback", "loop", "connector", "strategy")
+    }  # fmt: skip
+    assert found == {("training.step", "_every_n_train_steps")}
 
 
 def sources() -> dict[str, ast.Module]:

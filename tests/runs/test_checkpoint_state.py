@@ -37,10 +37,10 @@ from digits.model.classifier import DigitClassifier
 from digits.model.rmsprop import RMSprop
 from digits.runs.checkpoint import check_state, read
 from digits.training import step
-from digits.training.best import BestScores
 from digits.training.exact_state import ExactState
 from digits.training.pauses import Pauses
 from digits.training.saving import AtomicCheckpointIO, LastCheckpoint
+from digits.training.scores import BestScores
 from digits.training.summary import RunSummary
 from digits.training.trainer import quieten_lightning
 

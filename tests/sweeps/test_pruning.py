@@ -11,7 +11,7 @@ import torch
 
 from digits.sweeps.pruning import Pruning
 from digits.sweeps.study import opened
-from digits.training import ending
+from digits.training import summary
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
 
@@ -66,7 +66,7 @@ def test_a_trial_that_is_behind_stops_and_says_why(
     pruning.on_train_epoch_end(run.at(1, 0.4), None)  # type: ignore[arg-type]
     assert run.should_stop
     run.callbacks = [pruning]
-    assert ending.reason(run) == "pruned: val/acc is behind in epoch 2"
+    assert summary.why_ended(run) == "pruned: val/acc is behind in epoch 2"
     assert study[0].trials[1].intermediate_values == pytest.approx({0: 0.55, 1: 0.4})
 
 

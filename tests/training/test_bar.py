@@ -11,7 +11,7 @@ import pytest
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from digits.training.bar import EpochBar
-from digits.training.pauses import Scored
+from digits.training.scores import Scored
 from digits.training.trainer import quieten_lightning
 
 

@@ -6,7 +6,6 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer, loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -73,7 +72,7 @@ class CSVLogger(loggers.CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> _ExperimentWriter:
+    def experiment(self) -> Any:
         if self._experiment is None:
             self._experiment = _Table(self.log_dir)
         return self._experiment

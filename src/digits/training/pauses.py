@@ -1,4 +1,4 @@
-"""What is done once Lightning is done with a step, or with an epoch's scores."""
+"""What is done once Lightning is done with a step: saving, and stopping."""
 
 import lightning as L
 import torch
@@ -47,17 +47,6 @@ class Pauses(Checkpoint):
             if wish > SAVE:
                 raise signals.Stopped(wish)
         self.waits = wish != GO_ON and has_to_wait
-
-
-class Scored(Checkpoint):
-    """Calls `on_epoch_scored(trainer, module)` of each callback that has it: Lightning asks a
-    Checkpoint after the model, which may log its scores in its own on_train_epoch_end.
-    """
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if scored := getattr(callback, "on_epoch_scored", None):
-                scored(trainer, pl_module)
 
 
 def _validates(trainer: L.Trainer) -> bool:

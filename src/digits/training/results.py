@@ -15,9 +15,9 @@ from digits.errors import InputError
 from digits.files import relative
 from digits.runs import status
 from digits.runs.folder import RunFolder
-from digits.training import device, ending, saving
-from digits.training.divergence import Divergence
-from digits.training.summary import RunSummary
+from digits.training import saving
+from digits.training.scores import Divergence
+from digits.training.summary import WHOLE, RunSummary, device_name
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def show(trainer: L.Trainer, paths: DictConfig) -> None:
         if name.startswith("test") and name != "test/images"
     ]
     rows += _of_fit(trainer, RunFolder(paths.output_dir))
-    rows += [("device", device.name(trainer.strategy.root_device))]
+    rows += [("device", device_name(trainer.strategy.root_device))]
     if ckpt_path := saving.judged_by(trainer):
         rows += [("checkpoint", relative(ckpt_path))]
     rows += [("run folder", relative(paths.output_dir))]
@@ -110,7 +110,7 @@ def _of_fit(trainer: L.Trainer, run: RunFolder) -> list[tuple[str, str]]:
     """Why it ended, unless that was after the last epoch; whether it has gone astray."""
     rows = []
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, RunSummary) and callback.ended not in (None, ending.WHOLE):
+        if isinstance(callback, RunSummary) and callback.ended not in (None, WHOLE):
             rows.append(("ended", f"epoch {callback.metrics['epochs']}: {callback.ended}"))
         if isinstance(callback, Divergence) and callback.warning:
             status.warn(run.path, callback.warning)

@@ -1,4 +1,4 @@
-"""metrics.json."""
+"""metrics.json: what a run came to, on what, and why it ended."""
 
 import json
 import platform
@@ -10,13 +10,16 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.files import write_atomically
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
-from digits.training import device, ending, saving
+from digits.runs.status import PRUNED
+from digits.training import saving
+
+WHOLE = "trainer.max_epochs"  # why most fits end
 
 
 class RunSummary(Callback):
@@ -54,7 +57,7 @@ class RunSummary(Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.metrics["parameters"] = sum(p.numel() for p in pl_module.parameters())
-        self.metrics["device"] = device.name(trainer.strategy.root_device)
+        self.metrics["device"] = device_name(trainer.strategy.root_device)
 
     def state_dict(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -96,7 +99,7 @@ class RunSummary(Callback):
             self.images = None
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.metrics["ended"] = ending.reason(trainer)
+        self.metrics["ended"] = why_ended(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._write(trainer)
@@ -135,3 +138,37 @@ def images_in(loader: Any, batches: int) -> int | None:
     if not isinstance(size, int) or not isinstance(sampler, Sized):
         return None
     return min(batches * size, len(sampler))
+
+
+def why_ended(trainer: L.Trainer) -> str:
+    """The setting, or the callback and its reason, that ended a fit which was not interrupted."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason.value:
+            said, _, _ = str(callback.stopping_reason_message).partition(" Signaling")
+            return f"{type(callback).__name__}: {said}"
+        if told := getattr(callback, PRUNED, None):
+            return str(told)
+        if isinstance(callback, Timer) and _is_up(callback):
+            return "trainer.max_time"
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return "trainer.fast_dev_run"
+    if trainer.max_steps == trainer.global_step:
+        return "trainer.max_steps"
+    if trainer.max_epochs == trainer.current_epoch:
+        return WHOLE
+    return "the model or a callback asked to stop"
+
+
+def _is_up(timer: Timer) -> bool:
+    left = timer.time_remaining()
+    return left is not None and left <= 0
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu, 2 threads`, or a GPU with what its maker calls it."""
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+    return (
+        f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
+    )

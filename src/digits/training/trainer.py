@@ -21,12 +21,11 @@ from digits.runs import recorded
 from digits.runs.start import Start
 from digits.text import flat
 from digits.training import rendezvous, results, step
-from digits.training.best import BestScores
-from digits.training.divergence import Divergence
 from digits.training.exact_state import ExactState
 from digits.training.logs import SettingsLogged
-from digits.training.pauses import Pauses, Scored
+from digits.training.pauses import Pauses
 from digits.training.saving import AtomicCheckpointIO
+from digits.training.scores import BestScores, Divergence, Scored
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
-from digits.training.best import BestScores
+from digits.training.scores import BestScores
 
 WAYS = [
     ("val/acc", [], 0.9),

@@ -1,0 +1,94 @@
+"""What an epoch's scores tell: to whom, which were the best, and whether training went astray."""
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from digits.errors import DivergedError
+from digits.runs import run
+
+FAR = 10  # times the loss of guessing, at which every run starts
+LOSS = "train/loss"
+
+
+class Scored(Checkpoint):
+    """Calls `on_epoch_scored(trainer, module)` of each callback that has it: Lightning asks a
+    Checkpoint after the model, which may log its scores in its own on_train_epoch_end.
+    """
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if scored := getattr(callback, "on_epoch_scored", None):
+                scored(trainer, pl_module)
+
+
+class BestScores(Callback):
+    """Keeps the best value of each metric whose name begins with "val", as NAME_best.
+
+    Which way is better is what a callback that monitors it says, else what its name says.
+    """
+
+    def __init__(self) -> None:
+        self.best: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        for name, score in list(trainer.callback_metrics.items()):
+            if name.startswith("val") and not name.endswith(("_best", "_step")):
+                best, value = f"{name}_best", score.item()
+                better = min if less_is_better(name, trainer) else max
+                self.best[best] = better(self.best.get(best, value), value)
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.best.items()})
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log_dict(self.best)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["best_scores"] = dict(self.best)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.best = dict(checkpoint["best_scores"])
+
+
+def less_is_better(name: str, trainer: L.Trainer) -> bool:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        mode = getattr(callback, "mode", None)
+        if getattr(callback, "monitor", None) == name and mode in ("min", "max"):
+            return bool(mode == "min")
+    return run.less_is_better(name)
+
+
+class Divergence(Callback):
+    """Raises DivergedError after an epoch whose train/loss is not finite. `warning` says that the
+    last one's is finite, but far above that of guessing: ln of the data set's classes.
+    """
+
+    def __init__(self) -> None:
+        self.warning: str | None = None
+
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = trainer.callback_metrics.get(LOSS)
+        if loss is None or not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
+            return
+        if not loss.isfinite():
+            raise DivergedError(
+                f"training diverged: {LOSS} is {loss:g} in epoch {trainer.current_epoch + 1}; "
+                "a lower model.optimizer.lr may help"
+            )
+        classes = getattr(trainer.datamodule, "classes", None)  # type: ignore[attr-defined]
+        guessing = math.log(classes) if classes and classes > 1 else math.inf
+        self.warning = None
+        if loss > FAR * guessing:
+            self.warning = (
+                f"{LOSS} is {loss:.3g}, and {guessing:.3g} would be guessing; "
+                "a lower model.optimizer.lr may help"
+            )
