@@ -84,7 +84,7 @@ class Batches:
         return -(-len(self.sampler) // self.batch_size)
 
     def state_dict(self) -> dict[str, int]:
-        return {"given": self.given}
+        return {"given": self.given % len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.first = state["given"]

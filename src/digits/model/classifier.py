@@ -1,9 +1,9 @@
 """The digit classifier. Shapes: B batch, H W pixels (28 each), K = 10 classes."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 import torch
@@ -51,7 +51,7 @@ class DigitClassifier(L.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
-        self.step_told = 0  # to the loggers
+        self.step_told = -1  # to the loggers
 
     def forward(self, x_BHW: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black: what
@@ -61,17 +61,14 @@ class DigitClassifier(L.LightningModule):
         return logits_BK
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self._step(batch, batch_idx, self.train_score)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        loss = self._step(batch, batch_idx, self.train_score)
         step, every = self.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if step == self.step_told or not every or step % every:  # 0 with Trainer(barebones=True)
-            return  # a step may have several batches
-        self.step_told = step
-        if isinstance(outputs, Mapping) and "loss" in outputs:
-            loss = float(outputs["loss"]) * self.trainer.accumulate_grad_batches
+        # every is 0 with Trainer(barebones=True); a step may have several batches
+        if every and (step + 1) % every == 0 and step != self.step_told:
+            self.step_told = step
             for logger in self.loggers:  # self.log takes 0.5 ms a step, kept or not
-                logger.log_metrics({"train/loss_step": loss}, step - 1)
+                logger.log_metrics({"train/loss_step": loss.item()}, step)
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._step(batch, batch_idx, self.val_score)
