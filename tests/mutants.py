@@ -159,13 +159,6 @@ BUGS = (
         "model/test_rmsprop",
     ),
     Bug(
-        "traces have oneDNN",
-        "model/linear",
-        "and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]",
-        "",
-        "model/test_linear",
-    ),
-    Bug(
         "metrics are lost",
         "training/exact_state",
         "trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})",
@@ -181,10 +174,10 @@ BUGS = (
     ),
     Bug(
         "a look in 15 s",
-        "training/loop",
+        "training/step",
         "LOOK_EVERY = 0.2",
         "LOOK_EVERY = 15.0",
-        "training/test_loop",
+        "training/test_step",
     ),
     Bug("grace of 2,000 s", "signals", "GRACE_S = 20 ", "GRACE_S = 2000 ", "test_signals"),
     Bug(

@@ -1,30 +1,14 @@
 """What this machine is, and what it and its launchers (torchrun, srun) give to a process."""
 
 import os
-import platform
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-
-CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def cores() -> int:
     """Those this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@cache
-def cpu_maker() -> str:
-    """GenuineIntel, AuthenticAMD; empty if the CPU does not say it (ARM)."""
-    if CPUINFO.is_file():
-        named = re.search(r"^vendor_id\s*:\s*(\w+)$", CPUINFO.read_text(), re.MULTILINE)
-    else:  # Windows has "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel"
-        named = re.search(r", (\w+)$", platform.processor())
-    return named[1] if named else ""
 
 
 def processes() -> int:

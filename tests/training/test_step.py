@@ -4,7 +4,9 @@ import csv
 import math
 import sys
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -19,6 +21,7 @@ from digits.data.datamodule import MNISTDataModule
 from digits.model.classifier import DigitClassifier
 from digits.model.rmsprop import RMSprop
 from digits.training import step
+from digits.training.pauses import Pauses
 from digits.training.trainer import quieten_lightning
 
 IMAGES, BATCH = 620, 32  # 20 steps an epoch, the last one smaller
@@ -372,3 +375,23 @@ def test_a_step_s_loss_is_logged_by_the_steps_of_the_run(
     }
     assert list(told) == steps
     assert all(1 < loss < 4 for loss in told.values())  # of a batch, not of a share of it
+
+
+def test_lightning_looks_every_fifth_of_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that each step puts forward: what stops or saves by it does so that soon."""
+    clock, looks = [0.0], []
+    written_out = step.Step.gradients_of
+
+    def timed(self: step.Step, x_BHW: Tensor, y_B: Tensor) -> Tensor:
+        clock[0] += 0.0625
+        return written_out(self, x_BHW, y_B)
+
+    monkeypatch.setattr(step, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(step.Step, "gradients_of", timed)
+    monkeypatch.setattr(Pauses, "on_train_batch_end", lambda *_: looks.append(clock[0]))
+    fit(tmp_path, sparse=True, callbacks=(Pauses(),), max_epochs=1)
+    unseen = [after - before for before, after in pairwise(looks)]
+    assert max(unseen) == 4 * 0.0625
+    assert len(looks) >= 4

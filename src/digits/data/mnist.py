@@ -1,7 +1,6 @@
 """MNIST's facts: its images, its four files and their sums."""
 
 DATA_MODULE = "digits.data.datamodule.MNISTDataModule"
-TRAIN_IMAGES = 60_000
 SIDE = 28  # pixels
 CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")

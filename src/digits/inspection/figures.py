@@ -24,7 +24,6 @@ Curves = Mapping[str, Curve]  # by what each is called
 Captions = Sequence[Sequence[tuple[str, str]]]  # of each picture its lines, with their colours
 
 SAMPLES = "samples"
-WIDE = ("curves",)
 IMAGES_OF = {"test": "test images", "val": "validation images"}
 STAGES = {"train": "training", "val": "validation"}
 PACKED = 3  # of 9, of a PNG: half the time of the usual 6, at most a quarter larger
