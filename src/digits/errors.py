@@ -161,6 +161,8 @@ def code_of(
         if stopped and not signal.is_said:
             print(stopped, file=sys.stderr)
         return signal.exit_code
+    finally:
+        signals.forget()
 
 
 def _say(error: Exception, explain: Explain) -> None:

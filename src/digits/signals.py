@@ -29,7 +29,8 @@ class Stopped(KeyboardInterrupt):
         self.is_said = False
 
 
-_waits = False  # whether steps are under way
+_fits = False  # whether `after_the_step`
+_waits = False  # whether steps are under way there
 _asked = 0  # the signal that came
 _raised = 0  # the one that raised Stopped
 
@@ -60,12 +61,12 @@ def after_the_step() -> Iterator[None]:
     a step or a save ends whole; the second one, or GRACE_S, raises Stopped. A signal nobody looked
     for does so at the end.
     """
-    global _waits, _asked
-    _asked = 0
+    global _fits, _waits, _asked
+    _fits, _asked = True, 0
     try:
         yield
     finally:
-        _waits = False
+        _fits = _waits = False
         _set_alarm(0)
     if asked():
         raise Stopped(asked())
@@ -73,7 +74,7 @@ def after_the_step() -> Iterator[None]:
 
 def steps_begin() -> None:
     global _waits
-    _waits = True
+    _waits = _fits
 
 
 def asked() -> int:
@@ -105,8 +106,16 @@ def raised() -> Stopped | None:
 
 
 def raise_again() -> None:
+    """Once."""
     if stopped := raised():
+        forget()
         raise stopped
+
+
+def forget() -> None:
+    """What was raised has ended what it was to end."""
+    global _raised
+    _raised = 0
 
 
 def _handle(number: int, _: Any) -> None:

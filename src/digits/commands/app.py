@@ -93,6 +93,7 @@ def run_in_python(main: Any, given: Sequence[str]) -> str:
         raise InputError(_explain("train", cause) or one_line(cause)) from cause
     finally:
         sys.argv = argv
+        signals.forget()
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
