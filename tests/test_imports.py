@@ -172,23 +172,3 @@ for name in {PARTS}:
 print("all tried")
 """
     assert printed(program) == "all tried"
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")]
-)
-def test_threads_that_wait_sleep_unless_somebody_asks(
-    given: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside another program, spinning threads make an epoch ten times as long."""
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    program = """
-import os
-with imports.importing():
-    assert "torch" not in sys.modules
-print(os.environ["OMP_WAIT_POLICY"])
-"""
-    done = python("-c", f"import sys\nfrom digits import imports\n{program}")
-    assert done.stdout.strip() == expected

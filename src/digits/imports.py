@@ -37,9 +37,6 @@ def importing() -> Iterator[None]:
     """Around the imports of a command: a quarter faster without the garbage collector, which would
     look through what they make for 0.25 s each time later, too.
     """
-    # Threads that wait for each other sleep, and do not spin: beside other programs a spinning one
-    # holds the core that the others wait for, and an epoch took 30 s instead of 3 to 6.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     try:

@@ -1,6 +1,8 @@
 """metrics.json: what a run came to, on what, and why it ended."""
 
 import json
+import logging
+import os
 import platform
 import statistics
 import time
@@ -19,6 +21,9 @@ from digits.runs.folder import RunFolder
 from digits.runs.status import PRUNED
 from digits.training import saving
 
+log = logging.getLogger(__name__)
+
+FAR = 3  # times its fastest epoch: a run that other programs hold up
 WHOLE = "trainer.max_epochs"  # why most fits end
 
 
@@ -49,6 +54,7 @@ class RunSummary(Callback):
         self.epoch_seconds: list[float] = []
         self.images: int | None = 0  # None: the data does not tell
         self.seconds_before = self.epoch_seconds_before = 0.0
+        self.is_busy = False  # the machine, as far as a line has said so
 
     @property
     def ended(self) -> str | None:
@@ -85,18 +91,37 @@ class RunSummary(Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
         self.begin, self.epoch_begin = now - self.seconds_before, now - self.epoch_seconds_before
+        if hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1):
+            self._say_busy(trainer)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_begin = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_seconds.append(time.monotonic() - self.epoch_begin)
+        if self.epoch_seconds[-1] > FAR * min(self.epoch_seconds):
+            self._say_busy(trainer)
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         images = images_in(trainer.train_dataloader, batches)
         if self.images is not None and images is not None:
             self.images += images * trainer.world_size
         else:
             self.images = None
+
+    def _say_busy(self, trainer: L.Trainer) -> None:
+        """Once: each step waits for the last of several threads, which other programs hold up."""
+        if (
+            self.is_busy
+            or trainer.strategy.root_device.type != "cpu"
+            or torch.get_num_threads() < 2
+        ):
+            return
+        self.is_busy = True
+        log.warning(
+            "other programs use this machine's cores, and %d threads wait for each other at each "
+            "step: OMP_NUM_THREADS=1 is quicker then (the last digits may differ)",
+            torch.get_num_threads(),
+        )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.metrics["ended"] = why_ended(trainer)
