@@ -86,13 +86,13 @@ def fit(
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The batch sizes of the steps that were written out."""
     sizes: list[int] = []
-    written_out = step.Step.gradients_of
+    written_out = step.Step.set_gradients
 
     def recorded(self: step.Step, x_BHW: Tensor, y_B: Tensor) -> Tensor:
         sizes.append(len(y_B))
         return written_out(self, x_BHW, y_B)
 
-    monkeypatch.setattr(step.Step, "gradients_of", recorded)
+    monkeypatch.setattr(step.Step, "set_gradients", recorded)
     monkeypatch.setattr(step, "LOOK_EVERY", math.inf)
     return sizes
 
@@ -327,7 +327,7 @@ def test_the_gradients_are_autograds(batch_size: int, hidden_size: int) -> None:
     torch.manual_seed(0)
     model = DigitClassifier(hidden_size)
     x_BHW, y_B = torch.rand(batch_size, 28, 28), torch.arange(batch_size) % 10
-    loss = step.Step(model).gradients_of(x_BHW, y_B)
+    loss = step.Step(model, RMSPROP(model.parameters())).set_gradients(x_BHW, y_B)
     written_out = [weight.grad for weight in model.parameters()]
     model.zero_grad()
     logits_BK = model(x_BHW)
@@ -382,14 +382,14 @@ def test_lightning_looks_every_fifth_of_a_second(
 ) -> None:
     """On a clock that each step puts forward: what stops or saves by it does so that soon."""
     clock, looks = [0.0], []
-    written_out = step.Step.gradients_of
+    written_out = step.Step.set_gradients
 
     def timed(self: step.Step, x_BHW: Tensor, y_B: Tensor) -> Tensor:
         clock[0] += 0.0625
         return written_out(self, x_BHW, y_B)
 
     monkeypatch.setattr(step, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(step.Step, "gradients_of", timed)
+    monkeypatch.setattr(step.Step, "set_gradients", timed)
     monkeypatch.setattr(Pauses, "on_train_batch_end", lambda *_: looks.append(clock[0]))
     fit(tmp_path, sparse=True, callbacks=(Pauses(),), max_epochs=1)
     unseen = [after - before for before, after in pairwise(looks)]

@@ -13,6 +13,7 @@ Shapes: B batch, H W pixels, D = H * W features, E hidden units, K classes.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -34,6 +35,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from digits.data.batches import Batches
 from digits.inspection.watch import WatchSteps
@@ -61,23 +63,39 @@ TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_ba
 class Step:
     """Of `model`: Flatten, Linear(D, E), ReLU, Linear(E, K), on a CPU, in float32."""
 
-    def __init__(self, model: DigitClassifier) -> None:
-        self.score = model.train_score
+    def __init__(self, model: DigitClassifier, optimizer: Optimizer) -> None:
+        self.score, self.optimizer = model.train_score, optimizer
         self.weights = list(model.net.parameters())
         self.W_ED, self.b_E, self.W_KE, self.b_K = (weight.detach() for weight in self.weights)
         self.gradients = [torch.empty_like(weight) for weight in self.weights]
+        self.attach()
+        self.update = optimizer.prepared() if type(optimizer) is RMSprop else None
+
+    def attach(self) -> None:
+        """The gradients to the weights, where others find them."""
+        for weight, gradient in zip(self.weights, self.gradients, strict=True):
+            weight.grad = gradient
 
     @torch.no_grad()
-    def gradients_of(self, x_BHW: Tensor, y_B: Tensor) -> Tensor:
-        """Sets the weights' gradients, adds to the scores, and returns the mean loss."""
+    def __call__(self, x_BHW: Tensor, y_B: Tensor, clip: Callable[[], None] | None = None) -> None:
+        self.set_gradients(x_BHW, y_B)
+        if clip or not self.update:
+            self.attach()
+        if clip:
+            clip()
+        (self.update or self.optimizer.step)()
+
+    @torch.no_grad()
+    def set_gradients(self, x_BHW: Tensor, y_B: Tensor) -> Tensor:
+        """And add to the scores. Returns the mean loss."""
         x_BD, y_B1 = x_BHW.flatten(1), y_B[:, None]
         h_BE = torch.addmm(self.b_E, x_BD, self.W_ED.t()).relu_()
         logits_BK = torch.addmm(self.b_K, h_BE, self.W_KE.t())
         log_p_BK = logits_BK.log_softmax(1)
         loss = F.nll_loss(log_p_BK, y_B)
-        self.score.update(loss, logits_BK, y_B)
+        self.score.add(loss, logits_BK, y_B)
 
-        # what the loss is to each of them: to the logits (p - 1 at the label, else p) / B
+        # how the loss changes with each: with the logits by (p - 1 at the label, else p) / B
         dW_ED, db_E, dW_KE, db_K = self.gradients
         d_BK = torch.zeros_like(logits_BK).scatter_(1, y_B1, -1 / len(y_B))
         d_BK = torch.ops.aten._log_softmax_backward_data(d_BK, log_p_BK, 1, torch.float32)
@@ -86,8 +104,6 @@ class Step:
         d_BE = torch.ops.aten.threshold_backward(d_BK @ self.W_KE, h_BE, 0)  # 0 where ReLU cut
         torch.mm(d_BE.t(), x_BD, out=dW_ED)
         torch.sum(d_BE, 0, out=db_E)
-        for weight, gradient in zip(self.weights, self.gradients, strict=True):
-            weight.grad = gradient
         return loss
 
 
@@ -107,50 +123,53 @@ class EpochLoop(_TrainingEpochLoop):
             if self.seen_by != before:
                 log.debug("Lightning's own loop runs each step, for %s", self.seen_by)
         else:
-            self.step = Step(self.trainer.lightning_module)
+            self.step = Step(self.trainer.lightning_module, self.trainer.optimizers[0])
             self.trainer.train_dataloader.keep_buffers()
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
-        while self.step and not self._is_seen_next() and time.monotonic() < until:
-            self._unseen_step(self.step, data_fetcher)
+        for _ in range(self._unseen_next() if self.step else 0):
+            self._unseen_step(data_fetcher)
+            if time.monotonic() >= until:
+                break
         super().advance(data_fetcher)
 
-    def _is_seen_next(self) -> bool:
+    def _unseen_next(self) -> int:
+        """How many steps from here on nothing looks at."""
         trainer, batches = self.trainer, self.batch_progress
-        validate_every, log_every = trainer.val_check_batch or 1, trainer.log_every_n_steps
-        return bool(
-            self.restarting
-            or trainer.should_stop
-            or batches.current.ready == 0
-            or batches.current.ready + 1 >= trainer.num_training_batches
-            or (batches.current.ready + 1) % validate_every == 0
-            or (batches.total.ready + 1) % validate_every == 0
-            or self.global_step + 1 == self.max_steps
-            or (log_every and trainer.loggers and (self._batches_that_stepped + 1) % log_every == 0)
-        )
+        if self.restarting or trainer.should_stop or batches.current.ready == 0:
+            return 0
+        left = [trainer.num_training_batches - 1 - batches.current.ready]  # but for the last
+        if self.max_steps > 0:
+            left += [self.max_steps - 1 - self.global_step]
+        for done in (batches.current.ready, batches.total.ready):
+            left += [(-done - 1) % (trainer.val_check_batch or 1)]
+        if trainer.loggers and trainer.log_every_n_steps:
+            left += [(-self._batches_that_stepped - 1) % trainer.log_every_n_steps]
+        return int(max(0, min(left)))
 
-    def _unseen_step(self, step: Step, data_fetcher: _DataFetcher) -> None:
-        trainer, module = self.trainer, self.trainer.lightning_module
-        optimizer, counts = trainer.optimizers[0], self.automatic_optimization.optim_progress
+    def _unseen_step(self, data_fetcher: _DataFetcher) -> None:
+        trainer, counts = self.trainer, self.automatic_optimization.optim_progress.optimizer
         (x_BHW, y_B), _, _ = next(data_fetcher)
         self.batch_progress.increment_ready()
         self.batch_progress.increment_started()
-        counts.optimizer.step.increment_ready()
-        step.gradients_of(x_BHW, y_B)
-        counts.optimizer.zero_grad.increment_by(1)
-        if trainer.gradient_clip_val:
-            module.configure_gradient_clipping(
-                optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-            )
-        optimizer.step()
-        counts.optimizer.step.increment_completed()
+        counts.step.increment_ready()
+        assert self.step
+        self.step(x_BHW, y_B, self._clip if trainer.gradient_clip_val else None)
+        counts.zero_grad.increment_by(1)
+        counts.step.increment_completed()
         self.batch_progress.increment_processed()
         if trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
             self.update_lr_schedulers("step", update_plateau_schedulers=True)
         self.batch_progress.increment_completed()
         self._batches_that_stepped += 1
+
+    def _clip(self) -> None:
+        trainer = self.trainer
+        trainer.lightning_module.configure_gradient_clipping(
+            trainer.optimizers[0], trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+        )
 
 
 def who_sees_each(trainer: L.Trainer) -> str | None:
