@@ -25,7 +25,7 @@ def test_scalars_are_by_step_and_by_epoch(finished: Outcome) -> None:
     tags = events(folder).Tags()["scalars"]
     stages = {f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "acc")}
     assert stages | {
-        "test/loss", "test/acc", "best/val_acc", "best/val_loss",
+        "train/loss_step", "test/loss", "test/acc", "best/val_acc", "best/val_loss",
         "vs_epoch/train_loss", "vs_epoch/train_acc", "vs_epoch/val_loss", "vs_epoch/val_acc",
         "watch/dead_relus/net.2", "watch/images_per_second", "watch/lr", "watch/weight_norm",
     } == set(tags)  # fmt: skip

@@ -165,8 +165,7 @@ def _check_counts(content: Checkpoint) -> None:
     counts += [fit["epoch_progress"]["current"]["processed"]]
     counts += [fit["epoch_loop.state_dict"]["_batches_that_stepped"]]
     if is_same_class(str(content["settings"].get("data._target_")), DATA_MODULE):
-        # between two epochs there is none
-        counts += [loader["given"] for loader in fit["state_dict"].get("combined_loader", [])]
+        counts += [fit["state_dict"]["combined_loader"][0]["given"]]
     for key, state in content["callbacks"].items():
         if key.startswith("EarlyStopping{"):
             counts += [state[name] for name in ("wait_count", "stopped_epoch", "patience")]

@@ -39,7 +39,8 @@ class ExactState(Callback):
             },
         }
         if _is_epochs_end(trainer):  # the next one begins with its first batch
-            checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
+            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
+                loader |= {"given": 0} if "given" in loader else {}
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
@@ -64,7 +65,8 @@ class ExactState(Callback):
         if self.restored is None:
             return
         restored, self.restored = self.restored, None
-        if _is_epochs_end(trainer):  # with max_steps Lightning would take it for under way
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        if epochs.ready == epochs.processed:  # with max_steps Lightning takes it for under way
             trainer.fit_loop.epoch_loop.restarting = False
         here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
         try:

@@ -68,19 +68,21 @@ def less_is_better(name: str, trainer: L.Trainer) -> bool:
 
 
 class Divergence(Callback):
-    """Raises DivergedError after an epoch whose train/loss is not finite. `warning` says that the
-    last one's is finite, but far above that of guessing: ln of the data set's classes.
+    """Raises DivergedError once the scores of an epoch are logged whose train/loss is not finite.
+    `warning` says that the last one's is finite, but far above that of guessing: ln of the data
+    set's classes.
     """
 
     def __init__(self) -> None:
         self.warning: str | None = None
+        self.error: DivergedError | None = None
 
     def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = trainer.callback_metrics.get(LOSS)
         if loss is None or not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
             return
         if not loss.isfinite():
-            raise DivergedError(
+            self.error = DivergedError(
                 f"training diverged: {LOSS} is {loss:g} in epoch {trainer.current_epoch + 1}; "
                 "a lower model.optimizer.lr may help"
             )
@@ -92,3 +94,10 @@ class Divergence(Callback):
                 f"{LOSS} is {loss:.3g}, and {guessing:.3g} would be guessing; "
                 "a lower model.optimizer.lr may help"
             )
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.error:
+            raise self.error
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.on_train_epoch_start(trainer, pl_module)

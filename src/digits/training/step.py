@@ -129,9 +129,9 @@ class EpochLoop(_TrainingEpochLoop):
     def advance(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
         for _ in range(self._unseen_next() if self.step else 0):
-            self._unseen_step(data_fetcher)
             if time.monotonic() >= until:
                 break
+            self._unseen_step(data_fetcher)
         super().advance(data_fetcher)
 
     def _unseen_next(self) -> int:
