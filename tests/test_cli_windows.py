@@ -1,4 +1,4 @@
-"""A system without fcntl, SIGUSR1, alarms and some flags of files: what Windows lacks, hidden here.
+"""A system without fcntl, alarms and some flags of files: what Windows lacks, hidden here.
 (Nothing else of Windows is tried.)
 """
 
@@ -11,7 +11,7 @@ from support.commands import finish
 HIDDEN = """
 import os, signal, sys
 sys.modules["fcntl"] = None
-for name in ("SIGUSR1", "SIGALRM", "alarm"):  # of SIGKILL Lightning knows by the system's name
+for name in ("SIGALRM", "alarm"):  # and not those that Lightning looks for outside Windows
     delattr(signal, name)
 for name in ("O_NOFOLLOW", "O_NONBLOCK"):
     delattr(os, name)
