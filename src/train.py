@@ -42,7 +42,8 @@ def main(cfg: DictConfig) -> float | list[float] | None:
         tested = begin.path
         if cfg.train:
             resumption.take_over(cfg, begin, trainer)
-            replay.from_there(datamodule, trainer)
+            if not (cfg.trainer.overfit_batches or cfg.trainer.use_distributed_sampler):
+                replay.from_there(datamodule, trainer)  # else Lightning takes loaders apart
             with signals.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=begin.path, weights_only=True)
             tested = saving.judged_by(trainer)  # None: the weights in memory

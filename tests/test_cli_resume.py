@@ -404,3 +404,13 @@ def test_what_was_frozen_stays_so(tmp_path: Path, stop_at: Callable[[int], None]
     assert [each.code for each in (whole, part, rest)] == [0, 143, 0], rest.err
     for name, weight in weights(whole).items():
         assert torch.equal(weights(rest)[name], weight), name
+
+
+def test_a_fit_that_may_not_stop_yet_saves_its_last_step(tmp_path: Path) -> None:
+    stops = ["callbacks=early_stopping", "callbacks.early_stopping.patience=0"]
+    words = [*SHORT, *QUICK, *stops, "callbacks.early_stopping.mode=max", "+trainer.min_epochs=3"]
+    monitor = ["callbacks.early_stopping.monitor=val/loss", "trainer.max_epochs=4"]
+    outcome = command("train", *words, *monitor, outputs=tmp_path)
+    assert outcome.code == 0, outcome.err
+    content = torch.load(outcome.folder / LAST, weights_only=True)
+    assert content["global_step"] == 30 * outcome.metrics["epochs"] == 90

@@ -33,6 +33,7 @@ _fits = False  # whether `after_the_step`
 _waits = False  # whether steps are under way there
 _asked = 0  # the signal that came
 _raised = 0  # the one that raised Stopped
+_alarm: Any = None  # whose SIGALRM was, while a step has GRACE_S
 
 
 def end_at_once() -> None:
@@ -129,13 +130,21 @@ def _handle(number: int, _: Any) -> None:
 
 def _set_alarm(seconds: int) -> None:
     """0 for none. Without alarms, on Windows, only a second signal ends a step."""
-
-    def lose_patience(*_: Any) -> None:
-        raise Stopped(_asked)
-
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, lose_patience)
+    global _alarm
+    is_main = threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "SIGALRM") or not is_main:
+        return
+    if seconds:
+        _alarm = signal.signal(signal.SIGALRM, _lose_patience)
         signal.alarm(seconds)
+    elif _alarm is not None:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, _alarm)
+        _alarm = None
+
+
+def _lose_patience(*_: Any) -> None:
+    raise Stopped(_asked)
 
 
 def end_with_parent(parent: int | None = None) -> None:

@@ -395,3 +395,39 @@ def test_lightning_looks_every_fifth_of_a_second(
     unseen = [after - before for before, after in pairwise(looks)]
     assert max(unseen) == 4 * 0.0625
     assert len(looks) >= 4
+
+
+def halve(weight: Any) -> None:
+    weight.grad.mul_(0.5)
+
+
+CHANGES: dict[str, Any] = {
+    "frozen": lambda trainer, layer: layer.requires_grad_(False),
+    "its state loaded": lambda trainer, layer: trainer.optimizers[0].load_state_dict(
+        trainer.optimizers[0].state_dict()
+    ),
+    "other weights": lambda trainer, layer: setattr(layer.weight, "data", layer.weight.data / 2),
+    "a hook": lambda trainer, layer: layer.weight.register_hook(lambda gradient: gradient / 2),
+    "a later hook": lambda trainer, layer: layer.weight.register_post_accumulate_grad_hook(halve),
+}
+
+
+class Changing(L.Callback):
+    def __init__(self, change: Any) -> None:
+        self.change: Any = change
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self.change:
+            self.change(trainer, pl_module.net[1])
+        self.change = None
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_a_validation_changes_within_an_epoch_counts(
+    change: Any, tmp_path: Path, quick: list[int]
+) -> None:
+    settings = {"val_size": 100, "val_check_interval": 6}
+    _, expected, _ = fit(tmp_path / "a", False, callbacks=(Changing(change),), **settings)
+    _, model, _ = fit(tmp_path / "b", True, callbacks=(Changing(change),), **settings)
+    assert quick
+    assert all(map(torch.equal, model.parameters(), expected.parameters()))

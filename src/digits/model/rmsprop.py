@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import optimizer as of_torch
 
 FOREVER = torch.tensor(1e9)  # steps, to which 1 adds nothing in float32
 MOST = torch.finfo(torch.float32).max  # of a setting; torch's own step refuses more
@@ -46,7 +47,12 @@ class RMSprop(torch.optim.RMSprop):
         somebody's hook belongs to it.
         """
         slots = [self._slots(group) for group in self.param_groups]
-        hooks = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        hooks = (
+            self._optimizer_step_pre_hooks,
+            self._optimizer_step_post_hooks,
+            of_torch._global_optimizer_pre_hooks,
+            of_torch._global_optimizer_post_hooks,
+        )
         is_one = len(slots) == 1 and _suits_one_pass(self.param_groups[0], slots[0])
         return _one_pass(self.param_groups[0], slots[0]) if is_one and not any(hooks) else None
 

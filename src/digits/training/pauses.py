@@ -1,5 +1,7 @@
 """What is done once Lightning is done with a step: saving, and stopping."""
 
+from typing import Any
+
 import lightning as L
 import torch
 import torch.distributed as dist
@@ -35,7 +37,7 @@ class Pauses(Checkpoint):
         if batches.current.ready % trainer.accumulate_grad_batches and not ends_an_epoch:
             return  # gradients are no part of a checkpoint
         last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)  # type: ignore[attr-defined]
-        is_the_end = trainer.should_stop or trainer.global_step == trainer.max_steps
+        is_the_end = _is_stopping(trainer) or 0 <= trainer.max_steps <= trainer.global_step
         if last and is_the_end and not ends_an_epoch:
             last.save_for_good(trainer)
         wish = signals.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
@@ -47,6 +49,14 @@ class Pauses(Checkpoint):
             if wish > SAVE:
                 raise signals.Stopped(wish)
         self.waits = wish != GO_ON and has_to_wait
+
+
+def _is_stopping(trainer: L.Trainer) -> bool:
+    """Whether Lightning hears that the fit should stop: not before min_epochs and min_steps."""
+    fit = trainer.fit_loop
+    epochs: Any = fit.epoch_progress.current
+    has_epochs = epochs.processed >= (fit.min_epochs or 0)
+    return trainer.should_stop and has_epochs and trainer.global_step >= (fit.min_steps or 0)
 
 
 def _validates(trainer: L.Trainer) -> bool:

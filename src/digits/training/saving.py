@@ -108,7 +108,7 @@ class LastCheckpoint(Checkpoint):
         self.is_for_good = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_for_good:
+        if not (self.is_for_good and self.step == trainer.global_step):
             self.step = -1  # the last step's was saved before validation, if at all
             self.save(trainer)
 

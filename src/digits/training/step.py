@@ -67,7 +67,7 @@ class Step:
         self.score, self.optimizer = model.train_score, optimizer
         self.weights = list(model.net.parameters())
         self.W_ED, self.b_E, self.W_KE, self.b_K = (weight.detach() for weight in self.weights)
-        self.gradients = [torch.empty_like(weight) for weight in self.weights]
+        self.gradients = [torch.zeros_like(weight) for weight in self.weights]
         self.attach()
         self.update = optimizer.prepared() if type(optimizer) is RMSprop else None
 
@@ -117,14 +117,25 @@ class EpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
+        self._prepare()
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        validated = self.val_loop.batch_progress.total.ready
+        super().on_advance_end(data_fetcher)
+        if self.val_loop.batch_progress.total.ready != validated:
+            self._prepare()  # callbacks of a validation may have changed anything
+
+    def _prepare(self) -> None:
         before, self.seen_by = self.seen_by, who_sees_each(self.trainer)
-        if self.seen_by:
-            self.step = None
-            if self.seen_by != before:
-                log.debug("Lightning's own loop runs each step, for %s", self.seen_by)
-        else:
+        self.step = None
+        if self.seen_by and self.seen_by != before:
+            log.debug("Lightning's own loop runs each step, for %s", self.seen_by)
+        loader = self.trainer.train_dataloader
+        if not self.seen_by:
             self.step = Step(self.trainer.lightning_module, self.trainer.optimizers[0])
-            self.trainer.train_dataloader.keep_buffers()
+            loader.keep_buffers()
+        elif isinstance(loader, Batches):
+            loader.buffers = None  # who sees a batch may keep it
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
@@ -185,7 +196,7 @@ def who_sees_each(trainer: L.Trainer) -> str | None:
         "accumulated gradients": trainer.accumulate_grad_batches > 1,
         "validation by the clock": trainer.val_check_batch is None,
         "anomaly detection": torch.is_anomaly_enabled(),
-        "the optimizer": type(trainer.optimizers[0]) not in OPTIMIZERS,
+        "the optimizer": [type(one) for one in trainer.optimizers] not in [[k] for k in OPTIMIZERS],
         "the data loader": type(loader) is not Batches,
         "the data module's transfer": bool(_overridden(data, LightningDataModule, TRANSFER)),
     }
@@ -208,8 +219,13 @@ def _is_reference(module: L.LightningModule) -> bool:
 
 
 def _has_hooks(part: nn.Module) -> bool:
-    of_weights = [weight._backward_hooks for weight in part.parameters(recurse=False)]
-    return any((part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, *of_weights))
+    of_weights = [
+        getattr(weight, kind, None)
+        for weight in part.parameters(recurse=False)
+        for kind in ("_backward_hooks", "_post_accumulate_grad_hooks")
+    ]
+    of_part = part._forward_hooks, part._forward_pre_hooks
+    return any((*of_weights, *of_part, part._backward_hooks, part._backward_pre_hooks))
 
 
 def _sees_each(callback: L.Callback) -> bool:

@@ -179,7 +179,7 @@ def why_ended(trainer: L.Trainer) -> str:
             return "trainer.max_time"
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return "trainer.fast_dev_run"
-    if trainer.max_steps == trainer.global_step:
+    if 0 <= trainer.max_steps <= trainer.global_step:
         return "trainer.max_steps"
     if trainer.max_epochs == trainer.current_epoch:
         return WHOLE
