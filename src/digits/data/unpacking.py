@@ -1,5 +1,5 @@
-"""MNIST's files, each read, checked and unpacked once; the largest ahead of time: while torch is
-imported, which keeps one core busy.
+"""MNIST's files, each read and checked once, and unpacked when it is used; the largest ahead of
+time: while torch is imported, which keeps one core busy.
 """
 
 import gzip
@@ -15,7 +15,8 @@ from digits.errors import InputError
 from digits.files import DATA
 
 _begun: dict[Path, Thread] = {}
-_contents: dict[Path, bytes] = {}  # of intact files, until somebody takes them
+_packed: dict[Path, bytes] = {}  # intact files, until somebody takes their content
+_contents: dict[Path, bytes] = {}  # what was unpacked ahead of time
 
 
 class DamagedError(InputError):
@@ -33,7 +34,7 @@ def begin(cfg: DictConfig) -> None:
 
     def work() -> None:
         with suppress(InputError):  # whoever wants it tries again, and says so
-            _contents[path] = _unpacked(path)
+            _contents[path] = gzip.decompress(_intact(path))
 
     if target == DATA_MODULE and path not in _begun:
         _begun[path] = Thread(target=work, daemon=True)
@@ -44,21 +45,21 @@ def check(path: Path) -> None:
     """Raises InputError for a file that can't be read, DamagedError for one that is not MNIST's."""
     if thread := _begun.pop(path, None):
         thread.join()
-    if path not in _contents:
-        _contents[path] = _unpacked(path)
+    if path not in _contents and path not in _packed:
+        _packed[path] = _intact(path)
 
 
 def take(path: Path) -> bytes:
     """The content of such a file, which is not kept. Raises what `check` does."""
     check(path)
-    return _contents.pop(path)
+    return _contents.pop(path, None) or gzip.decompress(_packed.pop(path))
 
 
 def is_intact(name: str, packed: bytes) -> bool:
     return hashlib.md5(packed, usedforsecurity=False).hexdigest() == MD5[name]
 
 
-def _unpacked(path: Path) -> bytes:
+def _intact(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             packed = file.read(MAX_BYTES)
@@ -66,4 +67,4 @@ def _unpacked(path: Path) -> bytes:
         raise InputError(f"paths.data_dir: cannot read {path}: {error.strerror}") from error
     if not is_intact(path.name, packed):
         raise DamagedError(f"{path}: damaged; expected the MD5 sum {MD5[path.name]}")
-    return gzip.decompress(packed)
+    return packed

@@ -38,7 +38,7 @@ class ExactState(Callback):
                 for name, metric in scores_of(pl_module).items()
             },
         }
-        if _is_epochs_end(trainer):  # the next one begins with its first batch
+        if ends_an_epoch(trainer):  # the next one begins with its first batch
             for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
                 loader |= {"given": 0} if "given" in loader else {}
         checkpoint["processes"] = _of_all_processes(here)
@@ -82,9 +82,10 @@ class ExactState(Callback):
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
 
 
-def _is_epochs_end(trainer: L.Trainer) -> bool:
-    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-    return bool(done == trainer.num_training_batches)
+def ends_an_epoch(trainer: L.Trainer) -> bool:
+    """Whether the newest batch is the last of its epoch."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    return batches.is_last_batch or batches.current.ready == trainer.num_training_batches
 
 
 def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:

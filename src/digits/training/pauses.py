@@ -8,6 +8,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 
 from digits import signals
+from digits.training.exact_state import ends_an_epoch
 from digits.training.saving import LastCheckpoint
 
 GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
@@ -32,17 +33,16 @@ class Pauses(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         batches = trainer.fit_loop.epoch_loop.batch_progress
-        ends_an_epoch = batches.current.ready == trainer.num_training_batches
-        ends_an_epoch = ends_an_epoch or batches.is_last_batch
-        if batches.current.ready % trainer.accumulate_grad_batches and not ends_an_epoch:
+        is_last = ends_an_epoch(trainer)
+        if batches.current.ready % trainer.accumulate_grad_batches and not is_last:
             return  # gradients are no part of a checkpoint
         last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)  # type: ignore[attr-defined]
         is_the_end = _is_stopping(trainer) or 0 <= trainer.max_steps <= trainer.global_step
-        if last and is_the_end and not ends_an_epoch:
+        if last and is_the_end and not is_last:
             last.save_for_good(trainer)
         wish = signals.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
         wish = _of_all_processes(wish, trainer.strategy.root_device)
-        has_to_wait = ends_an_epoch or is_the_end or _validates(trainer)
+        has_to_wait = is_last or is_the_end or _validates(trainer)
         if wish != GO_ON and (self.waits or not has_to_wait):
             if last:
                 last.save(trainer)
