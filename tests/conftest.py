@@ -38,19 +38,20 @@ def torch_is_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """SIGTERM comes after so many steps; none any more with 0."""
+    """SIGTERM comes after so many batches; none any more with 0."""
     from digits import signals
     from digits.training import step as written_out
     from digits.training.pauses import Pauses
 
-    look, at = Pauses.on_train_batch_end, [0]
+    look, at = Pauses.between_steps, [0]
 
-    def stopping(self: Any, trainer: Any, *given: Any) -> None:
-        if at[0] and trainer.global_step == at[0]:
+    def stopping(self: Any, trainer: Any) -> None:
+        done = trainer.fit_loop.total_batch_idx + 1
+        if done == at[0] > 0 and not signals.asked():
             signals._handle(signal.SIGTERM, None)
-        look(self, trainer, *given)
+        look(self, trainer)
 
-    monkeypatch.setattr(Pauses, "on_train_batch_end", stopping)
+    monkeypatch.setattr(Pauses, "between_steps", stopping)
     monkeypatch.setattr(written_out, "LOOK_EVERY", 0.0)
-    yield lambda step: at.__setitem__(0, step)
+    yield lambda batches: at.__setitem__(0, batches)
     signal.alarm(0)

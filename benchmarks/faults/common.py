@@ -128,16 +128,18 @@ def lost_seconds(folder: Path, began: float, killed: float) -> float:
 
 def differences(folder: Path, other: Path) -> list[str]:
     """What differs between two runs' weights, states, logs and curves, but times and paths."""
-    ckpt, expected = (
-        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
-        for path in (folder, other)
-    )
-    found = [part for part in PARTS if not _same(ckpt[part], expected[part])]
+    found = differing_parts(*(path / "checkpoints" / "last.ckpt" for path in (folder, other)))
     if (folder / "metrics.csv").read_bytes() != (other / "metrics.csv").read_bytes():
         found.append("metrics.csv")
     if curves(folder) != curves(other):
         found.append("TensorBoard's curves")
     return found
+
+
+def differing_parts(path: Path, other: Path) -> list[str]:
+    """Of two checkpoints."""
+    content, expected = (torch.load(each, weights_only=True) for each in (path, other))
+    return [part for part in PARTS if not _same(content[part], expected[part])]
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -151,10 +153,7 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and torch.equal(one, other)
     if isinstance(one, dict):
-        keys = one.keys() - {"between_steps"}
-        return keys == other.keys() - {"between_steps"} and all(
-            _same(one[key], other[key]) for key in keys
-        )
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)

@@ -31,14 +31,6 @@ class Scored(DigitClassifier):
         self.log("val/f1", 0.25 * self.epochs, batch_size=1)
 
 
-class HalfFrozen(DigitClassifier):
-    """From the second epoch on the wide layer learns no more."""
-
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        self.net[1].requires_grad_(self.current_epoch == 0)
-
-
 class Noise(TensorDataset):
     """Images that are drawn anew each time: an augmentation."""
 

@@ -390,7 +390,7 @@ def test_lightning_looks_every_fifth_of_a_second(
 
     monkeypatch.setattr(step, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(step.Step, "set_gradients", timed)
-    monkeypatch.setattr(Pauses, "on_train_batch_end", lambda *_: looks.append(clock[0]))
+    monkeypatch.setattr(Pauses, "between_steps", lambda *_: looks.append(clock[0]))
     fit(tmp_path, sparse=True, callbacks=(Pauses(),), max_epochs=1)
     unseen = [after - before for before, after in pairwise(looks)]
     assert max(unseen) == 4 * 0.0625

@@ -41,6 +41,16 @@ class Start:
         return int(self.content["global_step"]) if self.content else 0
 
     @property
+    def logged(self) -> int:
+        """The first step that loggers have nothing of: for a model that steps its optimizers by
+        hand, they count batches.
+        """
+        loop = self.content["loops"]["fit_loop"] if self.content else {}
+        batches = loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0)
+        automatic = loop.get("epoch_loop.automatic_optimization.optim_progress")
+        return self.step if not automatic or _steps(automatic) else int(batches)
+
+    @property
     def epochs(self) -> int:
         """Those that are complete."""
         return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
@@ -51,6 +61,10 @@ class Start:
         progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
         begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
         return int(progress["ready"]) if begun > self.epochs else 0
+
+
+def _steps(progress: dict[str, Any]) -> int:
+    return int(progress["optimizer"]["step"]["total"]["completed"])
 
 
 def find(cfg: DictConfig, model: LightningModule) -> Start:

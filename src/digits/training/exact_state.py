@@ -17,11 +17,13 @@ from digits.model.score import scores_of
 from digits.runs.checkpoint import random_states, set_random_states
 
 Settings = Mapping[str, str | int | float | bool | None]
+BEGINNING: dict[str, Any] = {"given": 0, "begun": {}}  # of an epoch, for loaders of ours
 
 
 class ExactState(Callback):
     """In every checkpoint: each process's random states and running scores, the last metrics, which
-    weights learn, whether training was to stop, and the settings that decide the result.
+    weights learn, gradients that a model adds up itself, whether training was to stop, and the
+    settings that decide the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,12 +40,16 @@ class ExactState(Callback):
                 for name, metric in scores_of(pl_module).items()
             },
         }
-        if ends_an_epoch(trainer):  # the next one begins with its first batch
+        if ends_an_epoch(trainer):  # the next epoch begins with its first batch
             for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
-                loader |= {"given": 0} if "given" in loader else {}
+                loader |= {key: BEGINNING[key] for key in BEGINNING if key in loader}
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
+        if not pl_module.automatic_optimization:  # it may add them up over many batches
+            grads = {name: weight.grad for name, weight in pl_module.named_parameters()}
+            checkpoint["gradients"] = {name: g for name, g in grads.items() if g is not None}
+        checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
         checkpoint["should_stop"] = any(c.stopping_reason.value for c in _early_stopping(trainer))
         checkpoint["settings"] = dict(self.settings)
 
@@ -69,6 +75,9 @@ class ExactState(Callback):
         if epochs.ready == epochs.processed:  # with max_steps Lightning takes it for under way
             trainer.fit_loop.epoch_loop.restarting = False
         here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
+        gradients = restored.get("gradients", {})
+        if "accumulate_grad_batches" in restored:  # a callback may change it as an epoch begins
+            trainer.accumulate_grad_batches = int(restored["accumulate_grad_batches"])
         try:
             set_random_states(here["random"], trainer.strategy.root_device)
             for name, metric in scores_of(pl_module).items():
@@ -78,6 +87,8 @@ class ExactState(Callback):
                     setattr(metric, state, _moved(saved[state], trainer.strategy.root_device))
             for name, weight in pl_module.named_parameters():
                 weight.requires_grad = bool(learns.get(name, weight.requires_grad))
+                if name in gradients:
+                    weight.grad = gradients[name].to(weight)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
 

@@ -24,7 +24,8 @@ class Replayed:
     def __init__(self, loader: Any, done: Callable[[], int]) -> None:
         self.loader, self.done = loader, done
         self.skip = 0
-        self.begun: dict[str, Any] = {}
+        self.begun: dict[str, Any] = {}  # the states, once an epoch's first batch was asked for
+        self.is_loaded = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["loader"], name)
@@ -33,16 +34,20 @@ class Replayed:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
+        if not self.is_loaded:
+            self.skip, self.begun = 0, {}
+        self.is_loaded = False
+        return self._rest()
+
+    def _rest(self) -> Iterator[Any]:
         """(Runs from the first `next` on: after the run's own random states are set.)"""
-        now, skip, self.skip = random_states(CPU), self.skip, 0
-        if skip:
-            set_random_states(self.begun, CPU)
-        else:
-            self.begun = now
+        now = random_states(CPU)
+        self.begun = self.begun or now
+        set_random_states(self.begun, CPU)
         batches = iter(self.loader)
-        for _ in range(skip):
+        for _ in range(self.skip):
             next(batches)
-        if skip:
+        if self.skip:
             set_random_states(now, CPU)
         yield from batches
 
@@ -52,7 +57,7 @@ class Replayed:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises InputError for other states."""
         try:
-            self.skip, self.begun = int(state["given"]), state["begun"]
+            self.skip, self.begun, self.is_loaded = int(state["given"]), state["begun"], True
             if self.skip:
                 check_random_states(self.begun)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -54,7 +54,7 @@ def _is_model_checkpoints(state: Any) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """last.ckpt in `dirpath`: the state after the newest epoch's first step, every
+    """last.ckpt in `dirpath`: the state as an epoch begins (but for the fit's first), every
     `train_time_interval` seconds, when a signal stops the run, and at its end. The one before it is
     previous.ckpt.
 
@@ -65,7 +65,7 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(dirpath) / LAST
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
-        self.step = self.epoch = -1
+        self.batch = self.epoch = -1  # of the newest
         self.is_for_good = False
 
     @property
@@ -78,29 +78,31 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.step = trainer.global_step  # a resumed run has it in a file
-        self.epoch, self.is_for_good = trainer.current_epoch, False
+        self._is_saved(trainer)  # a resumed run has it in a file
+        self.is_for_good = False
+
+    def _is_saved(self, trainer: L.Trainer) -> None:
+        self.batch, self.epoch = trainer.fit_loop.total_batch_idx, trainer.current_epoch
 
     def is_due(self, trainer: L.Trainer) -> bool:
-        """After an epoch's first step, and by the clock."""
-        if self.step == trainer.global_step:
-            return False
+        """As an epoch begins, and by the clock."""
         is_old = time.monotonic() - self.saved_at >= self.train_time_interval
-        return self.epoch != trainer.current_epoch or is_old
+        is_new = self.batch != trainer.fit_loop.total_batch_idx
+        return is_new and (is_old or self.epoch != trainer.current_epoch)
 
     def save(self, trainer: L.Trainer) -> None:
-        """To be called in all processes, after a step. Raises OSError when the folder cannot be
+        """To be called in all processes, between steps. Raises OSError when the folder cannot be
         written; last.ckpt is then as before.
         """
-        if trainer.fast_dev_run or self.step == trainer.global_step:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run or self.batch == trainer.fit_loop.total_batch_idx:  # type: ignore[attr-defined]
             return
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
             keep_as(self.path, self.path.with_name(PREVIOUS))
         trainer.save_checkpoint(self.path)
-        self.saved_at, self.step = time.monotonic(), trainer.global_step
-        self.epoch = trainer.current_epoch
+        self.saved_at = time.monotonic()
+        self._is_saved(trainer)
 
     def save_for_good(self, trainer: L.Trainer) -> None:
         """As the fit ends within an epoch: at its end it would go on with the next one."""
@@ -108,8 +110,8 @@ class LastCheckpoint(Checkpoint):
         self.is_for_good = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not (self.is_for_good and self.step == trainer.global_step):
-            self.step = -1  # the last step's was saved before validation, if at all
+        if not self.is_for_good:
+            self.batch = -1  # the same batch's may have been saved before its epoch's end
             self.save(trainer)
 
 

@@ -43,6 +43,7 @@ from digits.model.classifier import DigitClassifier
 from digits.model.network import LAYERS
 from digits.model.rmsprop import RMSprop
 from digits.training.bar import EpochBar
+from digits.training.exact_state import ends_an_epoch
 from digits.training.pauses import Pauses
 from digits.training.saving import BestCheckpoint
 
@@ -52,7 +53,7 @@ LOOK_EVERY = 0.2  # seconds
 TESTED = "2.6."  # versions of Lightning whose counters `_unseen_step` knows
 OPTIMIZERS = (RMSprop, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 NOW_AND_THEN = {  # callbacks that look at steps, and need not see each
-    BestCheckpoint, DeviceStatsMonitor, EpochBar, LearningRateMonitor, ModelCheckpoint, Pauses,
+    BestCheckpoint, DeviceStatsMonitor, EpochBar, LearningRateMonitor, ModelCheckpoint,
     RichProgressBar, TQDMProgressBar, Timer, WatchSteps,
 }  # fmt: skip
 STEP_HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad",
@@ -116,14 +117,29 @@ class EpochLoop(_TrainingEpochLoop):
     seen_by: str | None = None
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        fit_loop = self.trainer.fit_loop
+        if (
+            fit_loop._combined_loader_states_to_load
+        ):  # set up before, for estimated_stepping_batches
+            fit_loop._load_combined_loader_states()
+            iter(data_fetcher)
         super().on_run_start(data_fetcher)
+        if self.restarted_on_last and not ends_an_epoch(self.trainer):
+            self.restarting = fit_loop._restarting = False  # nothing is left to do of what was done
         self._prepare()
+        self._pause()
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         validated = self.val_loop.batch_progress.total.ready
         super().on_advance_end(data_fetcher)
         if self.val_loop.batch_progress.total.ready != validated:
             self._prepare()  # callbacks of a validation may have changed anything
+        self._pause()
+
+    def _pause(self) -> None:
+        for callback in self.trainer.callbacks:
+            if isinstance(callback, Pauses):
+                callback.between_steps(self.trainer)
 
     def _prepare(self) -> None:
         before, self.seen_by = self.seen_by, who_sees_each(self.trainer)

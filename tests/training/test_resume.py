@@ -1,0 +1,201 @@
+"""Whatever is trained, and wherever it is stopped: it ends as if nobody had stopped it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from faults.common import differing_parts
+from lightning.pytorch.callbacks import Callback, EarlyStopping, GradientAccumulationScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
+
+from digits import signals
+from digits.model.classifier import DigitClassifier
+from digits.runs.folder import LAST
+from support import own
+from support.fits import Drawn, drawn, fit, reference, rows, state
+
+STOPS = (1, 4, 9, 10, 11, 15)  # of 20 batches, ten an epoch
+
+
+class Averaging(DigitClassifier):
+    """Does something after each step, logs it, and waits for a plateau of it."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(4)
+        self.register_buffer("mean_E", torch.zeros(4))
+        self.rate: Any = None
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.log("mine/loss", loss, on_step=True, on_epoch=False)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        with torch.no_grad():
+            self.mean_E.lerp_(self.net[1].bias, 0.5)
+            self.net[3].weight.mul_(0.99)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), 0.5)
+        schedule = ReduceLROnPlateau(optimizer, factor=0.9, patience=0, threshold=0.5)
+        moves = {"scheduler": schedule, "interval": "step", "monitor": "mine/loss"}
+        return {"optimizer": optimizer, "lr_scheduler": moves}
+
+
+class AddingUp(L.LightningModule):
+    """Two optimizers by hand; the gradients of five batches are one step's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.automatic_optimization = False
+        self.wide, self.narrow = nn.Linear(784, 10), nn.Linear(784, 10)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x_BD = batch[0].flatten(1)
+        loss = nn.functional.cross_entropy(self.wide(x_BD) + self.narrow(x_BD), batch[1])
+        self.manual_backward(loss)
+        if batch_idx % 5 == 4:
+            for optimizer in self.optimizers():
+                optimizer.step()
+                optimizer.zero_grad()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/loss", self.wide(batch[0].flatten(1)).mean())
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.wide.parameters(), 0.1), torch.optim.Adam(
+            self.narrow.parameters()
+        )
+
+
+class HalfFrozen(DigitClassifier):
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self.net[1].requires_grad_(self.current_epoch == 0)
+
+
+def half_frozen() -> HalfFrozen:
+    torch.manual_seed(0)
+    return HalfFrozen(4, partial(torch.optim.SGD, lr=0.1))
+
+
+def with_dropout() -> DigitClassifier:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.Dropout(0.5), nn.Linear(8, 10))
+    return DigitClassifier(net=net, optimizer=torch.optim.Adam)
+
+
+def one_cycle() -> DigitClassifier:
+    schedule = partial(OneCycleLR, max_lr=0.1)
+    return reference(torch.optim.Adam, scheduler=schedule, scheduler_interval="step")
+
+
+def plateau() -> DigitClassifier:
+    schedule = partial(ReduceLROnPlateau, factor=0.5, patience=0, threshold=0.9)
+    return reference(scheduler=schedule, scheduler_monitor="val/loss")
+
+
+def others_loaders() -> L.LightningDataModule:
+    return own.Loaders(320)  # ten batches
+
+
+def in_odd_batches() -> Drawn:
+    return Drawn(batch_size=7, val_size=8)
+
+
+COSINE = partial(CosineAnnealingLR, T_max=2)
+WAYS: dict[str, dict[str, Any]] = {
+    "as it comes": {},
+    "accumulation": {"accumulate_grad_batches": 4, "max_epochs": 6},
+    "more and more accumulation": {
+        "callbacks": lambda: [GradientAccumulationScheduler({0: 1, 1: 2})]
+    },
+    "steps limited": {"max_steps": 17, "max_epochs": -1},
+    "validation every other epoch": {"check_val_every_n_epoch": 2, "max_epochs": 4},
+    "validation within the epoch": {
+        "val_check_interval": 3,
+        "callbacks": lambda: [EarlyStopping("val/loss", patience=50)],
+    },
+    "validation at each step": {"val_check_interval": 1},
+    "validation across epochs": {"val_check_interval": 7, "check_val_every_n_epoch": None},
+    "clipped": {"gradient_clip_val": 0.5},
+    "overfitted batches": {"overfit_batches": 4, "max_epochs": 5},
+    "no validation": {"limit_val_batches": 0},
+    "epochs of one step": {"limit_train_batches": 1, "max_epochs": 20},
+    "another optimizer and a schedule": {
+        "model": lambda: reference(torch.optim.AdamW, scheduler=COSINE)
+    },
+    "a schedule by step": {"model": one_cycle},
+    "a plateau": {"model": plateau},
+    "odd batches": {"data": in_odd_batches},
+    "dropout": {"model": with_dropout},
+    "a frozen layer": {"model": half_frozen},
+    "work after each step": {"model": Averaging},
+    "gradients added up by hand": {"model": AddingUp},
+    "others' loaders": {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0},
+}
+
+
+def run(
+    folder: Path,
+    ckpt_path: Path | None = None,
+    model: Callable[[], L.LightningModule] = reference,
+    data: Callable[[], L.LightningDataModule] = drawn,
+    callbacks: Callable[[], list[Callback]] = list,
+    **trainer: Any,
+) -> L.Trainer:
+    return fit(folder, model(), data(), callbacks(), ckpt_path, **trainer)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_a_fit_that_was_stopped_again_and_again_ends_as_the_whole_one(
+    way: dict[str, Any], stop_at: Callable[[int], None], tmp_path: Path
+) -> None:
+    run(tmp_path / "whole", **way)
+    part, stopped = tmp_path / "part", 0
+    for batches in (*STOPS, 0):
+        stop_at(batches)
+        last = part / LAST if (part / LAST).is_file() else None
+        try:
+            run(part, last, **way)
+        except (SystemExit, signals.Stopped):
+            stopped += 1
+            done = state(part)["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
+            assert done["completed"] >= batches > done["completed"] - 4
+    assert stopped >= 3
+    assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
+    assert rows(part) == rows(tmp_path / "whole")
+
+
+class StopsOnce(Callback):
+    """Somebody's own, which looks at a validation."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = trainer.global_step == 6
+
+
+ENDS: dict[str, dict[str, Any]] = {
+    "steps limited": {"max_steps": 6},
+    "steps limited at an epoch's end": {"max_steps": 10},
+    "time is up": {"callbacks": lambda: [StopsOnce()]},
+    "fewer epochs": {"max_epochs": 1},
+}
+
+
+@pytest.mark.parametrize("first", ENDS.values(), ids=ENDS.keys())
+def test_a_fit_that_ended_goes_on_at_its_next_batch(first: dict[str, Any], tmp_path: Path) -> None:
+    """A validation after that batch is over: it counts, once."""
+    within = {"val_check_interval": 3, "model": plateau}
+    run(tmp_path / "whole", **within)
+    part = tmp_path / "part"
+    ended = run(part, **within | first)
+    assert ended.global_step == state(part)["global_step"] < 20
+    run(part, part / LAST, **within)
+    assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
