@@ -53,13 +53,14 @@ def test_help_names_groups_settings_and_examples() -> None:
     assert "python src/train.py -m sweep=latest" in out
 
 
+@pytest.mark.slow
 def test_a_run_says_nothing_on_stderr(tmp_path: Path) -> None:
     code, out, err = finish("src/train.py", *SHORT, f"paths.outputs_dir={tmp_path}")
     assert (code, err) == (0, "")
     assert "Epoch 2/2" in out
 
 
-ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100")
+ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100", "model.hidden_size=8")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support import your_own
-from support.commands import ROOT, Outcome, command, tool
+from support.commands import ROOT, UNSEEN, Outcome, command, tool
 
 README = (ROOT / "README.md").read_text()
 RUNS_MD = (ROOT / "docs" / "runs.md").read_text()
@@ -26,8 +26,10 @@ RUNS = [line.rpartition("&& ")[2] for line in COMMANDS if "python src/" in line]
 RUNS.remove("python src/train.py trainer=ddp_sim")  # runs in test_cli_processes.py
 RUNS.remove("python src/serve.py")  # runs in serving/
 RUNS.remove("python src/report.py latest")  # runs in test_cli_inspect.py
+RUNS.remove("python src/train.py debug=overfit")  # runs in test_cli_train.py
 TOOLS = [line for line in RUNS if re.search(r"src/(predict|export)\.py", line)]
 RUNS = [line for line in RUNS if line not in TOOLS]
+SHORTER = ["trainer.limit_train_batches=5", "trainer.limit_test_batches=2", *UNSEEN]
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 THE_USERS = [name for name, _ in your_own.FILE.findall(your_own.TEXT)]
 ERRORS = re.findall(r"^\$ python (src/.*)\n(error: .*)$", RUNS_MD, flags=re.MULTILINE)
@@ -47,15 +49,19 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
     assert len(ERRORS) == 2
 
 
-@pytest.mark.parametrize("line", RUNS)
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=[pytest.mark.slow] * (" -m " in line)) for line in RUNS]
+)
 def test_a_command_runs(line: str, tmp_path: Path) -> None:
     _, path, *arguments = shlex.split(line)
     if {"ckpt_path=latest", "resume=latest"} & set(arguments):
-        command("train", "trainer.max_epochs=1", "trainer.limit_train_batches=5", outputs=tmp_path)
+        command("train", "trainer.max_epochs=1", *SHORTER, outputs=tmp_path)
     if path == "src/train.py" and not {"--help", "resume=latest"} & set(arguments):
-        arguments += ["trainer.limit_train_batches=5"]
+        arguments += SHORTER
     if "callbacks=early_stopping" in arguments:
         arguments += ["trainer.max_epochs=2"]
+    if "-m" in arguments:
+        arguments += ["hydra/launcher=basic"]
     outcome = command(Path(path).stem, *arguments, outputs=tmp_path)
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""

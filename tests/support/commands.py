@@ -62,6 +62,7 @@ def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comple
 
 def command(script: str, *arguments: str, outputs: Path) -> Outcome:
     """`python src/<script>.py <arguments>` in this process, its runs under `outputs`."""
+    from hydra._internal.hydra import Hydra
     from tensorboard.summary.writer import event_file_writer
 
     from digits.data import idx
@@ -72,12 +73,14 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
 
     main = importlib.import_module(script).main
     argv = [f"src/{script}.py", *arguments, f"paths.outputs_dir={outputs}"]
+    asks_for_one = any("hparams_search" in word or "hydra" in word for word in arguments)
     out, err, code = io.StringIO(), io.StringIO(), 0
     before = signal.getsignal(signal.SIGTERM)
     with (
         mock.patch.object(sys, "argv", argv),
         mock.patch.dict(os.environ),
         mock.patch.object(idx, "read", _once(idx.read)),
+        mock.patch.object(Hydra, "get_mode", _mode if not asks_for_one else Hydra.get_mode),
     ):
         try:
             with redirect_stdout(out), redirect_stderr(err):
@@ -92,6 +95,10 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
                     handler.close()
                     logging.getLogger().removeHandler(handler)
     return Outcome(code, _on_a_quiet_machine(out.getvalue()), err.getvalue(), outputs)
+
+
+def _mode(*_: object, **__: object) -> None:
+    """Hydra composes the settings twice, once to see whether they ask for a sweep: half a run."""
 
 
 def _on_a_quiet_machine(out: str) -> str:

@@ -39,10 +39,8 @@ def test_a_run_whose_others_do_not_come_gives_up(
     assert outcome.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_run_that_waits_for_others_hears_signals(
     name: str, code: int, launched: dict[str, str], tmp_path: Path
 ) -> None:

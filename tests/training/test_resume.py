@@ -6,15 +6,32 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from faults.common import differing_parts
-from lightning.pytorch.callbacks import Callback, EarlyStopping, GradientAccumulationScheduler
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    Timer,
+)
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    ExponentialLR,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
 
 from digits import signals
 from digits.model.classifier import DigitClassifier
+from digits.runs.checkpoint import check_state, read
 from digits.runs.folder import LAST
 from support import own
 from support.fits import Drawn, drawn, fit, reference, rows, state
@@ -110,6 +127,28 @@ def in_odd_batches() -> Drawn:
     return Drawn(batch_size=7, val_size=8)
 
 
+def chained(optimizer: Optimizer) -> ChainedScheduler:
+    return ChainedScheduler([StepLR(optimizer, 1), ExponentialLR(optimizer, 0.9)])
+
+
+def in_turn(optimizer: Optimizer) -> SequentialLR:
+    return SequentialLR(optimizer, [StepLR(optimizer, 1), MultiStepLR(optimizer, [1, 2])], [1])
+
+
+class Keeps(Callback):
+    """Somebody's own, with a state and a score."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        trainer.optimizers[0].param_groups[0]["weight_decay"] = trainer.global_step / 1000
+        pl_module.log("mine/score_best", float(trainer.global_step))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": np.random.default_rng(0).bit_generator.state, "pair": (1, None)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        assert state == self.state_dict()
+
+
 COSINE = partial(CosineAnnealingLR, T_max=2)
 WAYS: dict[str, dict[str, Any]] = {
     "as it comes": {},
@@ -122,6 +161,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "validation within the epoch": {
         "val_check_interval": 3,
         "callbacks": lambda: [EarlyStopping("val/loss", patience=50)],
+        "settings": {
+            "callbacks.early_stopping.mode": "min",
+            "callbacks.early_stopping.patience": 50,
+        },
     },
     "validation at each step": {"val_check_interval": 1},
     "validation across epochs": {"val_check_interval": 7, "check_val_every_n_epoch": None},
@@ -132,6 +175,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "another optimizer and a schedule": {
         "model": lambda: reference(torch.optim.AdamW, scheduler=COSINE)
     },
+    "chained schedules": {"model": lambda: reference(scheduler=chained)},
+    "schedules in turn": {"model": lambda: reference(scheduler=in_turn)},
+    "a callback with a state": {"callbacks": lambda: [Keeps(), Timer("00:01:00:00")]},
     "a schedule by step": {"model": one_cycle},
     "a plateau": {"model": plateau},
     "odd batches": {"data": in_odd_batches},
@@ -169,6 +215,7 @@ def test_a_fit_that_was_stopped_again_and_again_ends_as_the_whole_one(
             stopped += 1
             done = state(part)["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
             assert done["completed"] >= batches > done["completed"] - 4
+            check_state(read(str(part / LAST)), way.get("model", reference)())
     assert stopped >= 3
     assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
     assert rows(part) == rows(tmp_path / "whole")

@@ -1,6 +1,7 @@
 """Writing checkpoints: whole, often enough, and from a state between two steps."""
 
 import time
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         kept = {key: state for key, state in callbacks.items() if not _is_model_checkpoints(state)}
         loops: dict[str, Any] = {f"{name}_loop": {} for name in ("validate", "test", "predict")}
         fit_loop = content.get("loops", {}).get("fit_loop", {})
+        for schedule in content.get("lr_schedulers", []):
+            _count_milestones(schedule)
         return content | {"callbacks": kept, "loops": loops | {"fit_loop": fit_loop}}
+
+
+def _count_milestones(schedule: dict[str, Any]) -> None:
+    """MultiStepLR, alone or in a SequentialLR, wants the Counter that it had."""
+    if isinstance(milestones := schedule.get("milestones"), dict):
+        schedule["milestones"] = Counter(milestones)
+    for part in schedule.get("_schedulers", []):
+        _count_milestones(part)
 
 
 def _is_model_checkpoints(state: Any) -> bool:
