@@ -58,9 +58,12 @@ def fit(
     ckpt_path: Path | None = None,
     settings: Any = {},  # noqa: B006
     every: float = 1e9,
+    own_loop: bool = False,
     **trainer: Any,
 ) -> L.Trainer:
-    """Two epochs, last.ckpt and metrics.csv in `folder`; or the rest of them."""
+    """Two epochs, last.ckpt and metrics.csv in `folder`; or the rest of them. With Lightning's
+    `own_loop`, unless the step is written out.
+    """
     quieten_lightning()
     defaults = {"accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0}
     last = LastCheckpoint(str(folder), train_time_interval=every)
@@ -77,7 +80,8 @@ def fit(
         use_distributed_sampler=False,
         **defaults | trainer,
     )
-    step.install(made)
+    if not own_loop:
+        step.install(made)
     data = data or drawn()
     replay.from_there(data, made)
     path = str(ckpt_path) if ckpt_path else None
