@@ -42,8 +42,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
         tested = begin.path
         if cfg.train:
             resumption.take_over(cfg, begin, trainer)
-            if not (cfg.trainer.overfit_batches or cfg.trainer.use_distributed_sampler):
-                replay.from_there(datamodule, trainer)  # else Lightning takes loaders apart
+            replay.from_there(datamodule, trainer, cfg.trainer)
             with signals.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=begin.path, weights_only=True)
             tested = saving.judged_by(trainer)  # None: the weights in memory

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from omegaconf import DictConfig
 
 from digits import signals
 from digits.data.datamodule import MNISTDataModule
@@ -66,6 +67,7 @@ def fit(
     """
     quieten_lightning()
     defaults = {"accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0}
+    defaults["enable_progress_bar"] = False
     last = LastCheckpoint(str(folder), train_time_interval=every)
     logger = CSVLogger(folder, name="", version="")
     if ckpt_path:
@@ -75,7 +77,6 @@ def fit(
         logger=logger,
         callbacks=[BestScores(), last, *callbacks, ExactState(settings), Pauses(), Scored()],
         plugins=AtomicCheckpointIO(),
-        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         **defaults | trainer,
@@ -83,7 +84,7 @@ def fit(
     if not own_loop:
         step.install(made)
     data = data or drawn()
-    replay.from_there(data, made)
+    replay.from_there(data, made, DictConfig(trainer))
     path = str(ckpt_path) if ckpt_path else None
     with signals.after_the_step():
         made.fit(model, data, ckpt_path=path, weights_only=True)

@@ -12,7 +12,12 @@ import lightning as L
 import pytest
 import torch
 from faults.common import differing_parts
-from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    LambdaCallback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
@@ -173,8 +178,9 @@ def test_a_callback_that_watches_steps_sees_each(tmp_path: Path, quick: list[int
         {"profiler": "simple"},
         {"precision": "bf16-mixed"},
         {"callbacks": (ModelCheckpoint(every_n_train_steps=5),)},
+        {"callbacks": (TQDMProgressBar(refresh_rate=7),), "enable_progress_bar": True},
     ],
-    ids=["accumulation", "a profiler", "mixed precision", "checkpoints every few steps"],
+    ids=["accumulation", "a profiler", "mixed precision", "checkpoints every few steps", "a bar"],
 )
 def test_what_has_a_part_in_each_step_gets_each(
     tmp_path: Path, quick: list[int], settings: dict[str, Any]
@@ -302,15 +308,29 @@ def test_the_gradients_are_autograds(batch_size: int, hidden_size: int) -> None:
     assert model.train_score.loss_sum == expected * batch_size
 
 
-@pytest.mark.parametrize("hook", ["register_forward_hook", "register_forward_pre_hook"])
-def test_a_network_with_hooks_runs_them(hook: str, tmp_path: Path, quick: list[int]) -> None:
+def patch(layer: Any, seen: Any) -> None:
+    forward = layer.forward
+    layer.forward = lambda x: (seen(), forward(x))[1]
+
+
+WATCHES: dict[str, Any] = {
+    "a hook": lambda layer, seen: layer.register_forward_hook(seen),
+    "an earlier hook": lambda layer, seen: layer.register_forward_pre_hook(seen),
+    "another forward": patch,
+}
+
+
+@pytest.mark.parametrize("watch", WATCHES.values(), ids=WATCHES.keys())
+def test_a_network_that_is_watched_runs_its_layers(
+    watch: Any, tmp_path: Path, quick: list[int]
+) -> None:
     seen: list[int] = []
 
-    class Hooked(L.Callback):
+    class Watches(L.Callback):
         def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-            getattr(pl_module.net[1], hook)(lambda *_: seen.append(1) or None)
+            watch(pl_module.net[1], lambda *_: seen.append(1) or None)
 
-    fit(tmp_path, sparse=True, callbacks=(Hooked(),), max_epochs=1)
+    fit(tmp_path, sparse=True, callbacks=(Watches(),), max_epochs=1)
     assert len(seen) == 20
     assert not quick
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning_utilities.core.apply_func import apply_to_collection
+from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from digits.errors import InputError
@@ -64,8 +65,12 @@ class Replayed:
             raise InputError(f"ckpt_path: damaged: {flat(repr(error))[:80]}") from error
 
 
-def from_there(data: LightningDataModule, trainer: Trainer) -> None:
-    """Let `data` give loaders of PyTorch's that `trainer` can go on with within an epoch."""
+def from_there(data: LightningDataModule, trainer: Trainer, settings: DictConfig) -> None:
+    """Let `data` give loaders of PyTorch's that `trainer` can go on with within an epoch: but not
+    where, by its `settings`, Lightning makes others of them.
+    """
+    if settings.get("overfit_batches") or settings.get("use_distributed_sampler"):
+        return
     give = data.train_dataloader
 
     @wraps(give)

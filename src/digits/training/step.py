@@ -230,8 +230,15 @@ def _is_reference(module: L.LightningModule) -> bool:
         and [type(layer) for layer in net] == LAYERS
         and all(w.requires_grad and w.dtype == torch.float32 for w in module.parameters())
         and len(list(module.parameters())) == 4  # no bias is left out, nothing is added
-        and not any(part._compiled_call_impl or _has_hooks(part) for part in module.modules())
+        and not any(_is_changed(part) for part in (module, *net.modules()))
     )
+
+
+def _is_changed(part: nn.Module) -> bool:
+    """Compiled, with hooks, or with a method of its own instead of its class's."""
+    own = [name for name, value in vars(part).items() if callable(value)]
+    is_patched = any(callable(getattr(type(part), name, None)) for name in own)
+    return is_patched or bool(part._compiled_call_impl) or _has_hooks(part)
 
 
 def _has_hooks(part: nn.Module) -> bool:
@@ -246,6 +253,8 @@ def _has_hooks(part: nn.Module) -> bool:
 
 def _sees_each(callback: L.Callback) -> bool:
     if isinstance(callback, ModelCheckpoint) and callback._every_n_train_steps > 0:
+        return True
+    if getattr(callback, "refresh_rate", 1) > 1:  # a bar that is drawn at each so manieth step
         return True
     return type(callback) not in NOW_AND_THEN and bool(
         _overridden(callback, L.Callback, STEP_HOOKS)
