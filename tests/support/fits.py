@@ -63,7 +63,7 @@ def fit(
     **trainer: Any,
 ) -> L.Trainer:
     """Two epochs, last.ckpt and metrics.csv in `folder`; or the rest of them. With Lightning's
-    `own_loop`, unless the step is written out.
+    `own_loop` and loaders, or with ours.
     """
     quieten_lightning()
     defaults = {"accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0}
@@ -81,10 +81,10 @@ def fit(
         use_distributed_sampler=False,
         **defaults | trainer,
     )
+    data = data or drawn()
     if not own_loop:
         step.install(made)
-    data = data or drawn()
-    replay.from_there(data, made, DictConfig(trainer))
+        replay.from_there(data, made, DictConfig(trainer))
     path = str(ckpt_path) if ckpt_path else None
     with signals.after_the_step():
         made.fit(model, data, ckpt_path=path, weights_only=True)

@@ -246,3 +246,11 @@ def test_a_fit_that_ended_goes_on_at_its_next_batch(first: dict[str, Any], tmp_p
     assert ended.global_step == state(part)["global_step"] < 20
     run(part, part / LAST, **within)
     assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
+
+
+def test_epochs_of_others_loaders_are_drawn_as_without_us(tmp_path: Path) -> None:
+    ends = [with_dropout(), with_dropout()]
+    for model, own_loop in zip(ends, (True, False), strict=True):
+        torch.manual_seed(1)
+        fit(tmp_path, model, others_loaders(), own_loop=own_loop, limit_val_batches=0)
+    assert all(map(torch.equal, ends[0].parameters(), ends[1].parameters()))
