@@ -118,9 +118,7 @@ class EpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         fit_loop = self.trainer.fit_loop
-        if (
-            fit_loop._combined_loader_states_to_load
-        ):  # set up before, for estimated_stepping_batches
+        if fit_loop._combined_loader_states_to_load:  # the model has asked for a fit's steps
             fit_loop._load_combined_loader_states()
             iter(data_fetcher)
         super().on_run_start(data_fetcher)
