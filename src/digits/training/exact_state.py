@@ -17,7 +17,6 @@ from digits.model.score import scores_of
 from digits.runs.checkpoint import random_states, set_random_states
 
 Settings = Mapping[str, str | int | float | bool | None]
-BEGINNING: dict[str, Any] = {"given": 0, "begun": {}}  # of an epoch, for loaders of ours
 
 
 class ExactState(Callback):
@@ -40,9 +39,6 @@ class ExactState(Callback):
                 for name, metric in scores_of(pl_module).items()
             },
         }
-        if ends_an_epoch(trainer):  # the next epoch begins with its first batch
-            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
-                loader |= {key: BEGINNING[key] for key in BEGINNING if key in loader}
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
