@@ -135,7 +135,7 @@ class _OfCompiled(type):
 
 
 class Compiled(metaclass=_OfCompiled):
-    """For Lightning's isinstance: a compiled module; without torch._dynamo there is none."""
+    """The type of compiled modules for Lightning's isinstance; without torch._dynamo none exist."""
 
 
 def _let_optimizers_be() -> None:

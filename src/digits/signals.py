@@ -79,7 +79,7 @@ def steps_begin() -> None:
 
 
 def asked() -> int:
-    """The number of the signal that wants this fit to end; 0 for none."""
+    """Return the number of the signal that wants this fit to end; 0 for none."""
     return _asked
 
 
@@ -107,14 +107,14 @@ def raised() -> Stopped | None:
 
 
 def raise_again() -> None:
-    """Raise what a signal raised, once more and only once."""
+    """Raise once more, but only once, what a signal has raised."""
     if stopped := raised():
         forget()
         raise stopped
 
 
 def forget() -> None:
-    """Forget what a signal raised, which has ended what it was to end."""
+    """Forget what a signal raised, once that has ended what it was to end."""
     global _raised
     _raised = 0
 

@@ -24,8 +24,8 @@ SIZES = ("side", "classes")  # a data set may declare these, too
 
 
 class DigitClassifier(L.LightningModule):
-    """Trains with cross-entropy Flatten, Linear(side * side, hidden_size), ReLU,
-    Linear(hidden_size, classes) or, if given, `net`, which takes images (B, side, side) to logits
+    """Trains a network with cross-entropy: Flatten, Linear(side * side, hidden_size), ReLU,
+    Linear(hidden_size, classes) or, if given, `net`, from images (B, side, side) to logits
     (B, classes).
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model

@@ -27,7 +27,7 @@ def register() -> None:
 
 @contextmanager
 def own_first(folders: Sequence[str]) -> Iterator[None]:
-    """Let a config in one of `folders` replace the project's config of its name, in the block."""
+    """In the block, let a config in `folders` replace the project's config of the same name."""
     before = _own[:]
     _own[:] = folders
     try:
@@ -42,7 +42,7 @@ def own() -> list[str]:
 
 @contextmanager
 def known_to_hydra(config: DictConfig) -> Iterator[None]:
-    """Give ${hydra:job.num} and the like the values of a run with `config`, in the block."""
+    """In the block, give ${hydra:job.num} and the like their values in a run with `config`."""
     holder = HydraConfig.instance()
     before = holder.cfg
     try:

@@ -70,7 +70,7 @@ def warn(folder: Path, warning: str) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Begin a complete run whose status does not say so, for the `end` that follows."""
+    """Begin a complete run if its status does not say that it is finished; `end` follows."""
     told = _told(folder)
     if told.get("process") != _OURS and told.get("status") != FINISHED:
         begin(folder)

@@ -41,8 +41,8 @@ WARM = "warm_start"  # an attribute of an earlier sweep's trial: the job's folde
 @dataclass(frozen=True)
 class Space:
     """What trials choose: `chosen` has the settings' distributions, in the order of choice, `given`
-    all words; every job has those in `fixed`. A setting in `when` is chosen only if the other
-    setting there has the value there.
+    all words; every job has those in `fixed`. `when` maps a setting that is not always chosen to
+    the (other setting, value) that it depends on.
     """
 
     chosen: dict[str, BaseDistribution]

@@ -18,8 +18,8 @@ CPU = torch.device("cpu")  # loaders draw random numbers there
 
 
 class Replayed:
-    """Replays a loader's epoch: it begins again with the random states of then, and the batches
-    that were used before are read once more and dropped. `done` counts the batches used.
+    """Replays a loader's epoch after a resume: it starts with the epoch's first random states,
+    reads the batches used before once more, and drops them. `done` counts the batches used.
     """
 
     def __init__(self, loader: Any, done: Callable[[], int]) -> None:

@@ -167,7 +167,7 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
 
 
 def quieten_lightning() -> None:
-    """Silence Lightning's tips and its list of settings; its warnings go where ours go."""
+    """Silence Lightning's tips and its list of settings; send its warnings where the run's go."""
     logging.getLogger("lightning").handlers.clear()
     for name in ("lightning.pytorch", "lightning.fabric"):  # their import sets INFO
         logging.getLogger(name).setLevel(logging.WARNING)
