@@ -35,7 +35,7 @@ def called(command: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Raises OSError, and leaves `path` as it was, if the folder can't be written or is full."""
+    """Raises OSError, with `path` unchanged, if the folder can't be written or the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(path) as unfinished, unfinished.open("wb") as file:
         file.write(data)

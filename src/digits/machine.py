@@ -20,7 +20,7 @@ def processes() -> int:
 
 
 def rank() -> int:
-    """Return this process's number among them; 0 without a launcher."""
+    """Return this process's rank among the launcher's processes; 0 without a launcher."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"])
     return int(os.environ.get("SLURM_PROCID", "0")) if processes() else 0

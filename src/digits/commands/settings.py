@@ -42,7 +42,7 @@ VALIDATION_METRICS = ("val/acc", "val/loss")
 METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # a test score must not choose anything
 OBJECTIVES = (*METRICS, "fit_seconds")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
-LARGEST = 3.4e38  # that float32 holds
+LARGEST = 3.4e38  # the largest number in float32
 UNITS = {"weeks", "days", "hours", "minutes", "seconds"}
 
 Rule = tuple[Callable[[Any], bool], str]

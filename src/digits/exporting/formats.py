@@ -156,7 +156,7 @@ def agree(kind: str, net: nn.Module, data: bytes) -> bool:
 
 
 def _is_recurrent(data: bytes) -> bool:
-    """Whether a recurrent node is in it: ONNX Runtime crashes if such a node gets no image."""
+    """Whether the file has a recurrent node: ONNX Runtime crashes if that gets no image."""
     from onnx import load_model_from_string
 
     model = load_model_from_string(data)

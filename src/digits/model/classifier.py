@@ -87,7 +87,7 @@ class DigitClassifier(L.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        self.train_score.reset()  # a resumed run has the last epoch's
+        self.train_score.reset()  # a resumed run may have the sums of the last epoch
 
     def on_train_epoch_end(self) -> None:
         self._log_scores("train", self.train_score)

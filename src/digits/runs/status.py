@@ -144,7 +144,7 @@ def _opened(folder: Path) -> Iterator[int | None]:
 
 
 def _is_locked(handle: int | None, is_mine: bool, tries: int) -> bool | None:
-    """Lock it, alone if `is_mine`, else shared. Return whether that worked; None without locks."""
+    """Lock the folder, alone if `is_mine`, else shared. Return if it worked; None without locks."""
     if handle is None:
         return None
     for attempt in range(tries):

@@ -31,7 +31,7 @@ QUEUED = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUE
           "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
           "SPECIAL_EXIT", "PREEMPTED"}  # fmt: skip
 SIGNAL_DELAY_S = 120  # SIGUSR1 comes this long before the time limit
-MOST_TRIES = 100  # how often a job begins that SLURM stops
+MOST_TRIES = 100  # how often a job that SLURM stops may begin
 LOST = 1  # stands for an exit code that SLURM has forgotten
 LOOK_EVERY_S = 1.0  # how often to look for Ray's interrupt
 

@@ -49,7 +49,7 @@ class Sweep:
         self.typed = Words.parse(sys.argv[1:])
         self.words = own(self.typed.overrides)
         self.folder = SweepFolder(config.hydra.sweep.dir)
-        self.names = self.folder.planned() if config.get("sweep") else {}  # name of a job: words
+        self.names = self.folder.planned() if config.get("sweep") else {}  # job's name: its words
         self.chooses = True  # a sweep over seeds alone does not choose among settings
         self.code = 0  # the worst exit code of its jobs
 

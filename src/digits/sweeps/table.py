@@ -36,7 +36,7 @@ MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all rows
 MOST_CHARACTERS = 40  # in a cell
 SECONDS = "fit_seconds"
 GAPS = ("difference", "difference_low", "difference_high", "pairs")
-MOST_POINTS = 60  # of a page's curve: nobody would see more
+MOST_POINTS = 60  # in a page's curve: nobody would see more
 MOST_JOBS, MOST_CURVES = 2000, 500  # the best ones on a page: more make a browser slow
 FILES = ("report.html", "train.log", "output.log", "metrics.json", "metrics.csv",
          "figures/samples.png")  # fmt: skip

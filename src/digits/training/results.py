@@ -39,7 +39,7 @@ def objective(trainer: L.Trainer, metric: str | Sequence[str] | None) -> Objecti
 
 
 def of_measured(measured: Mapping[str, Any], metric: str | Sequence[str] | None) -> Objective:
-    """Return the same from the content of metrics.json."""
+    """Return the metric that a sweep optimises, from the content of metrics.json."""
     if metric is None:
         return None
     if not isinstance(metric, str):

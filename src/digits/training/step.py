@@ -125,7 +125,7 @@ class EpochLoop(_TrainingEpochLoop):
             iter(data_fetcher)
         super().on_run_start(data_fetcher)
         if self.restarted_on_last and not ends_an_epoch(self.trainer):
-            self.restarting = fit_loop._restarting = False  # all of it is done
+            self.restarting = fit_loop._restarting = False  # the restored step is done
         self._prepare()
         self._pause()
 
