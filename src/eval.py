@@ -1,6 +1,6 @@
 """Test a checkpoint on its run's test images: `python src/eval.py ckpt_path=latest`."""
 
-if __name__ == "__main__":  # Ctrl+C is one line from the first moment on
+if __name__ == "__main__":  # from here on Ctrl+C prints one line, no traceback
     from digits import signals
 
     signals.end_at_once()

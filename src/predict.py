@@ -31,7 +31,7 @@ def task(arguments: argparse.Namespace) -> int:
     if arguments.save is not None:
         check_folder(Path(arguments.save))
     with inputs.reading(paths) as drawings:
-        with importing():  # while other processes read
+        with importing():  # other processes read the images meanwhile
             from digits.prediction import answers, loading
 
             if ckpt:
@@ -49,7 +49,7 @@ def task(arguments: argparse.Namespace) -> int:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError if `--save` would write over something, or could not write."""
+    """Raises InputError if `--save` would overwrite files, or cannot write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
@@ -60,10 +60,10 @@ def check_folder(folder: Path) -> None:
 
 
 def _tell(found: "list[Answer]", arguments: argparse.Namespace, chosen: list[str]) -> None:
-    """`chosen` has a line that says which model was taken, if it was not named."""
+    """Print the answers. `chosen` has a line that names the model, if the user named none."""
     from digits.prediction import answers
 
-    if arguments.json or arguments.csv:  # stdout is for programs
+    if arguments.json or arguments.csv:  # a program reads stdout
         for line in chosen:
             print(line, file=sys.stderr)
         print(answers.as_json(found, arguments.top) if arguments.json else answers.as_csv(found))

@@ -33,7 +33,7 @@ def task(arguments: argparse.Namespace) -> None:
 
 
 def _runs(given: list[str]) -> Iterator[Path]:
-    """Of a sweep, all that have begun."""
+    """Yield the folders of the runs; for a sweep, of all jobs that have begun."""
     for word in given:
         path = (
             newest.run_or_winner(home() / "outputs", word).path if word == "latest" else Path(word)
@@ -49,7 +49,7 @@ def _runs(given: list[str]) -> Iterator[Path]:
 
 
 def _place(given: list[str]) -> Path:
-    """A sweep's own folder, or a new file."""
+    """Return the comparison's file: in the folder of the sweep, or a new one."""
     if len(given) == 1:
         return Path(given[0]) / "report.html"
     return home() / "outputs" / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.html"

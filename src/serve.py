@@ -26,10 +26,10 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address, family=family, backlog=512)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0  # below 0 for a name that can't be looked up
+        number = getattr(error, "errno", None) or 0  # it is below 0 if the name can't be looked up
         reason = os.strerror(number) if number > 0 else "no such name"
         raise InputError(f"--host {host} --port {port}: {reason.lower()}") from error
-    # connections inherit it; without it a body waits 40 ms until the headers are acknowledged
+    # connections inherit this; without it a body waits 40 ms until the headers are acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -38,7 +38,7 @@ def serve(arguments: argparse.Namespace) -> None:
     path = argparse_app.checkpoint_path(arguments.ckpt)
     readers = Readers(IMAGE)
     with listen(arguments.host, arguments.port) as listener, closing(readers):
-        readers.start(1)  # while this process imports
+        readers.start(1)  # it starts while this process imports
         try:
             with importing():
                 import torch
@@ -49,9 +49,9 @@ def serve(arguments: argparse.Namespace) -> None:
             if error.name not in EXTRA:
                 raise
             raise InputError("serve: needs pip install -e '.[serve]'") from error
-        logging.disable()  # libraries quote what they were sent
+        logging.disable()  # libraries would log what clients send
         warnings.simplefilter("ignore")
-        torch.set_num_threads(1)  # the other cores read images
+        torch.set_num_threads(1)  # the processes that read images use the other cores
         host, port = listener.getsockname()[:2]
         shown = relative(Path(path).resolve())
         shown = Path(path).name if os.path.isabs(shown) else shown  # clients see no other folder

@@ -1,6 +1,6 @@
-"""Train the digit classifier, or your own model; test it; leave all in one folder. See --help."""
+"""Train the digit classifier, or a model of your own, and test it; a run leaves one folder."""
 
-if __name__ == "__main__":  # Ctrl+C is one line from the first moment on
+if __name__ == "__main__":  # from here on Ctrl+C prints one line, no traceback
     from digits import signals
 
     signals.end_at_once()
@@ -14,12 +14,12 @@ from digits.imports import importing
 
 @command("train")
 def main(cfg: DictConfig) -> float | list[float] | None:
-    """Returns `optimized_metric` for a sweeper."""
+    """Return the value of `optimized_metric`, for a sweeper."""
     if cfg.train:
         from digits.data import unpacking
 
         unpacking.begin(cfg)
-    with importing():  # 2 s: --help and a mistyped setting do not wait for it
+    with importing():  # this takes 2 s, which --help and a mistyped setting do not need
         imports.import_lightning()
         import lightning as L
 
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
             replay.from_there(datamodule, trainer, cfg.trainer)
             with signals.after_the_step():
                 trainer.fit(model, datamodule, ckpt_path=begin.path, weights_only=True)
-            tested = saving.judged_by(trainer)  # None: the weights in memory
+            tested = saving.judged_by(trainer)  # None means the weights in memory
         objective = results.objective(trainer, cfg.optimized_metric)
         if cfg.test:
             trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)

@@ -21,7 +21,7 @@ __all__ = ["DigitClassifier", "ImageDataModule", "MNISTDataModule", "load", "tra
 
 
 def __getattr__(name: str) -> Any:
-    """Imported as it is asked for: importing the package takes no time."""
+    """Import `name` when somebody asks for it, so that importing the package takes no time."""
     if name not in _IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_IN[name]), name)

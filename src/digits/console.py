@@ -1,4 +1,4 @@
-"""The installed commands, digits-train and so on: each runs the program of src/ with its name."""
+"""The installed commands, such as digits-train. Each runs the program of its name in src/."""
 
 import sys
 from functools import partial
@@ -10,7 +10,7 @@ from digits.files import IS_CLONE, ROOT
 
 
 def program(name: str) -> ModuleType:
-    """src/`name`.py of a clone, or what the package has of it."""
+    """Import src/`name`.py of a clone, or the installed package's copy of it."""
     if IS_CLONE and (there := str(ROOT / "src")) not in sys.path:
         sys.path.insert(0, there)
     return import_module(name if IS_CLONE else f"digits.scripts.{name}")

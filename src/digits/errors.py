@@ -1,4 +1,4 @@
-"""What counts as wrong input, how it is said in one line, and what a process exits with.
+"""Which errors are wrong input, how one line reports an error, and which exit code it has.
 
 Other packages' exceptions are recognised by name: importing Lightning takes 4 s, Hydra 0.3 s.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
 Explain = Callable[[Exception], str | None]
-FULL_ERROR = "HYDRA_FULL_ERROR"  # of the environment; 1 brings tracebacks back
+FULL_ERROR = "HYDRA_FULL_ERROR"  # an environment variable; 1 brings tracebacks back
 
 
 class InputError(ValueError):
-    """A setting, file or checkpoint is wrong: its name, what was given, what is accepted."""
+    """A setting, file or checkpoint is wrong. The text names it, its value and what is accepted."""
 
 
 class DivergedError(InputError):
@@ -34,7 +34,7 @@ class DivergedError(InputError):
 
 @contextmanager
 def blaming(setting: str, *packages: str) -> Iterator[None]:
-    """Raises InputError, for `setting`, where code of `packages` (of any) refuses a value."""
+    """Raises InputError for `setting` if code of `packages` (without them: any) refuses a value."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
@@ -44,11 +44,11 @@ def blaming(setting: str, *packages: str) -> Iterator[None]:
 
 
 def exit_code(error: BaseException) -> int:
-    """2 when the input is to blame (settings, files, a full disk), 1 when we are."""
+    """Return 2 if the input is to blame (settings, files, a full disk), 1 if this program is."""
     blames_input = (
         isinstance(_unwrapped(error), InputError | OSError)
         or _is(error, "HydraException", "OmegaConfBaseException", "MisconfigurationException")
-        or _raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers have a dozen kinds
+        or _raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers raise a dozen kinds
     )
     return INPUT_IS_WRONG if blames_input else OUR_FAULT
 
@@ -58,7 +58,7 @@ def is_bug(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error as one line, without the advice on tracebacks that frameworks add."""
+    """Return the error as one line, without the advice on tracebacks that frameworks add."""
     error = _unwrapped(error)
     text, cause = str(error), error.__cause__
     if _is(error, "MissingConfigException"):
@@ -76,7 +76,7 @@ def one_line(error: BaseException) -> str:
         return flat(f"{text.removeprefix(merging)}: {first_line}")
     if _is(error, "OverrideParseException"):
         return _not_parsed(str(getattr(error, "override", "")), text.partition("\n")[0])
-    if isinstance(error, OSError) and error.errno:  # of a run's files: others raise InputError
+    if isinstance(error, OSError) and error.errno:  # a run's file: for others InputError is raised
         return flat(
             f"cannot write {error.filename or 'the run folder'}: {error.strerror or error}; "
             "paths.outputs_dir=FOLDER writes elsewhere"
@@ -85,7 +85,7 @@ def one_line(error: BaseException) -> str:
 
 
 def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = False) -> str:
-    """argparse's `message` in one line, with the flag that an unknown one is nearest to."""
+    """Return argparse's `message` as one line; for an unknown flag, with the most similar one."""
     unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
     if not unknown:
         return flat(f"{message}; --help shows all")
@@ -94,7 +94,7 @@ def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = 
     flag, _, value = unknown.partition("=")
     if close := get_close_matches(flag, parser._option_string_actions, n=1, cutoff=0.75):
         hint = f"did you mean {close[0]}?"
-    elif settings and (value or "." in flag):  # the command takes them
+    elif settings and (value or "." in flag):  # the command takes settings
         hint = f"a setting is written without the dashes: {unknown.lstrip('-')}"
     else:
         hint = "--help shows all"
@@ -102,7 +102,7 @@ def complaint(parser: "argparse.ArgumentParser", message: str, settings: bool = 
 
 
 def _peer_is_gone(error: BaseException) -> bool:
-    """Of several processes that train together: as gloo and NCCL put it."""
+    """Whether gloo or NCCL says that another process of distributed training has ended."""
     return isinstance(error, RuntimeError) and "by peer" in str(error)
 
 
@@ -116,7 +116,7 @@ def _is(error: BaseException, *names: str) -> bool:
 
 
 def _unwrapped(error: BaseException) -> BaseException:
-    """The first exception of the chain where OmegaConf hides a resolver's, or logging a disk's."""
+    """Return the first exception of the chain if OmegaConf or logging has wrapped it."""
     is_wrapper = _is(error, "InterpolationResolutionError") or str(error).startswith(
         "Unable to configure handler"
     )
@@ -127,7 +127,7 @@ def _unwrapped(error: BaseException) -> BaseException:
 
 
 def _not_parsed(override: str, reason: str) -> str:
-    """Hydra's grammar takes é or # in quotes only, and no shell leaves those in place."""
+    """Explain what Hydra can't parse: it takes é or # in quotes only, which shells remove."""
     key, _, value = override.partition("=")
     is_quotable = value and value.isprintable() and re.fullmatch(r"[+~]*[\w./]+", key, re.ASCII)
     if "LexerNoViableAlt" in reason and is_quotable:
@@ -140,9 +140,9 @@ def _not_parsed(override: str, reason: str) -> str:
 def code_of(
     command: Callable[[], int | None], explain: Explain = lambda _: None, stopped: str = ""
 ) -> int:
-    """A process's exit code: what `command` returns (None is 0), or 1 our fault; 2 wrong input; 130
-    Ctrl+C; 143 SIGTERM; 138 SIGUSR1. Says an error, or a SystemExit's cause, as `explain` has it,
-    and `stopped` of a signal that nobody has told of.
+    """Return a process's exit code: that of `command` (None is 0), 1 for our fault, 2 for wrong
+    input, 130 for Ctrl+C, 143 for SIGTERM, 138 for SIGUSR1. Prints an error, or a SystemExit's
+    cause, as `explain` words it; prints `stopped` for a signal that nobody has reported.
     """
     signals.listen()
     try:
@@ -152,7 +152,7 @@ def code_of(
             _say(end.__cause__, explain)
         return end.code if isinstance(end.code, int) else 0
     except (signals.Stopped, Exception) as error:
-        signal = signals.raised()  # C code that runs Python may make something else of it
+        signal = signals.raised()  # C code that runs Python may turn it into another error
         if isinstance(error, signals.Stopped):
             signal = error
         elif signal is None:
@@ -166,7 +166,7 @@ def code_of(
 
 
 def _say(error: Exception, explain: Explain) -> None:
-    """One line on stderr; where the error comes from, too, for a bug or as FULL_ERROR asks."""
+    """Print one line on stderr; before it, for a bug or if FULL_ERROR asks, the traceback."""
     if os.environ.get(FULL_ERROR) == "1" or is_bug(error):
         print(trace(error), end="", file=sys.stderr)
     print(redacted(f"error: {explain(error) or one_line(error)}"), file=sys.stderr)

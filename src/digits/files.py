@@ -1,4 +1,4 @@
-"""Writing a file so that a reader, or a kill, never sees half of it."""
+"""Where files are, how to read one that anyone may have written, how to write one atomically."""
 
 import errno
 import json
@@ -18,24 +18,24 @@ IS_CLONE = all((ROOT / name).is_file() for name in ("configs/train.yaml", "src/t
 CONFIGS = ROOT / "configs" if IS_CLONE else PACKAGE / "configs"
 DATA = ROOT / "data" if IS_CLONE else PACKAGE / "embedded"  # MNIST/raw is in it
 UNFINISHED = ".unfinished"
-MAX_JSON_BYTES = 1 << 20  # of a file which may come from anyone; a run's have 1 KB
-# a pipe would wait; Windows has neither word
+MAX_JSON_BYTES = 1 << 20  # of a file that anyone may have written; a run's have 1 KB
+# follow no link, and do not wait for a pipe; Windows has neither flag
 READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def home() -> Path:
-    """Where outputs/ is: the current folder."""
+    """Return the folder that outputs/ is in: the current one."""
     return Path.cwd()
 
 
 def called(command: str) -> str:
-    """As its like was typed: `digits-train`, or `python src/train.py`."""
+    """Return how the user calls `command`: as `digits-train`, or `python src/train.py`."""
     installed = Path(sys.argv[0]).stem.startswith("digits-")
     return f"digits-{command}" if installed else f"python src/{command}.py"
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Raises OSError, with `path` as before, if the folder can't be written or the disk is full."""
+    """Raises OSError, with `path` unchanged, if the folder can't be written or the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(path) as unfinished, unfinished.open("wb") as file:
         file.write(data)
@@ -44,8 +44,8 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 
 def read_at_most(path: Path, max_bytes: int) -> bytes:
-    """A file of somebody's folder. Raises OSError where it can't be read, or is a link or no file;
-    ValueError where it has more.
+    """Return the content of a file that anyone may have written. Raises OSError if it can't be read
+    or is no regular file, ValueError if it has more bytes.
     """
     with _opened(path) as file:
         data = file.read(max_bytes + 1)
@@ -55,7 +55,7 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
-    """An object that anyone may have written; empty if there is none."""
+    """Return the JSON object that anyone may have written to a file; empty if there is none."""
     try:
         content = json.loads(
             read_at_most(path, max_bytes),
@@ -67,21 +67,21 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
 
 
 def tail(path: Path, max_bytes: int) -> bytes:
-    """The end of such a file. Raises OSError as `read_at_most` does."""
+    """Return the end of a file that anyone may have written. Raises OSError as `read_at_most`."""
     with _opened(path) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
         return file.read(max_bytes)
 
 
 def is_inside(name: str) -> bool:
-    """Whether a path of somebody's choosing, relative to a folder, names something in it."""
+    """Whether a relative path, which anyone may have chosen, stays inside its folder."""
     path = PurePath(name)
     stays = bool(path.parts) and not path.anchor and ".." not in path.parts
     return stays and name.isprintable()
 
 
 def is_plain(folder: Path, name: str) -> bool:
-    """Whether `name`, with / between its parts, is a regular file in `folder`, by no link."""
+    """Whether the path `name` in `folder` is a regular file that no link leads to."""
     try:
         by_link = any((folder / parent).is_symlink() for parent in PurePath(name).parents[:-1])
         return not by_link and stat.S_ISREG((folder / name).lstat().st_mode)
@@ -90,31 +90,31 @@ def is_plain(folder: Path, name: str) -> bool:
 
 
 def keep_as(path: Path, other: Path) -> None:
-    """Make `other` what `path` is now, if it exists. Raises OSError as `write_atomically` does."""
+    """Keep the file `path`, if it exists, as `other` too. Raises OSError as `write_atomically`."""
     if path.is_file():
         with _replacing(other) as unfinished:
             try:
                 os.link(path, unfinished)
-            except OSError:  # a file system without links
+            except OSError:  # the file system has no links
                 shutil.copyfile(path, unfinished)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what writers that were killed have left in `folder`."""
+    """Remove the unfinished files that killed processes have left in `folder`."""
     for path in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError):
             path.unlink()
 
 
 def relative(path: Path | str) -> str:
-    """As one would type it here."""
+    """Return the path as one types it in the current folder."""
     here = Path.cwd()
     return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file, by no link."""
+    """Open a regular file, not a link."""
     with open(path, "rb", opener=lambda name, _: os.open(name, READ)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a file", str(path))
@@ -127,8 +127,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
-    except OSError as error:  # a full disk names no file
+    except OSError as error:  # the error of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:  # after Ctrl+C too
-        with suppress(OSError):  # on a disk that has become read-only
+        with suppress(OSError):  # the disk may have become read-only
             unfinished.unlink(missing_ok=True)

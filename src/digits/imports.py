@@ -1,8 +1,8 @@
-"""Importing what a command needs, as fast as can be.
+"""Import what a command needs as fast as possible.
 
-Of the 3 s that `import lightning` takes where torch takes 1.3, half is for torch._dynamo
-(torch.compile's), and for torchmetrics' image and audio metrics, which need torchvision and
-scipy.signal. They are imported when somebody asks for them.
+`import lightning` takes 3 s where torch takes 1.3. Half of that is for torch._dynamo, the module
+behind torch.compile, and for torchmetrics' image and audio metrics, which need torchvision and
+scipy.signal. Here these are imported only when somebody asks for them.
 """
 
 import atexit
@@ -26,7 +26,7 @@ PLOT, FLOPS = "torchmetrics.utilities.plot", "torch.utils.flop_counter"
 
 
 def look_here_too(*folders: str) -> None:
-    """A user's own classes may be there and in the current folder. Last: they hide no package."""
+    """Let Python find a user's classes in `folders` and the current one, after all packages."""
     for folder in (os.getcwd(), *folders):
         if folder not in sys.path:
             sys.path.append(folder)
@@ -34,10 +34,10 @@ def look_here_too(*folders: str) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around the imports of a command: a quarter faster without the garbage collector, which would
-    look through what they make for 0.25 s each time later, too.
+    """Switch the garbage collector off in a block of imports, which is a quarter faster, and keep
+    it from looking through the imported objects later, which takes 0.25 s each time.
     """
-    # TensorBoard's own switch: without it, it imports TensorFlow where that is installed, 5 s
+    # TensorBoard's own switch; else it imports TensorFlow, if that is installed, which takes 5 s
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     try:
         with nullcontext() if "torch" in sys.modules else _without_collector():
@@ -52,13 +52,13 @@ def _without_collector() -> Iterator[None]:
     try:
         yield
         gc.freeze()
-        atexit.register(gc.unfreeze)  # or some libraries report leaks at the end
+        atexit.register(gc.unfreeze)  # else some libraries report leaks at the end
     finally:
         gc.enable()
 
 
 def import_lightning() -> None:
-    """The plain import, if anything is not as it is known here."""
+    """Import Lightning without its slow parts; if that fails, leave it to a plain import."""
     before = set(sys.modules)
     if before & {"lightning", METRICS, DYNAMO}:
         return
@@ -82,7 +82,7 @@ def import_lightning() -> None:
 
 @contextmanager
 def _standing_in(name: str, **parts: Any) -> Iterator[None]:
-    """For module `name`: another with these parts of it."""
+    """Put a module with these `parts` in the place of the module `name`."""
     sys.modules[name] = stand_in = ModuleType(name)
     vars(stand_in).update(parts)
     try:
@@ -92,7 +92,7 @@ def _standing_in(name: str, **parts: Any) -> Iterator[None]:
 
 
 def _later(module: str, name: str) -> Callable[..., Any]:
-    """A function of `module`, which is imported as it is called."""
+    """Return a function that imports `module` when it is called, and calls its function `name`."""
 
     def call(*arguments: Any, **named: Any) -> Any:
         return getattr(import_module(module), name)(*arguments, **named)
@@ -101,7 +101,7 @@ def _later(module: str, name: str) -> Callable[..., Any]:
 
 
 class _SomeMetrics(ModuleType):
-    """torchmetrics, whose own code is run when a name is asked for that it has not got yet."""
+    """torchmetrics, whose own code runs once somebody asks for a name that is still missing."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -121,7 +121,7 @@ def _import_some_metrics() -> None:
     metrics.__version__ = version(METRICS)  # type: ignore[attr-defined]
     metrics._logger = logging.getLogger(METRICS)  # type: ignore[attr-defined]
     for module, name in (("metric", "Metric"), ("collections", "MetricCollection")):
-        import_module(f"{METRICS}.utilities")  # which metric needs, and which needs metric
+        import_module(f"{METRICS}.utilities")  # it and `metric` import each other
         setattr(metrics, name, getattr(import_module(f"{METRICS}.{module}"), name))
 
 
@@ -135,11 +135,11 @@ class _OfCompiled(type):
 
 
 class Compiled(metaclass=_OfCompiled):
-    """For Lightning's isinstance: torch.compile's modules, none before torch._dynamo is there."""
+    """The type of compiled modules for Lightning's isinstance; without torch._dynamo none exist."""
 
 
 def _let_optimizers_be() -> None:
-    """torch imports torch._dynamo at an optimizer's first call, to keep it out of that call."""
+    """Keep an optimizer's first call from importing torch._dynamo, only to disable it there."""
     from torch.optim import Optimizer
 
     for method in vars(Optimizer).values():
@@ -149,7 +149,7 @@ def _let_optimizers_be() -> None:
 
 
 def _kept_out_of(function: Callable[..., Any], *more: Any, **options: Any) -> Callable[..., Any]:
-    """torch._dynamo.disable, without it: before it is there, nothing is traced."""
+    """Do what torch._dynamo.disable does; until that is imported, nothing is traced."""
 
     @cache
     def disabled() -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What this machine is, and what it and its launchers (torchrun, srun) give to a process."""
+"""What a process gets from this machine and from its launcher (torchrun, srun)."""
 
 import os
 import sys
@@ -7,20 +7,20 @@ from contextlib import contextmanager
 
 
 def cores() -> int:
-    """Those this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def processes() -> int:
-    """How many the launcher has started on all nodes; 0 without one."""
+    """Return how many processes the launcher has started on all nodes; 0 without a launcher."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
-    in_a_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning has it
+    in_a_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # Lightning's rule
     return 0 if in_a_shell else int(os.environ.get("SLURM_NTASKS", "0"))
 
 
 def rank() -> int:
-    """Which of them this is; 0 without a launcher."""
+    """Return this process's rank among the launcher's processes; 0 without a launcher."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"])
     return int(os.environ.get("SLURM_PROCID", "0")) if processes() else 0
@@ -37,15 +37,16 @@ def environment_restored() -> Iterator[None]:
 
 
 def flush_denormals() -> None:
-    """From here on denormals, floats below 1e-38, count as zero: in this thread, and in those that
-    it starts. Call it before torch has computed anything, or torch's threads keep theirs.
+    """Treat denormals, floats below 1e-38, as zeros in this thread and in those that it starts.
+    Call it before torch computes anything: threads that torch has started keep their denormals.
 
-    A CPU takes up to 100 times as long over them, and the mean squared gradients of pixels that are
-    dark in nearly all images fade into them: by the tenth epoch it would take half as long again.
+    A CPU takes up to 100 times as long for a denormal, and the mean squared gradients of pixels
+    that are dark in nearly all images become denormals: the tenth epoch would take half as long
+    again.
     """
     import numpy as np
     import torch
 
-    for kind in (np.float32, np.float64):  # before 2.3 numpy warns, once, that it sees none
+    for kind in (np.float32, np.float64):  # numpy before 2.3 warns once that there are none
         np.finfo(kind)
     torch.set_flush_denormal(True)

@@ -1,4 +1,4 @@
-"""Training, and reading images, from Python: the commands' own code, with errors as exceptions."""
+"""Train, and read images, from Python by the commands' own code; errors are exceptions."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,16 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 def train(*settings: str, config_dir: str | None = None) -> Run:
-    """As digits-train does with these words: train("trainer.max_epochs=1", "seed=3"). `config_dir`
-    has configs of your own. Raises InputError for settings that are wrong.
+    """Train as digits-train does with these words: train("trainer.max_epochs=1", "seed=3").
+    `config_dir` is a folder of your own configs. Raises InputError for wrong settings.
     """
     flags = [f"--config-dir={config_dir}"] if config_dir else []
     return run.read(app.run_in_python(program("train").main, [*flags, *settings]))
 
 
 def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Reader":
-    """What reads digits with a checkpoint, a run's folder, or the latest run's. `config_dirs` have
-    configs of your own. Raises InputError for anything else.
+    """Return a Reader by the model of a checkpoint, a run's folder, or the latest run.
+    `config_dirs` are folders of your own configs. Raises InputError for any other `model`.
     """
     look_here_too(*map(os.path.dirname, map(os.path.abspath, config_dirs)))
     path = RunFolder(model).judged
@@ -50,8 +50,8 @@ class Reader:
         self.predictor, self.path = predictor, path
 
     def read(self, *pictures: Picture) -> list[Prediction]:
-        """A prediction of each picture: a file, each file of a folder or a pattern, an image of
-        Pillow's, or an array (H, W) or (H, W, 3), uint8. Raises InputError for others.
+        """Return a prediction for each picture. A picture is a file, a folder or pattern of files,
+        a Pillow image, or an array (H, W) or (H, W, 3), uint8. Raises InputError for others.
         """
         return self.predictor.predict([d for picture in pictures for d in _drawings(picture)])
 

@@ -1,4 +1,4 @@
-"""How processes end: a run by a signal, after a step and its save; a child with its parent."""
+"""How processes end: a signal ends a run after a step and a save; a child ends with its parent."""
 
 import ctypes
 import os
@@ -10,34 +10,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# SLURM's --signal sends the last, which Windows does not have
+# SLURM's --signal sends SIGUSR1, which Windows does not have
 SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGUSR1")]
 NOTHING_BEGAN = "stopped; nothing had begun"
-GRACE_S = 20  # a step that takes longer is given up: schedulers kill half a minute after SIGTERM
+GRACE_S = 20  # a longer step is given up: schedulers kill half a minute after SIGTERM
 
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows the one is the other
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOOK_EVERY_S = 0.5
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # here: a fork must load nothing
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # now: a fork must load nothing
 
 
 class Stopped(KeyboardInterrupt):
-    """Lightning shuts down as it does for Ctrl+C, and ends the run's other processes."""
+    """A signal came. Lightning shuts down as for Ctrl+C, and ends the run's other processes."""
 
     def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number  # as shells have it: 130, 143, 138
+        self.exit_code = 128 + number  # shells' convention: 130, 143, 138
         self.is_said = False
 
 
-_fits = False  # whether `after_the_step`
-_waits = False  # whether steps are under way there
-_asked = 0  # the signal that came
-_raised = 0  # the one that raised Stopped
-_alarm: Any = None  # whose SIGALRM was, while a step has GRACE_S
+_fits = False  # whether this is in the block of `after_the_step`
+_waits = False  # whether its steps have begun, so that signals wait
+_asked = 0  # the signal that asks the fit to end
+_raised = 0  # the signal that raised Stopped
+_alarm: Any = None  # the earlier handler of SIGALRM, while a step has GRACE_S
 
 
 def end_at_once() -> None:
-    """Until `listen`, while all is imported, Ctrl+C ends the process with a line."""
+    """Let Ctrl+C end the process with a line, while it imports, until it calls `listen`."""
     signal.signal(signal.SIGINT, _end)
 
 
@@ -47,7 +47,7 @@ def _end(number: int, _: Any) -> None:
 
 
 def listen() -> None:
-    """From here on the signals raise Stopped. Python hears them in its main thread alone."""
+    """Let the signals raise Stopped from here on. Python hears them in its main thread alone."""
     global _raised
     _raised = 0
     if threading.current_thread() is not threading.main_thread():
@@ -58,9 +58,9 @@ def listen() -> None:
 
 @contextmanager
 def after_the_step() -> Iterator[None]:
-    """Around a fit. Once its `steps_begin`, the first signal is only what `asked()` gives, so that
-    a step or a save ends whole; the second one, or GRACE_S, raises Stopped. A signal nobody looked
-    for does so at the end.
+    """Let a fit in the block finish its step or save before a signal ends it: after `steps_begin`
+    the first signal only changes `asked()`; a second one, or GRACE_S, raises Stopped. The end of
+    the block raises Stopped for a first signal that nobody looked at.
     """
     global _fits, _waits, _asked
     _fits, _asked = True, 0
@@ -79,14 +79,14 @@ def steps_begin() -> None:
 
 
 def asked() -> int:
-    """The number of the signal that wants this fit to end; 0 for none."""
+    """Return the number of the signal that wants this fit to end; 0 for none."""
     return _asked
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Signals wait until the end of the block, so that it is done as a whole or not at all. So do
-    those of processes that are started in it, until they call `let_go`.
+    """Make signals wait until the end of the block, so that it is done as a whole or not at all.
+    Signals to processes that the block starts wait until those call `let_go`.
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -102,19 +102,19 @@ def let_go() -> None:
 
 
 def raised() -> Stopped | None:
-    """What a signal raised: C code that runs Python may turn it into an ImportError, or lose it."""
+    """Return what a signal raised: C code that runs Python may lose it, or raise ImportError."""
     return Stopped(_raised) if _raised else None
 
 
 def raise_again() -> None:
-    """Once."""
+    """Raise once more, but only once, what a signal has raised."""
     if stopped := raised():
         forget()
         raise stopped
 
 
 def forget() -> None:
-    """What was raised has ended what it was to end."""
+    """Forget what a signal raised, once that has ended what it was to end."""
     global _raised
     _raised = 0
 
@@ -129,7 +129,7 @@ def _handle(number: int, _: Any) -> None:
 
 
 def _set_alarm(seconds: int) -> None:
-    """0 for none. Without alarms, on Windows, only a second signal ends a step."""
+    """Set the alarm, or end it for 0. On Windows, without alarms, a second signal ends a step."""
     global _alarm
     is_main = threading.current_thread() is threading.main_thread()
     if not hasattr(signal, "SIGALRM") or not is_main:
@@ -148,15 +148,15 @@ def _lose_patience(*_: Any) -> None:
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """SIGKILL comes when the process `parent`, which started this one, ends, or has ended.
+    """Let SIGKILL end this process when the process `parent`, which started it, ends or has ended.
 
-    On Linux it may be Popen's `preexec_fn`, since exec keeps it, and the end of the thread that
-    started this process counts as the parent's.
+    On Linux this may be Popen's `preexec_fn`, since exec keeps it, and the end of the thread that
+    started this process counts as the parent's end.
     """
     parent = parent or os.getppid()
     if _LIBC is None or _LIBC.prctl(PR_SET_PDEATHSIG, KILL) != 0:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:  # it has gone meanwhile
+    if os.getppid() != parent:  # the parent has ended meanwhile
         os.kill(os.getpid(), KILL)
 
 

@@ -1,6 +1,6 @@
-"""Text that is printed or written: without secrets, on one line, in columns.
+"""Make text fit to print or write: without secrets, on one line, in columns.
 
-`${oc.env:NAME}` stands where the value of such a variable would.
+`${oc.env:NAME}` takes the place of the value of a secret environment variable.
 """
 
 import json
@@ -17,7 +17,7 @@ PASSWORD = re.compile(
 )
 SHORTEST = 4  # characters: a shorter value is a part of too many words
 
-_secrets: dict[str, str] = {}  # each as it may be written, and its variable
+_secrets: dict[str, str] = {}  # each form that a secret is written in: its variable
 
 
 def sounds_secret(name: str) -> bool:
@@ -42,13 +42,13 @@ def remembered() -> list[str]:
 
 
 def redacted(text: str) -> str:
-    for secret in sorted(_secrets, key=len, reverse=True):  # one may be a part of another
+    for secret in sorted(_secrets, key=len, reverse=True):  # a secret may be a part of another
         text = text.replace(secret, f"${{oc.env:{_secrets[secret]}}}")
     return text
 
 
 def without_passwords(text: str) -> str:
-    """Without those that stand in a URL in plain text."""
+    """Return the text without passwords that stand in a URL in plain text."""
     return PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)
 
 
@@ -62,13 +62,13 @@ class _Record(logging.LogRecord):
 
 
 def flat(text: str) -> str:
-    """`text` on one line, without secrets and control characters (a server may have sent it)."""
+    """Return `text` on one line, without secrets or control characters (a server may send them)."""
     lines = map(str.strip, redacted(text).splitlines())
     return "".join(filter(str.isprintable, " ".join(filter(None, lines))))
 
 
 def shown(value: object) -> str:
-    """A setting's value as one writes it on the command line, on one line, without secrets."""
+    """Return a setting's value as one types it on the command line, on one line, redacted."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -77,6 +77,6 @@ def shown(value: object) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row: its cells under those of the row before, two spaces apart."""
+    """Return a line for each row, with the columns aligned and two spaces between them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -1,5 +1,5 @@
-"""What Hydra finds here: sweepers, launchers, and that a user's own configs come first. The work is
-done in digits.sweeps and digits.runs.
+"""The plugins that Hydra finds: sweepers, launchers, and a search path with a user's own configs
+first. digits.sweeps and digits.runs do the work.
 """
 
 import os
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class OwnConfigsFirst(SearchPathPlugin):
-    """Those that digits.runs.configs.own_first names."""
+    """Puts the folders that digits.runs.configs.own_first names before the project's configs."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         from digits.runs import configs
@@ -26,7 +26,7 @@ class OwnConfigsFirst(SearchPathPlugin):
 
 
 class SweeperOfOurs(Sweeper):
-    """Its jobs go through digits.sweeps.sweep, whose folder keeps what is done."""
+    """Runs its jobs through digits.sweeps.sweep, which records in a folder what is done."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -40,7 +40,7 @@ class SweeperOfOurs(Sweeper):
 
 
 class GridSweeper(SweeperOfOurs):
-    """Every combination of the values given, and of those in `params`."""
+    """Runs every combination of the values on the command line and in `params`."""
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
         self.params = params or {}
@@ -52,7 +52,7 @@ class GridSweeper(SweeperOfOurs):
 
 
 class OptunaSweeper(SweeperOfOurs):
-    """`options` are those of configs/hydra/sweeper/optuna.yaml."""
+    """Takes the options of configs/hydra/sweeper/optuna.yaml."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -65,8 +65,8 @@ class OptunaSweeper(SweeperOfOurs):
 
 
 class PoolLauncher(Launcher):
-    """Its `pool(work, count)` runs jobs, `count` of them if that is known, which do what
-    `work(job, threads, environment)` says; see digits.sweeps.sweep.
+    """Makes a pool for a sweep by its method `pool(work, count)`: `count` is the number of jobs, if
+    known; `work(job, threads, environment)` says what a job has to do; see digits.sweeps.sweep.
     """
 
     config: DictConfig
@@ -81,7 +81,7 @@ class PoolLauncher(Launcher):
 
 
 class LocalLauncher(PoolLauncher):
-    """This machine's cores, or its GPUs, divided among `jobs` at once; null: as many as fit."""
+    """Divides this machine's cores, or its GPUs, among `jobs` at once; None: as many as fit."""
 
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = jobs
@@ -97,7 +97,7 @@ class LocalLauncher(PoolLauncher):
 
 
 class SlurmLauncher(PoolLauncher):
-    """`options` are those of submitit and sbatch; see configs/hydra/launcher/slurm.yaml."""
+    """Takes options of submitit and sbatch; see configs/hydra/launcher/slurm.yaml."""
 
     def __init__(self, jobs: int, poll_seconds: float, **options: Any) -> None:
         self.jobs, self.poll_seconds = jobs, poll_seconds
@@ -117,7 +117,7 @@ class SlurmLauncher(PoolLauncher):
 
 
 class RayLauncher(PoolLauncher):
-    """See configs/hydra/launcher/ray.yaml."""
+    """Takes the options of configs/hydra/launcher/ray.yaml."""
 
     def __init__(self, address: str | None, jobs: int, num_cpus: float, num_gpus: float) -> None:
         self.address, self.jobs, self.cpus, self.gpus = address, jobs, num_cpus, num_gpus

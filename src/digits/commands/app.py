@@ -1,4 +1,4 @@
-"""A command that takes settings, by @hydra.main: what is asked of Hydra, and what a run leaves."""
+"""The frame of a command that takes settings by @hydra.main: train and eval."""
 
 import logging
 import os
@@ -50,8 +50,8 @@ configs.register()
 
 
 def command(name: str) -> Callable[[Task], Callable[[], None]]:
-    """Make `task` a command with the settings of configs/<name>.yaml, which exits as
-    errors.code_of says. In a sweep a job that fails is reported and the others go on.
+    """Make a task a command that takes the settings of configs/<name>.yaml, and exits as
+    errors.code_of says. In a sweep it reports a job that fails, and the others go on.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
@@ -59,7 +59,7 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
 
         @wraps(task)
         def main() -> None:
-            logging.raiseExceptions = False  # a log file that can't be written shows no traceback
+            logging.raiseExceptions = False  # no traceback if a log file can't be written
             if processes.is_one():
                 _look_around(Words.parse(sys.argv[1:]))
                 processes.join(task)
@@ -75,8 +75,8 @@ def command(name: str) -> Callable[[Task], Callable[[], None]]:
 
 
 def run_in_python(main: Any, given: Sequence[str]) -> str:
-    """The folder of a run of the command `main` with the words `given`. Raises what it raises, but
-    InputError, in one line, for wrong input.
+    """Run the command `main` with the words `given`, and return the run's folder. Raises what the
+    command raises, or a one-line InputError if the input is wrong.
     """
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     argv, sys.argv = sys.argv, ["train", *given]
@@ -104,7 +104,7 @@ class _Last:
 
 
 def _explain(name: str, error: Exception) -> str | None:
-    """What is said of a setting that does not exist; None of any other error."""
+    """Return what to say of a setting that does not exist; None for any other error."""
     if isinstance(error, InputError):
         return None
     words = Words.parse(sys.argv[1:])
@@ -112,7 +112,7 @@ def _explain(name: str, error: Exception) -> str | None:
 
 
 def _call(name: str, run: Callable[[], None]) -> None:
-    """One call of a command: a run, a sweep, or a question to Hydra such as --help."""
+    """Call a command once: for a run, a sweep, or a question to Hydra such as --help."""
     given = sys.argv
     words = going_on.rewritten(name, Words.parse(given[1:]))
     _look_around(words)
@@ -123,7 +123,7 @@ def _call(name: str, run: Callable[[], None]) -> None:
         configs.own_first(words.config_dirs()),
     ):
         sys.argv = [given[0], *words.argv(), *nowhere]
-        os.environ[FULL_ERROR] = "1"  # Hydra then raises: it would print and exit with 1
+        os.environ[FULL_ERROR] = "1"  # lets Hydra raise; else it prints, and exits with 1
         try:
             run()
         finally:
@@ -131,13 +131,13 @@ def _call(name: str, run: Callable[[], None]) -> None:
 
 
 def _look_around(words: Words) -> None:
-    """A user's own classes may be here, or beside configs of their own."""
+    """Let Python find a user's own classes, in the current folder or beside the user's configs."""
     look_here_too(*(str(Path(folder).parent) for folder in words.config_dirs()))
 
 
 def _run(task: Task) -> Task:
-    """The task in a run's folder, which tells what becomes of it; a sweep may have several. What
-    goes wrong comes as the cause of a SystemExit, or as the signal that it was.
+    """Run the task in a run's folder, and record there what becomes of it. An error comes out as
+    the cause of a SystemExit, a signal as itself.
     """
 
     @wraps(task)
@@ -150,12 +150,12 @@ def _run(task: Task) -> Task:
                 return _result(task, cfg, folder)
             except BaseException as error:
                 cause = _cause(error)
-                with suppress(OSError):  # the error is the news
+                with suppress(OSError):  # the task's error matters more
                     status.end(folder.path, cause)
                 if not isinstance(cause, Exception):
                     _say_how_to_go_on(cfg, cause)
                     raise cause from None
-                log.debug("%s", trace(cause))  # into the run's log file only
+                log.debug("%s", trace(cause))  # only the run's log file gets it
                 if _is_refusal(cause) and not cfg.get("resume"):
                     folders.remove_refused(folder)
                 raise SystemExit(exit_code(cause)) from cause
@@ -171,11 +171,11 @@ def _result(task: Task, cfg: DictConfig, folder: RunFolder) -> Any:
         cfg.seed = settings.drawn_seed()
     if _is_sweep():
         folders.check(cfg)
-    if cfg.ckpt_path is not None:  # once: another run may be the newest when a peer looks
+    if cfg.ckpt_path is not None:  # look once: a peer may find a newer run
         cfg.ckpt_path = str(newest.checkpoint(cfg.ckpt_path, cfg.paths.outputs_dir))
     if drawn and not is_resumed:
         recorded.record(cfg, HydraConfig.get().overrides.task)
-    processes.tell(cfg)  # where Lightning starts some, for DDP
+    processes.tell(cfg)  # for the processes that Lightning starts for DDP
     with _recorded_if_accepted(folder):
         result = task(cfg)
     if is_resumed and is_first:
@@ -186,7 +186,7 @@ def _result(task: Task, cfg: DictConfig, folder: RunFolder) -> Any:
 
 @contextmanager
 def _recorded_if_accepted(folder: RunFolder) -> Iterator[None]:
-    """What a run that goes on recorded is put back if it is refused: the next resume would be."""
+    """Put back the record of the run if it is refused: else the next resume is refused as well."""
     files = [path for path in (folder.overrides, folder.config) if path.is_file()]
     before = {path: path.read_bytes() for path in files}
     try:
@@ -203,13 +203,13 @@ def _is_sweep() -> bool:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Of what was asked for. A sweep's job keeps its folder, which tells of it."""
+    """Whether a run was refused for its input. A sweep's job is not: its folder must tell of it."""
     happened = isinstance(error, OSError | DivergedError)
     return exit_code(error) == INPUT_IS_WRONG and not (_is_sweep() or happened)
 
 
 def _cause(end: BaseException) -> BaseException:
-    """Of Ctrl+C, Lightning makes exit(1)."""
+    """Return the Ctrl+C that Lightning has turned into exit(1), or else `end` itself."""
     is_exit = isinstance(end, SystemExit) and isinstance(end.__context__, KeyboardInterrupt)
     return end.__context__ or end if is_exit else end
 
@@ -223,7 +223,7 @@ def _say_how_to_go_on(cfg: DictConfig, end: BaseException) -> None:
 
 @contextmanager
 def _logging_restored() -> Iterator[None]:
-    """Without Hydra's handlers afterwards: one writes into the run's log file."""
+    """Remove Hydra's log handlers after the block: one of them writes into the run's log file."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -16,7 +16,7 @@ from digits.text import flat
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, whose errors are one line here."""
+    """An argparse parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(INPUT_IS_WRONG, f"error: {complaint(self, message)}\n")
@@ -49,12 +49,12 @@ def _folder(text: str) -> str:
 
 
 def checkpoint_path(ckpt: str) -> str:
-    """Raises InputError if `--ckpt` names no checkpoint."""
+    """Return the path that `--ckpt` names. Raises InputError if there is no checkpoint."""
     return str(newest.checkpoint(ckpt, str(home() / "outputs")))
 
 
 def whole_number(low: int, high: int, expected: str) -> Callable[[str], int]:
-    """The type of an argument from `low` to `high`."""
+    """Return the type of an argument that is a whole number from `low` to `high`."""
 
     def read(text: str) -> int:
         if text.isascii() and text.isdecimal() and low <= int(text) <= high:
@@ -65,8 +65,8 @@ def whole_number(low: int, high: int, expected: str) -> Callable[[str], int]:
 
 
 def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoReturn:
-    """Exit with what `task` makes of the command line, as errors.code_of says."""
-    for name in ("stdout", "stderr"):  # closed streams and unprintable characters crash nothing
+    """Run `task` on the command line's arguments, and exit as errors.code_of says."""
+    for name in ("stdout", "stderr"):  # they may be closed, or can't print some characters
         stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
         setattr(sys, name, stream)
         if isinstance(stream, TextIOWrapper):
@@ -79,7 +79,7 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
             code = task(given)
             sys.stdout.flush()
             return code
-        except BrokenPipeError:  # `| head`: nobody reads on
+        except BrokenPipeError:  # nobody reads the rest, as with `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
@@ -91,4 +91,4 @@ def run(parser: Parser, task: Callable[[argparse.Namespace], int | None]) -> NoR
 def _line(error: Exception) -> str:
     if isinstance(error, OSError):
         return flat(f"{error.filename or 'the output'}: {error.strerror or error}")
-    return one_line(error).replace("ckpt_path=", "--ckpt ")  # as it is called here
+    return one_line(error).replace("ckpt_path=", "--ckpt ")  # these commands call it that

@@ -1,4 +1,4 @@
-"""Which folder a run may write into: looked at, made and locked before Hydra writes there."""
+"""The folder that a run may write into is checked, made and locked before Hydra writes there."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ _made: set[Path] = set()
 
 
 def refusing(method: Callable[..., None]) -> Callable[..., None]:
-    """Hydra warns of what a callback raises, and goes on: only SystemExit ends the command."""
+    """Let an error of a callback end the command: Hydra goes on after any but a SystemExit."""
 
     @wraps(method)
     def refuses(*given: Any, **named: Any) -> None:
@@ -42,7 +42,7 @@ def refusing(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class Look(Callback):
-    """Looks at a command's settings, then makes its folder and keeps other processes out."""
+    """Checks a command's settings, then makes its folder and keeps other processes out of it."""
 
     @refusing
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -78,12 +78,12 @@ class Look(Callback):
 
 
 def _looked_at(config: DictConfig) -> tuple[RunFolder, str]:
-    """The folder of a run, and how it is given. Raises InputError for settings that are wrong."""
+    """Return a run's folder, and its name as given. Raises InputError for a wrong setting."""
     settings.check_value("paths.outputs_dir", config.paths.outputs_dir)
     given = str(config.hydra.run.dir)
     run = RunFolder(os.path.abspath(given))
     _set(config, "runtime.output_dir", run)
-    with configs.known_to_hydra(config):  # a copy, as a run has it
+    with configs.known_to_hydra(config):  # which now has the run's folder
         check(_as_in_the_run(config))
     _check_is_named("hydra.run.dir", given)
     return run, given
@@ -105,7 +105,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def new_folder(parent: Path) -> Path:
-    """A folder under `parent`, named after the time and made here: no other run can have it."""
+    """Make and return a folder under `parent` that is named after the time: no other run has it."""
     while True:
         folder = parent / f"{datetime.now():{BY_TIME}}"
         try:
@@ -119,8 +119,8 @@ def new_folder(parent: Path) -> Path:
 
 
 def hold(run: RunFolder, new: str | None) -> None:
-    """Keep others out of the folder until the run has `kept` it. Raises InputError, for the setting
-    `new` which says where it is, if a run is there already.
+    """Keep other processes out of the folder until the run has `kept` it. `new` is the setting that
+    names a new folder: raises InputError for it if a run is there already.
     """
     if not run.path.exists():
         _made.add(run.path)
@@ -133,43 +133,43 @@ def hold(run: RunFolder, new: str | None) -> None:
 
 
 def kept(run: RunFolder) -> AbstractContextManager[Any]:
-    """Around a run: others stay out of its folder, by the lock of before if there is one."""
+    """Keep other processes out of a run's folder while it lasts, by the lock of `hold` if any."""
     return _held.pop(run.path, None) or run.held()
 
 
 @contextmanager
 def released() -> Iterator[None]:
-    """Around a command, which may end before a run has `kept` its folder, or written into it."""
+    """After a command, unlock the folders that no run has `kept`, and remove the empty new ones."""
     try:
         yield
     finally:
         while _held:
             _held.popitem()[1].close()
         while _made:
-            with suppress(OSError):  # something is in it
+            with suppress(OSError):  # it is not empty
                 _made.pop().rmdir()
 
 
 def remove_refused(run: RunFolder) -> None:
-    """The folder of a run that was refused before its first step, if it was made for it."""
+    """Remove the folder that was made for a run if the run was refused before its first step."""
     if run.path in _made and not run.has_measured():
         shutil.rmtree(run.path, ignore_errors=True)
 
 
 def _is_by_time(group: DictConfig) -> bool:
-    """Whether the clock names the folder, not the user."""
+    """Whether the clock, not the user, names the folder."""
     return f"${{now:{BY_TIME}}}" in str(OmegaConf.to_container(group, resolve=False)["dir"])  # type: ignore[index, call-overload]
 
 
 def _check_plugin(config: DictConfig, group: str, known: tuple[str, ...]) -> None:
-    """Others neither go on with a sweep nor end in a leaderboard."""
+    """Raises InputError for another plugin: it could neither resume a sweep nor rank its jobs."""
     chosen = config.hydra.runtime.choices[group]
     if chosen not in known:
         raise InputError(f"{group}={chosen}: expected one of {', '.join(known)}")
 
 
 def _check_is_named(name: str, given: str) -> None:
-    """An unset variable of the shell would mean the current folder."""
+    """Raises InputError for no name: an unset shell variable would name the current folder."""
     if not given.strip():
         raise InputError(f"{name}={given}: expected a folder")
 
@@ -180,7 +180,7 @@ def _check_is_new(given: str, run: RunFolder) -> None:
 
 
 def _as_in_the_run(config: DictConfig) -> DictConfig:
-    """Without Hydra's settings, and with a seed, which is drawn there."""
+    """Return the settings as the run has them: without Hydra's, and with a drawn seed."""
     copy = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     if copy.seed is None and not machine.processes():
         copy.seed = 0

@@ -1,4 +1,4 @@
-"""The words of a command that goes on with a run or a sweep, or looks at one, from its folder."""
+"""The words of a command that goes on with a run or a sweep, or tests one, from its folder."""
 
 import shlex
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from digits.text import shown
 
 
 def rewritten(command: str, words: Words) -> Words:
-    """With what the folder they name has recorded before them: of resume=, ckpt_path=latest and
-    sweep=, or the ckpt_path of eval. Any other command's words as they are.
+    """Return the command's words after those that a folder has recorded, if they name one by
+    resume=, ckpt_path=latest, sweep= or eval's ckpt_path=. Other words stay as they are.
 
-    Raises InputError if that is no such folder, or its words can't be taken over.
+    Raises InputError if the folder is of another kind, or its words can't be taken over.
     """
     if words.asks and words.flags.cfg is None:
         return words
@@ -50,7 +50,7 @@ def _resuming(words: Words, resume: str | None, ckpt_path: str | None, trains: b
     run = RunFolder(run.path.absolute())
     then = _recorded(run.path, asked, recorded.words, run)
     now = words.without(("resume", "ckpt_path"))
-    # else it begins where it began: perhaps at another run's checkpoint
+    # without a checkpoint the run begins where it first began, perhaps at another run's checkpoint
     given = now.keys() | ({"ckpt_path"} if run.has_checkpoint() else set())
     before = _taken(then, given, run.path, f"{asked}: its run")
     where = [f"resume={quoted(run.path)}", f"hydra.run.dir={quoted(run.path)}"]
@@ -68,7 +68,7 @@ def _sweeping(words: Words, asked: str) -> Words:
 
 
 def _testing(words: Words) -> Words:
-    """A group that is given anew replaces all that was recorded of it."""
+    """Return eval's words after the recorded ones, less the groups that are given anew."""
     asked = str(words.value("ckpt_path") or "")
     if asked in ("", "???") or "${" in asked:
         return words
@@ -97,7 +97,7 @@ def _recorded(folder: Path, asked: str, read: Callable[[Any], list[str]], source
 
 
 def _taken(then: list[str], given: set[str], folder: Path, who: str) -> list[str]:
-    """Those that are not given now. Raises InputError for what is not taken from a file."""
+    """Return the recorded words that are not given now. Raises InputError for an unsafe one."""
     before = [word for word in then if key(word) not in given]
     if again := recorded.not_taken(before, folder):
         raise InputError(
@@ -108,13 +108,13 @@ def _taken(then: list[str], given: set[str], folder: Path, who: str) -> list[str
 
 
 def outputs_dir(words: Words) -> Path:
-    """Of the settings given, which may compute it: ${oc.env:SCRATCH}/runs."""
+    """Return paths.outputs_dir as the words set it, perhaps as ${oc.env:SCRATCH}/runs."""
     given = words.value("paths.outputs_dir") or str(home() / "outputs")
     return Path(OmegaConf.create({"dir": given}).dir)
 
 
 def after_stop(cfg: DictConfig) -> str:
-    """What a run that was stopped says: what to type."""
+    """Return the line that a stopped run prints: what the user types to go on."""
     run = RunFolder(cfg.paths.output_dir)
     if not run.last.is_file():
         return "stopped; nothing was saved yet"

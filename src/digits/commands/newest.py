@@ -1,4 +1,4 @@
-"""Which run, checkpoint or sweep `latest` is."""
+"""The run, checkpoint or sweep that `latest` means."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from digits.runs.folder import RunFolder
 
 
 def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
-    """The newest run or, of a newer sweep, the job that won; of one that chose nothing, the newest.
-    Raises InputError, for what was `asked`, without one.
+    """Return the newest run; if it is a job of a sweep, the sweep's winner, if there is one. Raises
+    InputError, which quotes `asked`, if there is no run.
     """
     first = next(folder.trained(outputs_dir), None)
     if first is None:
         return folder.newest_run(outputs_dir, asked)
     if (path := folder.sweep_of(first, outputs_dir)) is None:
         return first
-    from digits.sweeps import leaderboard  # Hydra's parser comes with it: 0.2 s
+    from digits.sweeps import leaderboard  # it imports Hydra's parser: 0.2 s
     from digits.sweeps.sweep_folder import SweepFolder
 
     winner = leaderboard.read(SweepFolder(path)).winner
@@ -25,8 +25,8 @@ def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
 
 
 def checkpoint(ckpt_path: str, outputs_dir: str) -> Path:
-    """The one `ckpt_path` names; `latest` is the one the newest run, or a newer sweep's winner, was
-    tested with. Raises InputError if there is no such file.
+    """Return the checkpoint that `ckpt_path` names. `latest` is the one that the newest run, or a
+    newer sweep's winner, was tested with. Raises InputError if there is no such file.
     """
     if ckpt_path == "latest":
         return run_or_winner(Path(outputs_dir), "ckpt_path=latest").judged
@@ -34,8 +34,8 @@ def checkpoint(ckpt_path: str, outputs_dir: str) -> Path:
 
 
 def sweep(asked: str, outputs_dir: Path, given: str) -> Path:
-    """The folder `asked` for, or the newest sweep's. Raises InputError, for what was `given`, where
-    there is none.
+    """Return the folder `asked`, or for `latest` the newest sweep's. Raises InputError, which
+    quotes `given`, if there is no sweep.
     """
     if asked != "latest":
         return Path(asked).absolute()

@@ -1,5 +1,5 @@
-"""A run's processes: how many there are, whether they can be started and share the work; and what
-the others of DDP are told, and do. torch is imported only to count GPUs.
+"""A run's processes: whether they can start here and share the work, and how the first one tells
+DDP's others about the run. torch is imported only to count GPUs.
 """
 
 import logging
@@ -44,14 +44,14 @@ def _check_accelerator(name: object) -> None:
 
 
 def _on_this_machine(trainer: DictConfig) -> int:
-    """How many processes; 1 for what Lightning refuses itself."""
+    """Return how many processes this machine runs; 1 for settings that Lightning itself refuses."""
     given = trainer.devices
     if given == 1:
         return 1
     gpus = {} if trainer.accelerator == "cpu" else _gpus()
     if given in ("auto", -1, "-1"):
         return max(gpus.values(), default=1)
-    if isinstance(given, ListConfig) or "," in str(given):  # which GPUs
+    if isinstance(given, ListConfig) or "," in str(given):  # it lists GPUs
         return len(re.findall(r"[^][,\s]+", str(given))) if gpus else 1
     count = int(given) if str(given).strip().isdecimal() else 1
     may_be_more = gpus or trainer.oversubscribe or machine.processes()
@@ -70,7 +70,7 @@ def _check_launcher(trainer: DictConfig, count: int) -> None:
             f"trainer.num_nodes={trainer.num_nodes}: nobody starts the other nodes' processes; "
             "expected to be started by torchrun or srun, on each node"
         )
-    is_alone = count == 1 and machine.rank() == 0  # in a script for sbatch, say
+    is_alone = count == 1 and machine.rank() == 0  # as in a script for sbatch
     if started not in (0, count) and not is_alone:
         raise InputError(
             f"trainer.devices={trainer.devices} trainer.num_nodes={trainer.num_nodes}: "
@@ -86,8 +86,8 @@ def _gpus() -> dict[str, int]:
     return {kind: count for kind, count in counts.items() if count}
 
 
-RUN_CONFIG = "DIGITS_RUN_CONFIG"  # how they learn the run's settings and folder
-RUN_SECRETS = "DIGITS_RUN_SECRETS"  # and which variables of the environment are secrets in them
+RUN_CONFIG = "DIGITS_RUN_CONFIG"  # tells the other processes the run's settings and folder
+RUN_SECRETS = "DIGITS_RUN_SECRETS"  # names the environment variables that are secrets
 RUN_PROCESS = "DIGITS_RUN_PROCESS"  # the id of the process that starts them
 
 
@@ -97,7 +97,7 @@ def is_one() -> bool:
 
 
 def tell(cfg: DictConfig) -> None:
-    """Lightning starts the others with this environment, and asks Hydra for run.dir as it does."""
+    """Tell DDP's other processes, which get this environment; Lightning asks Hydra for run.dir."""
     os.environ[RUN_SECRETS] = " ".join(text.remembered())
     os.environ[RUN_CONFIG] = OmegaConf.to_yaml(cfg, resolve=True)
     os.environ[RUN_PROCESS] = str(os.getpid())
@@ -107,7 +107,7 @@ def tell(cfg: DictConfig) -> None:
 
 
 def join(task: Callable[[DictConfig], Any]) -> NoReturn:
-    """The part of one more process in a run (DDP), which says only what the first can't know."""
+    """Run one more process of a run (DDP). It prints only errors that the first one can't know."""
     end_with_parent(int(os.environ[RUN_PROCESS]))
     logging.disable(logging.WARNING)
     text.remember(os.environ[RUN_SECRETS].split())
@@ -127,7 +127,7 @@ def join(task: Callable[[DictConfig], Any]) -> NoReturn:
 
 @contextmanager
 def writing_nothing() -> Iterator[list[str]]:
-    """More words for a process of torchrun's or srun's: only the first has a folder of a run."""
+    """Yield words that keep a process of torchrun or srun, but for the first, out of any folder."""
     if not machine.rank():
         yield []
         return

@@ -1,8 +1,8 @@
-"""What the settings of a run may be: by the rules, before torch is imported, so that a slip costs
-no wait; and by the types that the classes of its `_target_`s declare.
+"""Check a run's settings: by rules, before torch is imported, so that an error comes at once; and
+by the types that the classes in `_target_` declare.
 
-The rules are for the settings of commands and, of classes, for what they would take in silence or
-refuse without a name. Others refuse a value themselves.
+There is a rule for each setting of a command, and for a class's setting if the class would accept a
+wrong value or refuse it without naming it. Classes refuse other wrong values themselves.
 """
 
 import inspect
@@ -39,10 +39,10 @@ WORDS: dict[object, str] = {
 }
 
 VALIDATION_METRICS = ("val/acc", "val/loss")
-METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # the test set selects nothing
+METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # a test score must not choose anything
 OBJECTIVES = (*METRICS, "fit_seconds")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
-LARGEST = 3.4e38  # in float32
+LARGEST = 3.4e38  # the largest number in float32
 UNITS = {"weeks", "days", "hours", "minutes", "seconds"}
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -153,12 +153,12 @@ RULES: dict[str, Rule] = {
     "trainer.gradient_clip_val": _or(_NOT_NEGATIVE),
     "trainer.num_sanity_val_steps": _whole(-1),
     "trainer.log_every_n_steps": _whole(1),
-    "model.scheduler.T_max": _whole(1),  # trainer.max_epochs, and named after it
+    "model.scheduler.T_max": _whole(1),  # after trainer.max_epochs, which it copies
 }
 
 
 def check(cfg: DictConfig) -> None:
-    """Raises InputError for the first setting that is wrong, by its rule or beside the others."""
+    """Raises InputError for the first setting that breaks its rule or contradicts another."""
     missing = object()
     for key in RULES:
         value = OmegaConf.select(cfg, key, default=missing)
@@ -183,16 +183,16 @@ def check_value(key: str, value: object) -> None:
 
 
 def drawn_seed() -> int:
-    """For seed=null: the run then records it as it does any other."""
+    """Draw the seed for seed=null; the run records it like any other."""
     seed = secrets.randbelow(2**32)
     log.info("seed %d", seed)
     return seed
 
 
 def _check_scores(cfg: DictConfig) -> None:
-    """Raises InputError for what waits for a score which never comes, or later."""
+    """Raises InputError for a setting that waits for a score which comes too late or never."""
     is_ours = OmegaConf.select(cfg, "model._target_", default=OURS) == OURS
-    is_validated = cfg.data.get("val_size") != 0  # another data module may not have that setting
+    is_validated = cfg.data.get("val_size") != 0  # another data module may lack this setting
     for key, score, in_time, is_needed in _awaited(cfg):
         if is_needed and not is_validated and str(score).startswith("val"):
             raise InputError(f"{key}={shown(score)}: expected data.val_size above 0 too, e.g. 5000")
@@ -201,12 +201,12 @@ def _check_scores(cfg: DictConfig) -> None:
 
 
 def _awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
-    """What waits for a score: the setting, the score, those there in time, whether one must be."""
+    """Yield settings that wait for a score: name, score, scores in time, whether it must come."""
     if given := cfg.get("optimized_metric"):
         for score in given if OmegaConf.is_list(given) else [given]:
             yield "optimized_metric", score, OBJECTIVES, True
     monitor = OmegaConf.select(cfg, "model.scheduler_monitor")
-    yield "model.scheduler_monitor", monitor, [monitor], True  # the model looks at its name
+    yield "model.scheduler_monitor", monitor, [monitor], True  # the model checks its name
     for name, callback in (cfg.get("callbacks") or {}).items():
         if OmegaConf.is_dict(callback) and callback.get("monitor") is not None:
             in_time = METRICS if _looks_after_epochs(callback, cfg.trainer) else VALIDATION_METRICS
@@ -215,7 +215,7 @@ def _awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
 
 
 def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
-    """Whether a callback looks at its score when training's are there, as Lightning decides it."""
+    """Whether Lightning calls the callback when the epoch's training scores are there."""
     given = callback.get("check_on_train_epoch_end", callback.get("save_on_train_epoch_end"))
     if given is not None:
         return bool(given)
@@ -224,8 +224,8 @@ def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
 
 
 def check_types(cfg: DictConfig, prefix: str = "") -> None:
-    """Raises InputError for the first setting of another type than its `_target_` declares: many a
-    class finds out at the end of an epoch, or never. The classes are imported, torch with them.
+    """Raises InputError for the first setting of another type than its `_target_` declares: many
+    classes notice at the end of an epoch, or never. This imports the classes, and torch.
     """
     declared = _declared(cfg.get("_target_"))
     for name in map(str, cfg):
@@ -241,13 +241,13 @@ def _declared(target: str | None) -> Mapping[str, Any]:
     try:
         found = locate(target) if target else None
         return get_type_hints(found.__init__ if inspect.isclass(found) else found)
-    except Exception:  # nothing of that name, or names only a type checker knows
-        signals.raise_again()  # or locate made this of it
+    except Exception:  # no such name, or names that only type checkers know
+        signals.raise_again()  # `locate` may have turned a signal into this error
         return {}
 
 
 def _kinds(declared: Any) -> Iterator[Any]:
-    """A type's classes and, of a Literal, values; `object` for a type that can't be compared."""
+    """Yield a type's classes or a Literal's values; `object` for a type that can't be compared."""
     kind = get_origin(declared) or declared
     if kind in (Union, UnionType):
         for part in get_args(declared):
@@ -264,7 +264,7 @@ def _accepts(kind: Any, value: Any) -> bool:
         return type(value) is type(kind) and bool(value == kind)
     if kind in NUMBERS:
         return type(value) in NUMBERS[kind]
-    if isinstance(value, DictConfig):  # which is made into anything
+    if isinstance(value, DictConfig):  # it may make an object of any type
         return True
     if isinstance(value, ListConfig):
         return _is_a_list(kind)
@@ -282,7 +282,7 @@ def _is_a_list(kind: type) -> bool:
 
 
 def watch() -> None:
-    """What `oc.env` gives for variables that sound secret stays out of texts."""
+    """Keep what `oc.env` returns for variables with secret-sounding names out of all texts."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     text.redact_logs()
 

@@ -1,4 +1,4 @@
-"""What is said of a setting that does not exist."""
+"""What to say of a setting that does not exist."""
 
 import inspect
 import re
@@ -24,8 +24,8 @@ SEE = "--cfg job shows all"
 def explain(
     error: Exception, config_dirs: Sequence[str], config_name: str, words: Sequence[str]
 ) -> str | None:
-    """What may have been meant by one of `words` that does not exist; None for any other error.
-    `config_dirs` begin with the project's.
+    """Return a line on the setting in `words` that does not exist, with what the user may have
+    meant; None for any other error. The project's folder is the first of `config_dirs`.
     """
     given = {key_of(word): word for word in words}
     if str(error).startswith("Config group override must be a string or a list"):
@@ -53,7 +53,7 @@ def explain(
 
 
 def _no_option(given: Mapping[str, str], config_dirs: Sequence[str]) -> str | None:
-    """What is said of a group that was set to null, say."""
+    """Return what to say of a group that was set to null, true or false; None without one."""
     for group, word in given.items():
         options = {path.stem for folder in config_dirs for path in Path(folder, group).glob("*.y*")}
         if options and word.partition("=")[2] in ("null", "true", "false"):
@@ -70,25 +70,25 @@ def _nearest(key: str, known: Sequence[str]) -> Sequence[str]:
         or [name for name in known if last in lasts[name].split("_")]
         or [name for name in known if lasts[name] in alike]
     )
-    return found if len(found) <= 3 else []  # a dozen settings help nobody
+    return found if len(found) <= 3 else []  # a longer list helps nobody
 
 
 def _composed(config_dirs: Sequence[str], config_name: str, words: Sequence[str]) -> DictConfig:
-    """The settings with the groups that `words` choose, if those can be composed."""
+    """Return the settings with the groups that `words` choose, if these can be composed."""
     first, *more = config_dirs
     groups = {path.name for folder in config_dirs for path in Path(folder).iterdir()}
     chosen = [word for word in words if key_of(word).partition("/")[0] in groups]
     searched = f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in more)}]"
     with hydra.initialize_config_dir(first, version_base="1.3"):
-        with suppress(Exception):  # which has its own line, once this one is mended
+        with suppress(Exception):  # the next call reports this other error
             return hydra.compose(config_name, [searched, *chosen], return_hydra_config=True)
         return hydra.compose(config_name, return_hydra_config=True)
 
 
 def _parameters(target: str) -> Iterator[str]:
-    """What a class takes, by way of its **options what those that it inherits from take."""
+    """Yield a class's parameters and, if it passes **options on, those of its base classes."""
     with importing():
-        imports.import_lightning()  # all of a command's classes need it
+        imports.import_lightning()  # every class of a command needs it
         found = locate(target)
     for kind in getattr(found, "__mro__", [found] if callable(found) else []):
         parameters = inspect.signature(kind).parameters
@@ -98,7 +98,7 @@ def _parameters(target: str) -> Iterator[str]:
 
 
 def _options(config_dirs: Sequence[str]) -> dict[str, str]:
-    """Every setting of every option of the groups, and which option brings it."""
+    """Return all settings of all groups' options, each with the option that brings it."""
     found: dict[str, str] = {}
     for folder in config_dirs:
         for path in sorted(Path(folder).rglob("*/*.yaml")):
@@ -106,7 +106,7 @@ def _options(config_dirs: Sequence[str]) -> dict[str, str]:
             header = re.match(r"#\s*@package\s+(\S+)", text)
             package = header[1] if header else group.replace("/", ".")
             prefix = "" if package == "_global_" else f"{package}."
-            with suppress(Exception):  # Hydra says so to whoever chooses it
+            with suppress(Exception):  # Hydra reports a damaged file to whoever chooses it
                 for name in recipe.keys(OmegaConf.create(yaml.safe_load(text) or {}), prefix):
                     found.setdefault(name, f"{group}={path.stem}")
     return found

@@ -1,6 +1,4 @@
-"""Batches from tensors in memory, and the order they come in. Shapes: N images, B batch, H W
-pixels.
-"""
+"""Batches from tensors in memory, and their order. Shapes: N images, B batch, H W pixels."""
 
 from collections.abc import Iterator
 
@@ -10,16 +8,16 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 
 Batch = tuple[Tensor, Tensor]
-SPLIT_SEED = 0  # which images are held out never depends on the run's seed
+SPLIT_SEED = 0  # the held-out images never depend on the run's seed
 
 
 class EpochShuffle:
-    """The order in which one of `world_size` processes sees `count` images: a function of (seed,
+    """The order in which one of `world_size` processes sees `count` images. It depends on (seed,
     epoch) alone.
 
-    Each process takes every world_size-th image, so that together their batches are those one
-    process would have seen. All get equally many (DDP needs that): up to world_size - 1 images are
-    left out of an epoch.
+    Each process takes every world_size-th image, so that together their batches are those that one
+    process would see. All processes get equally many, as DDP needs: an epoch leaves out up to
+    world_size - 1 images.
     """
 
     def __init__(self, count: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -27,22 +25,22 @@ class EpochShuffle:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of each epoch, after a resume too."""
+        """Set the epoch. Lightning calls this at the start of each epoch, after a resume too."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return self.count // self.world_size
 
     def indices(self) -> Tensor:
-        # torch's CPU generator reads 32 bits of a seed: hash the pair rather than pack it
+        # torch's CPU generator reads 32 bits of a seed, so the pair is hashed, not packed
         mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed))
         return order[: len(self) * self.world_size][self.rank :: self.world_size]
 
 
 class InOrder(SequentialSampler):
-    """Each image once: process `rank` takes rank, rank + world_size, ... (Lightning knows the base
-    class).
+    """The order in which process `rank` sees images rank, rank + world_size, ...; each image comes
+    once. Lightning knows the base class.
     """
 
     def __init__(self, count: int, rank: int = 0, world_size: int = 1) -> None:
@@ -58,11 +56,11 @@ class InOrder(SequentialSampler):
 class Batches:
     """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device.
 
-    Its state is how many batches of the pass it has given; the next pass after loading one goes on
-    from there.
+    Its state is the number of batches that the pass has given. After a state is loaded, the next
+    pass goes on from there.
     """
 
-    batch_sampler = None  # as `sampler`, a name Lightning looks for
+    batch_sampler = None  # Lightning looks for this name, and for `sampler`
 
     def __init__(
         self, images_NHW: Tensor, labels_N: Tensor, batch_size: int, sampler: EpochShuffle | InOrder
@@ -73,7 +71,7 @@ class Batches:
         self.buffers: Batch | None = None
 
     def keep_buffers(self) -> None:
-        """From here on a batch is good until the next one: both are the same memory."""
+        """From here on use the same memory for all batches: the next one overwrites a batch."""
         shape = self.batch_size, *self.images_NHW.shape[1:]
         device = self.images_NHW.device
         kinds = torch.uint8, torch.float32
@@ -94,7 +92,7 @@ class Batches:
         return self._rest()
 
     def _rest(self) -> Iterator[Batch]:
-        indices_N = self.sampler.indices().to(self.labels_N.device)  # now the epoch is known
+        indices_N = self.sampler.indices().to(self.labels_N.device)  # the epoch is known only now
         for index_B in torch.split(indices_N, self.batch_size)[self.given :]:
             self.given += 1
             yield self._scaled(index_B), self.labels_N.index_select(0, index_B)
@@ -108,6 +106,6 @@ class Batches:
 
 
 def split(count: int, val_size: int) -> tuple[Tensor, Tensor]:
-    """Indices (held out, kept), each ascending; the same for every run with this `val_size`."""
+    """Return indices (held out, kept), each ascending; `count` and `val_size` alone decide them."""
     shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(SPLIT_SEED))
     return shuffled[:val_size].sort().values, shuffled[val_size:].sort().values

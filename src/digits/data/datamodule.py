@@ -15,13 +15,13 @@ from digits.errors import InputError
 
 
 class ImageDataModule(L.LightningDataModule):
-    """A data set that `read` gives: batches (x_BHW float32 in [0, 1], y_B int64).
+    """Serves the data set that `read` returns, in batches (x_BHW float32 in [0, 1], y_B int64).
 
-    `batch_size` counts the images of one optimizer step over all processes. `val_size` of the
-    training images are held out for validation; with 0 there is none, and training sees all.
+    `batch_size` counts the images of one optimizer step over all processes. `val_size` training
+    images are held out for validation; with 0 there is no validation, and training sees all.
 
-    A model that leaves its sizes open takes over those that a subclass declares: `side` (pixels)
-    and `classes`. Without, they are what has been read.
+    A model that leaves its sizes open takes those that a subclass declares: `side` (pixels) and
+    `classes`. If it declares none, the images and labels decide them.
     """
 
     side: int | None = None
@@ -39,7 +39,7 @@ class ImageDataModule(L.LightningDataModule):
 
     @abstractmethod
     def read(self, stage: str) -> Batch:
-        """All images (N, H, W) uint8, 0 black, and labels (N,) int64, of stage `fit` or `test`."""
+        """Return all images (N, H, W) uint8, 0 black, and labels (N,) int64 for `fit` or `test`."""
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
@@ -84,7 +84,7 @@ class ImageDataModule(L.LightningDataModule):
                 )
 
     def _note_sizes(self, images_NHW: Tensor, labels_N: Tensor) -> None:
-        """Raises InputError for images or labels that are not as declared."""
+        """Note the sizes. Raises InputError for images or labels other than declared."""
         self.side = self.side or int(images_NHW.shape[-1])
         low, high = (int(bound) for bound in labels_N.aminmax())
         self.classes = self.classes or high + 1
@@ -109,13 +109,13 @@ class ImageDataModule(L.LightningDataModule):
         return Batches(*data, self.eval_batch_size, InOrder(len(data[1]), *self._place()))
 
     def _place(self) -> tuple[int, int]:
-        """(rank, world_size); without a Trainer there is one process."""
+        """Return (rank, world_size); without a Trainer there is one process."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
 class MNISTDataModule(ImageDataModule):
-    """MNIST, H = W = 28, in `data_dir`/MNIST/raw or downloaded there, from `mirrors` (URLs, in that
-    order) if given. By default it is the project's copy.
+    """MNIST, H = W = 28: by default the project's copy, else from `data_dir`/MNIST/raw. Missing
+    files are downloaded there, from `mirrors` (URLs, tried in order) if given.
     """
 
     side, classes = mnist.SIDE, mnist.CLASSES

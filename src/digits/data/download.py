@@ -1,4 +1,4 @@
-"""Downloading those of MNIST's four files that are missing or damaged."""
+"""Download those of MNIST's four files that are missing or damaged."""
 
 import logging
 import time
@@ -19,16 +19,16 @@ from digits.text import flat, redacted
 
 log = logging.getLogger(__name__)
 
-SILENCE_S = 10.0  # a mirror that sends nothing for this long is given up
-PATIENCE_S = 20.0  # so is one that is slower than MIN_BYTES_PER_S after this long
+SILENCE_S = 10.0  # give up a mirror that sends nothing for this long
+PATIENCE_S = 20.0  # and one that after this long is slower than MIN_BYTES_PER_S
 MIN_BYTES_PER_S = 20_000
 
 
 def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
-    """Leave the four files in `raw_dir`, downloading those that are missing or damaged.
+    """Make sure that the four files are in `raw_dir`: download those that are missing or damaged.
 
     `mirrors` are URL prefixes, tried in order; None means torchvision's list. Raises InputError,
-    naming files and folder, when no mirror gives a good copy or the folder cannot be written.
+    which names files and folder, if no mirror has a good copy or the folder cannot be written.
     """
     for name in MD5:
         path = raw_dir / name
@@ -52,7 +52,7 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
 
 def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
     if mirrors is None:
-        from torchvision.datasets import MNIST  # 1 s, and only a download needs it
+        from torchvision.datasets import MNIST  # takes 1 s, and only a download needs it
 
         mirrors = MNIST.mirrors
     failures = []
@@ -92,7 +92,7 @@ def _fetch(url: str) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Without the URL, which may hold a password: libraries quote pieces of it, changed."""
+    """Return the reason without the URL, which may hold a password: libraries quote parts of it."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, URLError) and isinstance(error.reason, Exception):

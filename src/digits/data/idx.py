@@ -1,8 +1,8 @@
-"""Reading MNIST's files into tensors.
+"""Read MNIST's files into tensors.
 
-Nothing is extracted to disk. A file is read whole, its MD5 sum checked and its content decompressed
-in memory (0.3 s for all four), so there is no half-made state for a kill or a second process to
-leave behind.
+Nothing is extracted to disk. A file is read whole, its MD5 sum is checked, and its content is
+decompressed in memory (0.3 s for all four files), so a kill or a second process leaves no half-made
+files behind.
 """
 
 import math
@@ -16,16 +16,16 @@ from digits.errors import InputError
 
 
 def read(raw_dir: Path, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
-    """Images (N, 28, 28) uint8 and labels (N,) int64 of TRAIN or TEST, verified on reading."""
+    """Return the images (N, 28, 28) uint8 and labels (N,) int64 of TRAIN or TEST, verified."""
     images, labels = (parse(unpacking.take(raw_dir / name), str(raw_dir / name)) for name in names)
     return images, labels.long()
 
 
 def parse(data: bytes, source: str) -> Tensor:
-    """The uint8 tensor in IDX bytes. Raises InputError, naming `source`, if they are malformed.
+    """Return the uint8 tensor in IDX bytes. Raises InputError, which names `source`, for others.
 
-    IDX: two zero bytes, a type (8 is uint8), the number of dimensions, each size as a big-endian
-    uint32, the values.
+    IDX has two zero bytes, a type (8 is uint8), the number of dimensions, each size as a big-endian
+    uint32, and the values.
     """
     if data[:3] != b"\x00\x00\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
         raise InputError(f"{source}: not an IDX file of bytes")

@@ -1,4 +1,4 @@
-"""MNIST's facts: its images, its four files and their sums."""
+"""Facts about MNIST: its images, its four files and their MD5 sums."""
 
 DATA_MODULE = "digits.data.datamodule.MNISTDataModule"
 SIDE = 28  # pixels

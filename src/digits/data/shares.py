@@ -1,4 +1,4 @@
-"""Whether the processes of a run can share its images."""
+"""Check that the processes of a run can share its images."""
 
 from digits.errors import InputError
 

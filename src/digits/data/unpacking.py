@@ -1,5 +1,5 @@
-"""MNIST's files, each read and checked once, and unpacked when it is used; the largest ahead of
-time: while torch is imported, which keeps one core busy.
+"""Read and check each of MNIST's files once, and unpack it when it is used. The largest one is
+unpacked ahead of time, while torch is imported, which keeps only one core busy.
 """
 
 import gzip
@@ -15,12 +15,12 @@ from digits.errors import InputError
 from digits.files import DATA
 
 _begun: dict[Path, Thread] = {}
-_packed: dict[Path, bytes] = {}  # intact files, until somebody takes their content
+_packed: dict[Path, bytes] = {}  # intact files, until their content is taken
 _contents: dict[Path, bytes] = {}  # what was unpacked ahead of time
 
 
 class DamagedError(InputError):
-    """A file's sum is not that of MNIST's."""
+    """A file's MD5 sum is not that of MNIST's file."""
 
 
 def raw_dir(data_dir: str | None) -> Path:
@@ -28,12 +28,12 @@ def raw_dir(data_dir: str | None) -> Path:
 
 
 def begin(cfg: DictConfig) -> None:
-    """Have a thread unpack what a fit with these settings will read, if that is MNIST's."""
+    """Let a thread unpack the file that a fit with these settings will read, if that is MNIST's."""
     target, data_dir = (OmegaConf.select(cfg, f"data.{name}") for name in ("_target_", "data_dir"))
     path = raw_dir(data_dir) / TRAIN[0]
 
     def work() -> None:
-        with suppress(InputError):  # whoever wants it tries again, and says so
+        with suppress(InputError):  # whoever takes it tries again and reports this
             _contents[path] = gzip.decompress(_intact(path))
 
     if target == DATA_MODULE and path not in _begun:
@@ -42,7 +42,7 @@ def begin(cfg: DictConfig) -> None:
 
 
 def check(path: Path) -> None:
-    """Raises InputError for a file that can't be read, DamagedError for one that is not MNIST's."""
+    """Raises InputError if the file can't be read, DamagedError if it is not MNIST's."""
     if thread := _begun.pop(path, None):
         thread.join()
     if path not in _contents and path not in _packed:
@@ -50,7 +50,7 @@ def check(path: Path) -> None:
 
 
 def take(path: Path) -> bytes:
-    """The content of such a file, which is not kept. Raises what `check` does."""
+    """Return the content of one of MNIST's files, and forget it. Raises what `check` raises."""
     check(path)
     return _contents.pop(path, None) or gzip.decompress(_packed.pop(path))
 

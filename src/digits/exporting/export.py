@@ -1,5 +1,5 @@
-"""A checkpoint as a file for other programs, which says where it comes from and is written only if
-it computes the same.
+"""Export a checkpoint as a file for other programs. The file says where it comes from, and is
+written only if it computes what the checkpoint does.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ NEEDS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "safetensors": ("safeten
 
 
 def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence[str] = ()) -> int:
-    """Write one of SUFFIXES if it computes what the checkpoint does. Gives the exit code.
-
-    Raises InputError if there is no checkpoint, `output` is unsuitable or a package is missing.
+    """Write a file of a kind in SUFFIXES if it computes what the checkpoint does. Return the exit
+    code. Raises InputError if there is no checkpoint, `output` is unsuitable or a package is
+    missing.
     """
-    ckpt = Path(os.path.abspath(ckpt_path))  # not `resolve`: a link's own name is meant
+    ckpt = Path(os.path.abspath(ckpt_path))  # not `resolve`: a link's own folder counts
     target = _target(kind, ckpt, output)
     if not all(map(find_spec, NEEDS.get(kind, ()))):
         raise InputError(f"--format {kind}: needs pip install -e '.[export]'")
@@ -35,7 +35,7 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
         from digits.prediction import loading
         from digits.runs import checkpoint
 
-    content = checkpoint.read(ckpt_path)  # once: a run that goes on replaces its checkpoints
+    content = checkpoint.read(ckpt_path)  # once, since a run may replace it meanwhile
     net = loading.network_of(ckpt_path, content, config_dirs)
     data = formats.WRITE[kind](net, _about(ckpt, content))
     if not formats.agree(kind, net, data):
@@ -47,7 +47,7 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
 
 
 def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
-    """The suffix must fit: a slip must not replace a checkpoint, or a file of another kind."""
+    """Return the file to write. Its suffix must fit: a typo must not replace a checkpoint, say."""
     suffix = SUFFIXES[kind]
     if output is None:
         run = RunFolder.of(ckpt)
@@ -61,7 +61,7 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
 
 
 def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
-    """What a file says of itself: unknown facts are left out."""
+    """Return the facts that the file states about itself; unknown ones are left out."""
     with ckpt.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     about = {
@@ -73,24 +73,24 @@ def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
     if "hidden_size" in content["hyper_parameters"]:
         about["hidden_size"] = str(content["hyper_parameters"]["hidden_size"])
     for package in ("lightning-digits", "torch"):
-        with suppress(metadata.PackageNotFoundError):  # run without being installed
+        with suppress(metadata.PackageNotFoundError):  # the package is not installed
             about[package] = metadata.version(package)
     run = RunFolder.of(ckpt)
     if run is None:
         return about
-    # a sweep's runs are 0, 1, 2, ... in a folder of its own
+    # in older sweeps a run's folder is only a number, so the sweep's folder is named, too
     path = run.path
     name = f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
     return about | {"run": name} | tested(run, ckpt)
 
 
 def tested(run: RunFolder, ckpt: Path) -> dict[str, str]:
-    """The accuracy in metrics.json, if it is this checkpoint's: that of an older last.ckpt, of
-    best.ckpt or of a damaged file is left out.
+    """Return the accuracy in metrics.json if it is this checkpoint's, not that of an older
+    last.ckpt or of best.ckpt; nothing if the file is damaged.
     """
     metrics = run.measured()
     with suppress(OSError, ValueError, LookupError, TypeError):
-        judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have been moved since
+        judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have moved since
         accuracy, images = metrics["test/acc"], metrics["test/images"]
         is_newer = run.metrics_json.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
         if is_newer and judged == ckpt.parts[-3:] and 0 <= accuracy <= 1:

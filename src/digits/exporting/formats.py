@@ -1,8 +1,8 @@
-"""The network in three formats, written to bytes, read from them, and compared with what was
-written. Shapes: N images (B inside a network), H W pixels, K = 10 classes.
+"""Write the network to bytes in three formats, read it from them, and compare the two. Shapes: N
+images (B inside a network), H W pixels, K = 10 classes.
 
-What callers get wrong (dividing by 255, the softmax) is inside `onnx` and `torch`; `safetensors`
-has the weights alone.
+`onnx` and `torch` include the steps that callers get wrong, the division by 255 and the softmax;
+`safetensors` has the weights alone.
 """
 
 import copy
@@ -25,12 +25,12 @@ from digits.prediction import loading
 from digits.prediction.predictor import Network
 
 RAW = DATA / "MNIST" / "raw"
-BATCHES = (0, 1, 2, 7, 1000)  # exporters freeze the batch they saw, or take 0 and 1 for constants
+BATCHES = (0, 1, 2, 7, 1000)  # exporters may fix the size they saw, or sizes 0 and 1
 RECURRENT = {"GRU", "LSTM", "RNN"}
 
 # A float32 logit is off by up to 1e-6 of the largest (measured for hidden_size 8 to 8192, trained
-# or not). So the gap between two logits differs from one program to another by up to 4 times that,
-# and a probability, whose slope is p (1 - p) <= 1/4, by as much as one logit is off.
+# or not). So the gap between two logits differs between programs by up to 4 times that, and a
+# probability, whose slope is p (1 - p) <= 1/4, differs by as much as one logit is off.
 ROUNDING = 1e-6
 
 About = dict[str, str]
@@ -45,7 +45,7 @@ WEIGHTS = {
 
 
 class Whole(nn.Module):
-    """uint8 images (N, 28, 28) to probabilities (N, 10)."""
+    """A network from uint8 images (N, 28, 28) to probabilities (N, 10)."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def _to_safetensors(net: nn.Module, about: About) -> bytes:
 
 
 def _named(net: nn.Module) -> tuple[str, str]:
-    """What a checkpoint puts before the names of weights, and which layers they are of."""
+    """Return the prefix of weights' names in a checkpoint, and a text that names the layers."""
     if isinstance(net, nn.Sequential):
         return "net.", "flatten, linear net.1, ReLU, linear net.3"
     return "", f"{type(net).__module__}.{type(net).__qualname__}"
@@ -150,13 +150,13 @@ def agree(kind: str, net: nn.Module, data: bytes) -> bool:
     for size in BATCHES[1:] if kind == "onnx" and _is_recurrent(data) else BATCHES:
         differences = [_difference(net, exported, images[:size]) for images in samples.values()]
         print(_row(size, map("{:.1e}".format, differences)))
-        all_agree &= all(map(float.__le__, differences, limits))  # false for NaN
+        all_agree &= all(map(float.__le__, differences, limits))  # NaN gives false
     print(_row("limit", map("{:.1e}".format, limits)))
     return all_agree
 
 
 def _is_recurrent(data: bytes) -> bool:
-    """ONNX Runtime ends the process where such a node gets no image."""
+    """Whether the file has a recurrent node: ONNX Runtime crashes if that gets no image."""
     from onnx import load_model_from_string
 
     model = load_model_from_string(data)
@@ -169,11 +169,11 @@ def _row(first: object, cells: Iterable[str]) -> str:
 
 
 def _samples() -> dict[str, Tensor]:
-    """Images to compare on: noise reaches logits that digits do not."""
+    """Return images for the comparison: noise reaches logits that digits do not."""
     generator = torch.Generator().manual_seed(0)
     size = (max(BATCHES), SIDE, SIDE)
     samples = {"noise": torch.randint(256, size, dtype=torch.uint8, generator=generator)}
-    with suppress(InputError):  # they need not be here
+    with suppress(InputError):  # the files need not be here
         samples["test images"], _ = idx.read(RAW, TEST)
     return samples
 

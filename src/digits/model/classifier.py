@@ -20,15 +20,16 @@ from digits.model.score import Score
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
-SIZES = ("side", "classes")  # which a data set may declare, too
+SIZES = ("side", "classes")  # a data set may declare these, too
 
 
 class DigitClassifier(L.LightningModule):
-    """Flatten, Linear(side * side, hidden_size), ReLU, Linear(hidden_size, classes) or, if given,
-    `net`, which takes images (B, side, side) to logits (B, classes); trained with cross-entropy.
+    """Trains a network with cross-entropy: Flatten, Linear(side * side, hidden_size), ReLU,
+    Linear(hidden_size, classes) or, if given, `net`, from images (B, side, side) to logits
+    (B, classes).
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
-    can be tested and predict, not trained. `scheduler` moves once an epoch or once a step, as
+    can test and predict, but not train. `scheduler` moves once an epoch or once a step, as
     `scheduler_interval` says; one that waits for a plateau looks at `scheduler_monitor`. A
     checkpoint holds the sizes as plain values.
     """
@@ -51,11 +52,11 @@ class DigitClassifier(L.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
-        self.step_told = -1  # to the loggers
+        self.step_told = -1  # the last step the loggers were told of
 
     def forward(self, x_BHW: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black: what
-        `check_input` accepts.
+        """Return logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black:
+        `check_input` accepts these.
         """
         logits_BK: Tensor = self.net(x_BHW)
         return logits_BK
@@ -66,7 +67,7 @@ class DigitClassifier(L.LightningModule):
         # every is 0 with Trainer(barebones=True); a step may have several batches
         if every and (step + 1) % every == 0 and step != self.step_told:
             self.step_told = step
-            for logger in self.loggers:  # self.log takes 0.5 ms a step, kept or not
+            for logger in self.loggers:  # self.log takes 0.5 ms a step, even if it logs nothing
                 logger.log_metrics({"train/loss_step": loss.item()}, step)
         return loss
 
@@ -78,7 +79,7 @@ class DigitClassifier(L.LightningModule):
 
     def _step(self, batch: tuple[Tensor, Tensor], batch_idx: int, score: Score) -> Tensor:
         x_BHW, y_B = batch
-        if batch_idx == 0:  # every batch comes from the same place: one look an epoch will do
+        if batch_idx == 0:  # all batches have one source: one check an epoch is enough
             check_input(x_BHW, self.hparams.side)  # type: ignore[attr-defined]
         logits_BK = self(x_BHW)
         loss = F.cross_entropy(logits_BK, y_B)
@@ -86,7 +87,7 @@ class DigitClassifier(L.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        self.train_score.reset()  # a run may go on here with those of the epoch before
+        self.train_score.reset()  # a resumed run may have the sums of the last epoch
 
     def on_train_epoch_end(self) -> None:
         self._log_scores("train", self.train_score)
@@ -95,23 +96,23 @@ class DigitClassifier(L.LightningModule):
         self._log_scores("val", self.val_score)
 
     def on_test_epoch_end(self) -> None:
-        images = self.test_score.compute()["images"]  # how many the accuracy is over
+        images = self.test_score.compute()["images"]  # the accuracy's denominator
         self.log("test/images", images, logger=False)
         self._log_scores("test", self.test_score)
 
     def _log_scores(self, stage: str, score: Score) -> None:
         computed = score.compute()
-        # reduced already: with sync_dist processes would wait for each other again, at any time
+        # these are reduced already; with sync_dist the processes would wait for each other again
         self.log_dict({f"{stage}/{name}": computed[name] for name in ("loss", "acc")})
         score.reset()
 
     def scores_so_far(self) -> dict[str, Tensor]:
-        """Training's in this epoch, of this process: for a progress bar."""
+        """Return this epoch's training scores in this process, for a progress bar."""
         scores = self.train_score.so_far()
         return {"loss": scores["loss"], "acc": scores["acc"]}
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for data of another shape, or of more classes."""
+        """Raises InputError if the data have another shape, or more classes."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         for name in SIZES:
             here, there = self.hparams[name], getattr(data, name, None) or self.hparams[name]
@@ -135,8 +136,8 @@ class DigitClassifier(L.LightningModule):
         return self.make_optimizer(weights)
 
     def new_scheduler(self, optimizer: Optimizer, total_steps: int | None = None) -> LRScheduler:
-        """One that counts the run's steps (OneCycleLR) learns how many there are: `total_steps` or,
-        in a fit, the Trainer's.
+        """Return a new scheduler. One that counts the run's steps (OneCycleLR) gets their number:
+        `total_steps` or, in a fit, the Trainer's.
         """
         make = self.make_scheduler
         assert make is not None
@@ -147,7 +148,7 @@ class DigitClassifier(L.LightningModule):
         return make(optimizer)
 
     def _rehearse(self) -> None:
-        """Raises InputError for settings that torch refuses only at a step or an epoch's end."""
+        """Raises InputError for settings that torch refuses only in a step or at an epoch's end."""
         weight = nn.Parameter(torch.zeros(1))
         weight.grad = torch.zeros(1)
         with blaming("model.optimizer"):
@@ -172,14 +173,14 @@ class DigitClassifier(L.LightningModule):
 
 
 def _leaves_open(make: SchedulerFactory, name: str) -> bool:
-    """Whether `make` takes an argument `name`, and has none, or None, so far."""
+    """Whether `make` takes an argument `name` whose value is None so far."""
     argument = inspect.signature(make).parameters.get(name)
     return argument is not None and argument.default is None
 
 
 def check_input(x_BHW: Tensor, side: int = SIDE) -> None:
-    """Raises InputError unless x is (B, `side`, `side`), floating point, in [0, 1]: what
-    `DigitClassifier.forward` takes.
+    """Raises InputError unless x is (B, `side`, `side`), floating point, in [0, 1], as
+    `DigitClassifier.forward` needs it.
     """
     low, high = (bound.item() for bound in x_BHW.aminmax()) if x_BHW.numel() else (0.0, 0.0)
     is_in_range = x_BHW.is_floating_point() and 0 <= low <= high <= 1

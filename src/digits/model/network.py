@@ -1,4 +1,4 @@
-"""The reference's network, as a checkpoint holds it."""
+"""The reference network, as a checkpoint holds it."""
 
 from torch import nn
 
@@ -8,8 +8,8 @@ LAYERS = [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
 
 
 def network(hidden_size: int, side: int = SIDE, classes: int = CLASSES) -> nn.Sequential:
-    """Images (B, `side`, `side`), float32 in [0, 1], to logits (B, `classes`). Weights start
-    Glorot-uniform and biases at zero, as in Keras.
+    """Make a network that takes images (B, `side`, `side`), float32 in [0, 1], to logits (B,
+    `classes`). Weights start Glorot-uniform and biases at zero, as in Keras.
     """
     layers = nn.Sequential(
         nn.Flatten(),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import optimizer as of_torch
 
-FOREVER = torch.tensor(1e9)  # steps, to which 1 adds nothing in float32
-MOST = torch.finfo(torch.float32).max  # of a setting; torch's own step refuses more
+FOREVER = torch.tensor(1e9)  # a count of steps: in float32, adding 1 changes nothing
+MOST = torch.finfo(torch.float32).max  # torch's own step refuses larger settings
 KINDS = (torch.float32, torch.float64)
 ASKS_MORE = ("momentum", "weight_decay", "centered", "maximize", "capturable", "differentiable")
 
@@ -18,10 +18,11 @@ Slot = tuple[Tensor, Tensor, dict[str, Any]]  # a weight, its gradient and its s
 class RMSprop(torch.optim.RMSprop):
     """torch.optim.RMSprop, two to six times as fast on a CPU without momentum and weight decay.
 
-    torch's own takes six passes over the weights, and MKL's square root, which is slow over zeros
-    and denormals. Adam's fused kernel takes one: with beta1 = 0, beta2 = alpha, and so late that
-    the bias corrections are 1, it computes the same step, w -= lr * g / (sqrt(v) + eps), rounded in
-    another order. State and checkpoints are torch.optim.RMSprop's.
+    torch's own takes six passes over the weights, and uses MKL's square root, which is slow for
+    zeros and denormals. Adam's fused kernel takes one pass: with beta1 = 0, beta2 = alpha, and a
+    step count so high that the bias corrections are 1, it computes the same step,
+    w -= lr * g / (sqrt(v) + eps), rounded in another order. State and checkpoints are
+    torch.optim.RMSprop's.
 
     Hinton, Neural Networks for Machine Learning, lecture 6e (2012).
     """
@@ -42,9 +43,9 @@ class RMSprop(torch.optim.RMSprop):
         return loss
 
     def prepared(self) -> Callable[[], None] | None:
-        """A step over the gradients that the weights have now, whatever is in them by then: twice
-        as fast as `step`, which looks at all of it each time. None where it is torch's own step, or
-        somebody's hook belongs to it.
+        """Return a step that uses the gradient tensors which the weights have now, with the values
+        they have when it is called: twice as fast as `step`, which checks everything each time.
+        None if only torch's own step will do, or if hooks belong to it.
         """
         slots = [self._slots(group) for group in self.param_groups]
         hooks = (
@@ -57,7 +58,7 @@ class RMSprop(torch.optim.RMSprop):
         return _one_pass(self.param_groups[0], slots[0]) if is_one and not any(hooks) else None
 
     def _slots(self, group: dict[str, Any]) -> list[Slot]:
-        """Those of the weights with a gradient, and their states, new ones as torch has them."""
+        """Return the weights that have a gradient, with their states; new states are as torch's."""
         slots = [(w, w.grad, self.state[w]) for w in group["params"] if w.grad is not None]
         for weight, _, state in slots:
             if not state and not any(group[option] for option in ASKS_MORE):
@@ -81,7 +82,7 @@ def _suits_one_pass(group: dict[str, Any], slots: list[Slot]) -> bool:
 
 
 def _one_pass(group: dict[str, Any], slots: list[Slot]) -> Callable[[], None]:
-    """A step of the weights in `slots`, as often as it is called."""
+    """Return a function that takes a step with the weights in `slots` each time it is called."""
     weights, grads = [weight.detach() for weight, _, _ in slots], [grad for _, grad, _ in slots]
     squares = [state["square_avg"] for _, _, state in slots]
     steps, forever = [state["step"] for _, _, state in slots], [FOREVER] * len(slots)
@@ -91,7 +92,7 @@ def _one_pass(group: dict[str, Any], slots: list[Slot]) -> Callable[[], None]:
         torch._fused_adam_(
             weights,
             grads,
-            grads,  # their mean with beta1 = 0: each is written onto itself
+            grads,  # their mean: with beta1 = 0 each is written onto itself
             squares,
             [],
             forever,

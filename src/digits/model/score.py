@@ -8,10 +8,9 @@ from torchmetrics import Metric
 
 
 class Score(Metric):
-    """Mean loss and accuracy (fraction in [0, 1]) over the images seen since `reset`, over all
-    processes.
+    """Mean loss and accuracy (a fraction in [0, 1]) over the images of all processes since `reset`.
 
-    Integer counts keep the accuracy exact, and each image counts once, however they are batched.
+    Integer counts keep the accuracy exact, and each image counts once in batches of any size.
     """
 
     full_state_update = False
@@ -26,7 +25,7 @@ class Score(Metric):
         self.add_state("images", tensor(0), dist_reduce_fx="sum")
 
     def _apply(self, *given: Any, **more: Any) -> nn.Module:
-        """A module of 16 bits (trainer.precision=bf16-true) still adds up its losses in 32."""
+        """Keep the sums in 32 bits when the module is moved to 16 (trainer.precision=bf16-true)."""
         super()._apply(*given, **more)
         for name, default in self._defaults.items():
             wide = torch.promote_types(default.dtype, torch.float32)  # type: ignore[union-attr]
@@ -39,7 +38,7 @@ class Score(Metric):
         self._add(loss, logits_BK, y_B)
 
     def add(self, loss: Tensor, logits_BK: Tensor, y_B: Tensor) -> None:
-        """`update` without torchmetrics around it, which takes as long as it."""
+        """Do as `update`, without torchmetrics' wrapper, which doubles the time."""
         self._computed = None
         self._update_count += 1
         self._add(loss, logits_BK, y_B)
@@ -53,11 +52,11 @@ class Score(Metric):
         return self.so_far()
 
     def so_far(self) -> dict[str, Tensor]:
-        """What `compute` gives, over this process's images alone: it waits for no other process."""
+        """Return the scores over this process's images alone: it waits for no other process."""
         mean_loss, accuracy = self.loss_sum / self.images, self.correct / self.images
         return {"loss": mean_loss, "acc": accuracy, "images": self.images.float()}
 
 
 def scores_of(module: nn.Module) -> dict[str, Metric]:
-    """All metrics in `module`, by their names there."""
+    """Return all metrics in `module`, by their names there."""
     return {name: part for name, part in module.named_modules() if isinstance(part, Metric)}

@@ -1,7 +1,7 @@
-"""Reading a checkpoint written by train.py, and checking that it fits what a run builds. Nothing in
-it is run.
+"""Read a checkpoint that train.py wrote, and check that it fits what a run builds. No code in it is
+run.
 
-Without Lightning, whose import takes 2 s: predicting needs none of it.
+This module does not import Lightning, which takes 2 s and is not needed to predict.
 """
 
 import inspect
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Checkpoint = dict[str, Any]
 ABSENT = "absent"
-MAX_COUNT = 1 << 53  # TensorBoard's steps are 64 bits
+MAX_COUNT = 1 << 53  # TensorBoard's steps have 64 bits
 TIMES, EVENTS = ("total", "current"), ("ready", "completed")
-LOOPS = (  # Lightning's, over epochs, batches and steps
+LOOPS = (  # Lightning's counters of epochs, batches and steps
     "epoch_progress",
     "epoch_loop.batch_progress",
     "epoch_loop.val_loop.batch_progress",
@@ -40,21 +40,21 @@ STEPS = "epoch_loop.automatic_optimization.optim_progress"
 
 
 def read(path: str) -> Checkpoint:
-    """A checkpoint's content on the CPU. Raises InputError for any other file."""
+    """Return a checkpoint's content, on the CPU. Raises InputError for any other file."""
     try:
         content = plain_data.load(Path(path))
         _check_is_ours(content)
     except OSError as error:
         raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
-    except Exception as error:  # half a dozen kinds, of zipfile, pickletools and torch
+    except Exception as error:  # zipfile, pickletools and torch raise half a dozen kinds
         line = f"ckpt_path={path}: not a checkpoint written by train.py, or damaged"
         raise InputError(line) from error
     return cast(Checkpoint, content)
 
 
 def _check_is_ours(content: Any) -> None:
-    """Raises ValueError, or what looking into other data raises."""
-    for name in ("hyper_parameters", "best_scores"):  # a model or a callback may name none
+    """Raises ValueError for other content, or whatever looking into it raises."""
+    for name in ("hyper_parameters", "best_scores"):  # a model or a callback may have saved none
         content.setdefault(name, {})
     parts = (content[name] for name in ("state_dict", "hyper_parameters", "best_scores"))
     names = [name for part in parts for name in dict.keys(part)]
@@ -63,7 +63,7 @@ def _check_is_ours(content: Any) -> None:
         and all(isinstance(name, str) for name in names)
         and all(isinstance(score, float) for score in content["best_scores"].values())
         and all(
-            isinstance(value, Tensor) or name.endswith("_extra_state")  # which may be anything
+            isinstance(value, Tensor) or name.endswith("_extra_state")  # a module's get_extra_state
             for name, value in content["state_dict"].items()
         )
     )
@@ -72,8 +72,8 @@ def _check_is_ours(content: Any) -> None:
 
 
 def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -> Checkpoint:
-    """The checkpoint at `path`, or its `content` if it has been read. Raises InputError unless its
-    weights fit `model`, naming the first that does not.
+    """Return the content of the checkpoint at `path`; give `content` if it has been read. Raises
+    InputError, which names the first weight that does not fit `model`.
     """
     content = content or read(path)
     theirs, ours = content["state_dict"], model.state_dict()
@@ -92,14 +92,14 @@ def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -
 def _shape(weight: object) -> str:
     if not isinstance(weight, Tensor):
         return ABSENT if weight is None else "no tensor"  # a module's get_extra_state
-    # trainer.precision=64-true and the like have other floats than a new model
+    # a float's width is left out: with trainer.precision=64-true, say, a new model has another
     kind = "" if weight.is_floating_point() else f" {weight.dtype}"
     return "x".join(map(str, weight.shape)) + kind
 
 
 def model_of(path: str, content: Checkpoint) -> "DigitClassifier":
-    """A model with the settings of the checkpoint at `path`, whose weights fit it. Raises
-    InputError for others.
+    """Return a model with the settings of the checkpoint at `path`. Raises InputError if its
+    weights do not fit.
     """
     from digits.model.classifier import DigitClassifier
 
@@ -108,16 +108,16 @@ def model_of(path: str, content: Checkpoint) -> "DigitClassifier":
 
 
 def network_of(path: str, content: Checkpoint) -> nn.Sequential:
-    """The trained network alone: float32 images (B, H, W) in [0, 1] to logits (B, K). Raises
-    InputError for a checkpoint without one.
+    """Return the trained network alone: float32 images (B, H, W) in [0, 1] to logits (B, K). Raises
+    InputError if the checkpoint has none.
     """
-    settings = content["hyper_parameters"]  # an older checkpoint may lack newer ones
+    settings = content["hyper_parameters"]  # an older checkpoint may lack newer settings
     known = inspect.signature(network).parameters
     are_sizes = all(type(size) is int and 0 < size <= 1 << 16 for size in settings.values())
     if not (are_sizes and "hidden_size" in settings and settings.keys() <= known.keys()):
         shown = str(settings)[:80]
         raise InputError(f"ckpt_path={path}: unknown settings {shown}; expected {', '.join(known)}")
-    with torch.device("meta"):  # without memory, whatever sizes the file asks for
+    with torch.device("meta"):  # it takes no memory, whatever sizes the file asks for
         holder = nn.ModuleDict({"net": network(**settings)})
     check_fits(path, holder, content)
     holder.load_state_dict(content["state_dict"], assign=True)
@@ -125,7 +125,7 @@ def network_of(path: str, content: Checkpoint) -> nn.Sequential:
 
 
 def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
-    """As `network_of`. Raises InputError for a network that is not for MNIST's digits."""
+    """Do as `network_of`, and raise InputError for a network that is not for MNIST's digits."""
     net = network_of(path, content)
     sizes = {"side": SIDE, "classes": CLASSES} | content["hyper_parameters"]
     if (sizes["side"], sizes["classes"]) != (SIDE, CLASSES):
@@ -137,15 +137,15 @@ def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
 
 
 def check_state(content: Checkpoint, model: nn.Module) -> None:
-    """Raises ValueError, or what looking into other data raises, unless all that training goes on
-    from besides weights is there and, of optimizer, schedule and scores, of the kind, shape and
-    type that a run of `model` has: Lightning takes anything, and torch crashes over a tensor of
-    another shape. Numbers need only be finite.
+    """Raises ValueError, or whatever looking into other data raises, unless `content` has all that
+    training resumes from besides weights, and its optimizer, schedule and scores have the kinds,
+    shapes and types of a run of `model`: Lightning takes anything, and torch crashes over a tensor
+    of another shape. Numbers need only be finite.
     """
     if not re.match(r"2\.\d+\.\d+", content["pytorch-lightning_version"]):
         raise ValueError("it is of another Lightning")
     _check_counts(content)
-    with warnings.catch_warnings(action="ignore"):  # a schedule warns that nobody has stepped
+    with warnings.catch_warnings(action="ignore"):  # a schedule warns that no step was taken
         _check_optimizer(content, model)
     _check_processes(content["processes"], model)
     for name, value in content["metrics"].items():
@@ -155,7 +155,7 @@ def check_state(content: Checkpoint, model: nn.Module) -> None:
 
 
 def _check_counts(content: Checkpoint) -> None:
-    """Lightning begins at 0, without a word, where one is missing."""
+    """Raises ValueError or KeyError for bad counters: Lightning would silently begin at 0."""
     from digits.runs.recipe import is_same_class
 
     fit = content["loops"]["fit_loop"]
@@ -169,7 +169,7 @@ def _check_counts(content: Checkpoint) -> None:
     for key, state in content["callbacks"].items():
         if key.startswith("EarlyStopping{"):
             counts += [state[name] for name in ("wait_count", "stopped_epoch", "patience")]
-            state["best_score"].item()  # or it is no number
+            state["best_score"].item()  # raises if it is no number
         elif not isinstance(state, dict):
             raise ValueError("its callbacks have no state")
     if not all(isinstance(count, int) and 0 <= count < MAX_COUNT for count in counts):
@@ -177,7 +177,7 @@ def _check_counts(content: Checkpoint) -> None:
 
 
 def _check_optimizer(content: Checkpoint, model: nn.Module) -> None:
-    """And its schedule. A model that makes them in its own way is left to them."""
+    """Check the state of optimizer and schedule, unless the model makes these in its own way."""
     from digits.model.classifier import DigitClassifier
 
     names = ("configure_optimizers", "_new_optimizer", "new_scheduler")
@@ -202,8 +202,8 @@ def _check_optimizer(content: Checkpoint, model: nn.Module) -> None:
 
 
 def _is_state_of(optimizer: Optimizer, given: list[Checkpoint]) -> bool:
-    """Whether a step of `optimizer` leaves such a state. (A callback may have moved its numbers; a
-    weight that has not learned yet has no state.)
+    """Whether a step of `optimizer` leaves such a state. A callback may have changed its numbers;
+    a weight that has not learned yet has no state.
     """
     fresh = optimizer.state_dict()
     groups = [state["param_groups"] for state in given]
@@ -256,8 +256,8 @@ def is_like(expected: Any, given: Any) -> bool:
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """Of the generators of python, numpy, torch and, where it is no CPU, `device`: as tensors and
-    numbers.
+    """Return the states of the generators of python, numpy, torch and, if it is no CPU, `device`,
+    as tensors and numbers.
     """
     version, words, next_gauss = random.getstate()
     legacy = np.random.get_state(legacy=False)
@@ -274,8 +274,8 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def check_random_states(states: dict[str, Any]) -> None:
-    """Raises what `set_random_states` does, and leaves the generators alone; those of a GPU are not
-    tried.
+    """Raises what `set_random_states` raises, but leaves the generators alone. It does not try the
+    states of a GPU.
     """
     others = random.Random(), np.random.RandomState(), torch.Generator()
     set_random_states(states, torch.device("cpu"), *others)
@@ -290,17 +290,17 @@ def set_random_states(
     numpy: Any = np.random,
     of_torch: torch.Generator = torch.default_generator,
 ) -> None:
-    """Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError for other states than
-    `random_states` gives.
+    """Raises KeyError, TypeError, ValueError, AttributeError or RuntimeError for states that are
+    not from `random_states`.
     """
     version, words, next_gauss = states["python"]
     legacy = states["numpy"]
-    halves = next_gauss, legacy["gauss"]  # of the pairs that normal numbers are drawn in
+    halves = next_gauss, legacy["gauss"]  # normal numbers are drawn in pairs: the second one
     if not all(half is None or (type(half) is float and math.isfinite(half)) for half in halves):
         raise TypeError("what is left of a pair is a number")
     python.setstate((version, tuple(_words(words, 625)), next_gauss))
     key, position = legacy["state"]["key"], legacy["state"]["pos"]
-    if type(position) is not int or not 0 <= position <= 624:  # numpy would read there
+    if type(position) is not int or not 0 <= position <= 624:  # numpy would read outside the state
         raise ValueError("a Mersenne Twister's state has 624 words")
     if legacy["has_gauss"] not in (0, 1):
         raise ValueError("has_gauss is 0 or 1")

@@ -1,4 +1,4 @@
-"""The project's configs as Hydra finds them: a user's own come first."""
+"""How Hydra finds configs: a user's own come before the project's."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from digits.runs.folder import RunFolder
 OURS = "digits.model.classifier.DigitClassifier"
 TARGET, NET = "model._target_", "model.net._target_"
 
-_own: list[str] = []  # folders of a user's configs, which Hydra searches before ours
+_own: list[str] = []  # folders of a user's configs; Hydra searches them first
 
 
 def register() -> None:
-    """${root:} and ${embedded:} are places, ${command:train} is how a command is called."""
+    """Define ${root:} and ${embedded:}, two folders, and ${command:train}, a command as typed."""
     OmegaConf.register_new_resolver("root", lambda: str(home()), replace=True, use_cache=True)
     OmegaConf.register_new_resolver("embedded", lambda: str(DATA), replace=True)
     OmegaConf.register_new_resolver("command", called, replace=True)
@@ -27,7 +27,7 @@ def register() -> None:
 
 @contextmanager
 def own_first(folders: Sequence[str]) -> Iterator[None]:
-    """Meanwhile a config in one of `folders` takes the place of the project's of the same name."""
+    """In the block, let a config in `folders` replace the project's config of the same name."""
     before = _own[:]
     _own[:] = folders
     try:
@@ -42,7 +42,7 @@ def own() -> list[str]:
 
 @contextmanager
 def known_to_hydra(config: DictConfig) -> Iterator[None]:
-    """Meanwhile ${hydra:job.num} and the like are what they are in a run with `config`."""
+    """In the block, give ${hydra:job.num} and the like their values in a run with `config`."""
     holder = HydraConfig.instance()
     before = holder.cfg
     try:
@@ -53,14 +53,14 @@ def known_to_hydra(config: DictConfig) -> Iterator[None]:
 
 
 def is_ours(content: dict[str, Any]) -> bool:
-    """Whether a checkpoint's model is the project's, with its network: its sizes tell all."""
+    """Whether a checkpoint's model is the project's with its own network, which sizes define."""
     settings = content.get("settings", {})
     return settings.get(TARGET, OURS).endswith(".DigitClassifier") and NET not in settings
 
 
 def of_model(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig:
-    """The settings of a run's model, in the project's configs and those of `config_dirs`. Raises
-    InputError for a group that is in none.
+    """Return the settings of a run's model, from the project's configs and those in `config_dirs`.
+    Raises InputError for a group that is in neither.
     """
     import hydra
     import hydra.errors

@@ -1,4 +1,4 @@
-"""A run's folder: what its files are called, who is in it, which is the newest."""
+"""A run's folder: its files' names, the lock that a process holds, and which folder is newest."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ from digits.runs.status import Status
 
 LAST = "last.ckpt"  # the newest state
 PREVIOUS = "previous.ckpt"  # the one before it
-BEST = "best.ckpt"  # by validation, if there is any
-DEBUG = "debug"  # the task_name of debug=..., and so a folder of outputs
-SWEEP = "sweep.json"  # in the folder that a sweep's jobs are in
+BEST = "best.ckpt"  # the best by validation, if the run has any
+DEBUG = "debug"  # the task_name of debug=...: a folder in outputs/
+SWEEP = "sweep.json"  # a file in a sweep's folder
 
 
 class RunFolder:
-    """The folder at `path`, which need not exist."""
+    """A run's folder at `path`, which need not exist."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -41,20 +41,20 @@ class RunFolder:
 
     @classmethod
     def of(cls, ckpt: Path) -> "RunFolder | None":
-        """Of the run that left a checkpoint."""
+        """Return the folder of the run that wrote `ckpt`; None for a file that is elsewhere."""
         parent = Path(os.path.abspath(ckpt)).parent
         return cls(parent.parent) if parent.name == cls(".").checkpoints.name else None
 
     @property
     def judged(self) -> Path:
-        """The checkpoint the run was tested with: best.ckpt if it had validation, else the last."""
+        """Return the checkpoint of the run's test: best.ckpt if there is one, else last.ckpt."""
         return self.best if self.best.is_file() else self.last
 
     def has_checkpoint(self) -> bool:
         return self.last.is_file() or self.previous.is_file()
 
     def has_run(self) -> bool:
-        """Whether a run or a sweep has left something, whichever of it was switched off."""
+        """Whether a run or a sweep has left any file: settings may switch some of them off."""
         left = (self.hydra, self.checkpoints, self.metrics_json, self.metrics_csv, self.tensorboard)
         return any(path.exists() for path in (*left, self.status_json, self.path / "multirun.yaml"))
 
@@ -63,7 +63,7 @@ class RunFolder:
         return any(path.exists() for path in measured)
 
     def clear(self) -> None:
-        """Remove what a run has left."""
+        """Remove all that a run has left."""
         for folder in (self.hydra, self.checkpoints, self.tensorboard, self.figures):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.metrics_json, self.metrics_csv, self.status_json, self.evidence, self.report)
@@ -71,23 +71,23 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def held(self) -> AbstractContextManager[None]:
-        """Keeps other processes out, as status.held does."""
+        """Keep other processes out of the folder, as status.held does."""
         return status.held(self.path)
 
     def status(self) -> Status | None:
         return status.read(self.path)
 
     def measured(self) -> dict[str, Any]:
-        """What metrics.json has, if anything."""
+        """Return the content of metrics.json; an empty dict if there is none."""
         return read_json(self.metrics_json)
 
 
 def existing(ckpt_path: str) -> Path:
-    """The checkpoint `ckpt_path`. Raises InputError if there is no such file."""
+    """Return `ckpt_path` as a path. Raises InputError if there is no such file."""
     path = Path(ckpt_path)
     try:
         kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
-    except OSError as error:  # a name too long
+    except OSError as error:  # the name is too long
         kind = error.strerror
     if kind:
         raise InputError(f"ckpt_path={path}: {kind}; expected a .ckpt file, or latest")
@@ -95,8 +95,8 @@ def existing(ckpt_path: str) -> Path:
 
 
 def newest_run(outputs_dir: Path, asked: str) -> RunFolder:
-    """The run with the newest last.ckpt that is no job of a sweep. Raises InputError, for what was
-    `asked`, without one.
+    """Return the run with the newest last.ckpt that is no job of a sweep. Raises InputError, which
+    quotes `asked`, if there is none.
     """
     runs = list(trained(outputs_dir))
     for run in runs:
@@ -108,8 +108,8 @@ def newest_run(outputs_dir: Path, asked: str) -> RunFolder:
 
 
 def trained(outputs_dir: Path) -> Iterator[RunFolder]:
-    """Those with a last.ckpt, newest first, jobs of sweeps among them; what only debugs does not
-    count.
+    """Yield the runs with a last.ckpt, newest first. Jobs of sweeps are among them, runs with
+    debug=... are not.
     """
     found = [
         path
@@ -121,7 +121,7 @@ def trained(outputs_dir: Path) -> Iterator[RunFolder]:
 
 
 def sweep_of(run: RunFolder, outputs_dir: Path) -> Path | None:
-    """The folder of the sweep that `run` is a job of, if it is one."""
+    """Return the folder of the sweep that `run` is a job of; None if it is no job."""
     for parent in run.path.parents:
         if (parent / SWEEP).is_file():
             return parent

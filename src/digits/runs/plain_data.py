@@ -1,8 +1,8 @@
-"""A checkpoint as plain data: what is written, and what is read of a file of anyone's.
+"""Write a checkpoint as plain data, and read one that may come from anyone.
 
-`weights_only=True` runs no code, but unpacks what is packed and makes `bytearray(10**11)` when told
-to. A file of ours is stored unpacked and names a dozen types; any other is refused before torch
-sees it.
+`weights_only=True` runs no code, but it unpacks compressed parts and makes `bytearray(10**11)` if a
+file says so. A file of ours is not compressed and names a dozen types; any other is refused before
+torch sees it.
 """
 
 import io
@@ -28,11 +28,11 @@ OF_HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hpara
 
 
 def of_checkpoint(content: dict[str, Any]) -> dict[str, Any]:
-    """`content` in plain dicts, lists, tuples, numbers, strings and tensors.
+    """Return `content` as plain dicts, lists, tuples, numbers, strings and tensors.
 
-    Of hyper-parameters, which save_hyperparameters() takes from any argument (a network, say, or an
-    optimizer's factory), the plain ones stay: the run's settings name the rest. A schedule's
-    functions are left out, too. Raises InputError for any other object in a state.
+    Hyper-parameters that are no plain data (save_hyperparameters() also takes a network or an
+    optimizer's factory) are left out, since the run's settings name them; so are a schedule's
+    functions. Raises InputError for any other object in a state.
     """
     return {
         name: _plain_part(part) if name in OF_HYPER_PARAMETERS else _plain(part, name)
@@ -41,7 +41,7 @@ def of_checkpoint(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_part(value: Any) -> dict[str, Any]:
-    """What of hyper-parameters is plain, without secrets: nothing of what is no dict."""
+    """Return the plain hyper-parameters, without secrets; an empty dict if `value` is no dict."""
     kept = {}
     for name, part in value.items() if isinstance(value, dict) else ():
         with suppress(InputError):
@@ -50,16 +50,16 @@ def _plain_part(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any, name: str, of_text: Callable[[str], str] = str) -> Any:
-    """`value` in plain types. Raises InputError, calling it `name`, for what has none."""
+    """Return `value` in plain types. Raises InputError, which calls it `name`, if it has none."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, Tensor):
         return value.detach() if isinstance(value, nn.Parameter) else value
     if isinstance(value, str):
-        return of_text(str(value))  # a StrEnum's text
+        return of_text(str(value))  # a StrEnum becomes its text
     for kind in (bool, int, float):
         if isinstance(value, kind):
-            return kind(value)  # an IntEnum's number
+            return kind(value)  # an IntEnum becomes its number
     if isinstance(value, dict):
         return {
             _plain(key, name): _plain(part, f"{name}.{key!s}", of_text)
@@ -78,9 +78,9 @@ def _plain(value: Any, name: str, of_text: Callable[[str], str] = str) -> Any:
 
 MAX_BYTES = 1 << 33  # hidden_size=65536 with AdamW has 625 MB
 MAX_IN_MEMORY = 1 << 26
-MAX_NODES = 100_000  # ours have hundreds, and one for each epoch
-MAX_AT_ONCE = 1 << 21  # all but the tensors: 10 KB, and 600 a weight
-MAX_INT = 1 << 128  # a state of numpy's PCG64
+MAX_NODES = 100_000  # a checkpoint of ours has hundreds, and one for each epoch
+MAX_AT_ONCE = 1 << 21  # bytes without tensors; ours have 10 KB, and 600 for each weight
+MAX_INT = 1 << 128  # the state of numpy's PCG64 is below
 STORED = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 TYPES = {
     "collections Counter",  # MultiStepLR's milestones
@@ -96,10 +96,10 @@ OTHER_WAYS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT
 
 
 class _File(io.FileIO):
-    """zipfile reads a list of entries at once, and 2 million of them take it 27 s."""
+    """Limits how much is read at once: zipfile takes 27 s to read a list of 2 million entries."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0:  # to the end, for a last record
+        if size is None or size < 0:  # zipfile reads to the end for the last record
             size = MAX_AT_ONCE
         if size > MAX_AT_ONCE:
             raise ValueError("too much at once")
@@ -107,10 +107,10 @@ class _File(io.FileIO):
 
 
 def load(path: Path) -> Any:
-    """The content of `path`, its tensors on the CPU.
+    """Return the content of `path`, with its tensors on the CPU.
 
-    Raises OSError where it cannot be read; ValueError, or whatever zipfile, pickletools and torch
-    make of nonsense, where it is nothing that our own runs wrote.
+    Raises OSError if it cannot be read; ValueError, or whatever zipfile, pickletools and torch
+    raise, if no run of ours wrote it.
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such file")
@@ -125,8 +125,8 @@ def load(path: Path) -> Any:
 
 
 def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> None:
-    """What torch gets is the copy: it reads a zip in its own way, and would find other parts in one
-    made for that.
+    """Check a zip's parts, and copy them for torch: torch reads a zip in its own way, and in one
+    made to deceive it would find other parts.
     """
     entries = given.infolist()
     names = {entry.filename for entry in entries}
@@ -145,22 +145,22 @@ def _copy(given: zipfile.ZipFile, copy: zipfile.ZipFile, file_bytes: int) -> Non
     for entry in entries:
         name = "x/" + entry.filename.partition("/")[2]
         with given.open(entry) as source, copy.open(name, "w", force_zip64=True) as target:
-            shutil.copyfileobj(source, target, 1 << 20)  # checks the CRC
+            shutil.copyfileobj(source, target, 1 << 20)  # this checks the CRC
 
 
 def _copied(content: Any, bytes_left: int) -> Any:
-    """In plain dicts, lists, tuples, numbers, strings and tensors, with nothing else that a pickle
-    can hang on them: an OrderedDict's attributes, for one, may hide its methods.
+    """Return a copy in plain dicts, lists, tuples, numbers, strings and tensors, without attributes
+    that a pickle can add: an OrderedDict's, for example, may hide its methods.
 
-    Raises ValueError for other kinds, for tensors that are larger together than `bytes_left`, and
-    for lists in lists in lists: a copy of what they share would never end.
+    Raises ValueError for other kinds, for tensors that together exceed `bytes_left`, and for too
+    many parts: the copy of lists that share their parts could go on for ever.
     """
     nodes_left = MAX_NODES
 
     def copied(node: Any) -> Any:
         nonlocal nodes_left, bytes_left
         nodes_left -= 1
-        if isinstance(node, Tensor):  # a view of one value may claim any size
+        if isinstance(node, Tensor):  # a view of one value may have any size
             bytes_left -= node.numel() * node.element_size()
         if min(nodes_left, bytes_left) < 0:
             raise ValueError("too many parts, or more values than bytes")
@@ -178,7 +178,7 @@ def _copied(content: Any, bytes_left: int) -> Any:
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, str):
-        value.encode()  # half a surrogate pair can't be printed
+        value.encode()  # raises for half a surrogate pair, which can't be printed
     elif isinstance(value, int) and abs(value) >= MAX_INT:
         raise ValueError("too large a number")
     elif not isinstance(value, int | float | None):

@@ -1,4 +1,4 @@
-"""The settings that decide a run's weights, and whether those of two runs are the same."""
+"""The settings that decide a run's weights, and how those of two runs differ."""
 
 import inspect
 import re
@@ -12,13 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits.text import redacted
 
-Settings = dict[str, Any]  # plain values by their names on the command line
+Settings = dict[str, Any]  # plain values by the settings' names on the command line
 
 ABSENT = "absent"
 ALL = re.compile(".*")
 TARGET = "_target_"
-ELSEWHERE = ("data.data_dir", "data.mirrors")  # where the images are is not what they are
-EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without
+ELSEWHERE = ("data.data_dir", "data.mirrors")  # they say where the images are, not what they are
+EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without it
 OF_THE_TRAINER = (
     "precision", "limit_train_batches", "limit_val_batches", "overfit_batches",
     "check_val_every_n_epoch", "val_check_interval", "gradient_clip_val", "gradient_clip_algorithm",
@@ -27,7 +27,7 @@ OF_THE_TRAINER = (
 
 
 class Recipe:
-    """Those of `cfg` that decide the weights, in `settings`."""
+    """Holds in `settings` those settings of `cfg` that decide the weights."""
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
@@ -44,10 +44,9 @@ class Recipe:
         }
 
     def differences(self, before: Settings, only: re.Pattern[str] = ALL) -> list[str]:
-        """The settings (`only` some of them) that decide the weights and differ from `before`, a
-        line each.
+        """Return a line for each setting (of those that match `only`) that differs from `before`.
 
-        A class that has moved is the same. A setting that did not exist then was at its default.
+        A class that has moved is the same. A setting that did not exist before had its default.
         """
         told = []
         for key in filter(only.fullmatch, sorted(before.keys() | self.settings.keys())):
@@ -60,7 +59,7 @@ class Recipe:
         return told
 
     def _default(self, key: str) -> Any:
-        """What a setting is if nobody sets it, as the class it goes to declares it."""
+        """Return a setting's default, as the class that takes it declares it."""
         group, _, name = key.rpartition(".")
         target = OmegaConf.select(self.cfg, f"{group}.{TARGET}", default=None)
         if name == TARGET or target is None:
@@ -73,9 +72,8 @@ class Recipe:
 
 
 def is_same_class(before: str, now: str) -> bool:
-    """Whether the class named `before` is the one named `now`, which has been imported, or was
-    before it moved within its package. Nothing is imported for `before`: that name may come from
-    anyone.
+    """Whether the name `before` means the class `now`, or did before the class moved within its
+    package. `now` has been imported; nothing is imported for `before`, which may come from anyone.
     """
     (was_in, _, was), (is_in, _, name) = before.rpartition("."), now.rpartition(".")
     if was != name or was_in.partition(".")[0] != is_in.partition(".")[0]:
@@ -87,7 +85,7 @@ def is_same_class(before: str, now: str) -> bool:
 
 
 def _exists(module: str) -> bool:
-    """Whether there is such a file, which is not run."""
+    """Whether the module's file exists. It is not run."""
     parent, _, name = module.rpartition(".")
     if parent in sys.modules:
         return PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", [])) is not None
@@ -95,7 +93,7 @@ def _exists(module: str) -> bool:
 
 
 def keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    """The names of all settings and groups in `cfg`."""
+    """Yield the names of all settings and groups in `cfg`."""
     for key in map(str, cfg):
         yield f"{prefix}{key}"
         if OmegaConf.is_dict(cfg._get_node(key)):

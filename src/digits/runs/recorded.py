@@ -1,8 +1,8 @@
-"""What a run tells of itself (its words, settings, command, commit), and what of it is taken over.
+"""What a run records of itself (words, settings, command, commit), and what others take from that.
 
-A folder may come from anyone. Of its settings groups are taken by name and other settings as plain
-values: never a class, a file, a place elsewhere, an interpolation, a number of processes. What else
-a command needs has to be given again.
+A folder may come from anyone. From its record a command takes groups by name and other settings as
+plain values: never a class, a file, a place elsewhere, an interpolation, a number of processes. The
+user has to give those again.
 """
 
 import os
@@ -31,12 +31,12 @@ from digits.files import IS_CLONE, ROOT, home, read_at_most, write_atomically
 from digits.runs.folder import RunFolder
 from digits.runs.words import key, own, quoted
 
-MAX_WORDS_BYTES = 1 << 14  # more than any command line we would take over
-MAX_WORDS = 256  # Hydra parses as many in 0.1 s
-MAX_CONFIG_BYTES = 1 << 16  # ours have 3 KB
+MAX_WORDS_BYTES = 1 << 14  # more than any sensible command line
+MAX_WORDS = 256  # Hydra parses this many in 0.1 s
+MAX_CONFIG_BYTES = 1 << 16  # a run's own have 3 KB
 
-NAME = re.compile(r"[a-zA-Z]\w*")  # no _target_, no _args_
-OPTION = re.compile(r"\w+([.-]\w+)*(/\w+([.-]\w+)*)*")  # of a group
+NAME = re.compile(r"[a-zA-Z]\w*")  # so no _target_ and no _args_
+OPTION = re.compile(r"\w+([.-]\w+)*(/\w+([.-]\w+)*)*")  # a group's option
 GROUP = re.compile(r"(?!hydra)[a-z_]+(/[a-z_]+)*|hydra/(launcher|sweeper)(/[a-z]+)?")
 SETTING = re.compile(
     r"seed|test|tags|optimized_metric|replicates|(data|model|trainer|callbacks)\..+"
@@ -44,35 +44,35 @@ SETTING = re.compile(
 )
 STARTS_PROCESSES = re.compile(r"trainer\.(devices|num_nodes|strategy|oversubscribe)(\..*)?")
 NAMES_A_FILE = re.compile(r"(.*[._])?(dir|dirpath|file|filename|path|root)([._].*)?")
-READ_FROM = ("ckpt_path", "paths.data_dir")  # files that are read as data, wherever they are
+READ_FROM = ("ckpt_path", "paths.data_dir")  # they name files that are only read as data
 ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
 HIDDEN = "***"
-PATIENCE_S = 5  # for git
+PATIENCE_S = 5  # how long git may take
 
 Facts = dict[str, str | bool]
 
 
 def words(run: RunFolder) -> list[str]:
-    """What a run was started with, without its folder. Raises InputError for no run's folder."""
+    """Return a run's words, less those that name its folder. Raises InputError for no run."""
     try:
         told = read_yaml(run.overrides, MAX_WORDS_BYTES)
     except InputError:
         told = None
     is_list = isinstance(told, list) and all(isinstance(word, str) for word in told)
-    if not is_list or len(told) > MAX_WORDS or sum(map(len, told)) > MAX_WORDS_BYTES:  # aliases
+    if not is_list or len(told) > MAX_WORDS or sum(map(len, told)) > MAX_WORDS_BYTES:  # by aliases
         raise InputError(f"no run's folder: {run.overrides} is missing or damaged")
     return own(told)
 
 
 def config(run: RunFolder) -> dict[str, Any]:
-    """Its settings; empty if it has not written them. Raises InputError if they are damaged."""
+    """Return a run's settings; empty if it wrote none. Raises InputError if they are damaged."""
     told = read_yaml(run.config)
     return told if isinstance(told, dict) else {}
 
 
 def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
-    """What chooses the run's settings of `groups` again (its model and data, say). Raises
-    InputError for a damaged record; nothing is recorded of a checkpoint outside a run's folder.
+    """Return words that choose the run's settings of `groups` (its model and data, say) again; none
+    if it has recorded nothing. Raises InputError for a damaged record.
     """
     told = read_yaml(run.hydra / "hydra.yaml")
     for name in ("hydra", "runtime", "choices"):
@@ -85,7 +85,7 @@ def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
     ]
     try:
         values = [word for group in groups for word in _values(settings.get(group), group)]
-    except RecursionError as error:  # a mapping that holds itself
+    except RecursionError as error:  # a mapping contains itself
         raise InputError(f"{run.config}: no run's settings, or damaged") from error
     if len(chosen) + len(values) > MAX_WORDS:
         raise InputError(f"{run.config}: more settings than a model and its data have")
@@ -93,7 +93,7 @@ def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
 
 
 def record(cfg: DictConfig, given: Sequence[str]) -> None:
-    """Write what the run is set to now into its .hydra, for the next resume: `given`, and its seed.
+    """Write the words `given`, the run's seed and its settings into .hydra, for the next resume:
     Hydra's own file is not atomic, and lacks a seed that was drawn.
     """
     run = RunFolder(cfg.paths.output_dir)
@@ -103,7 +103,7 @@ def record(cfg: DictConfig, given: Sequence[str]) -> None:
 
 
 def not_taken(given: Sequence[str], folder: Path) -> list[str]:
-    """Those of a command line's words that could do harm, if anyone had put them into `folder`."""
+    """Return the `given` words that could do harm if a stranger had written them to `folder`."""
     return [word for word in given if not _is_taken(word, folder)]
 
 
@@ -124,7 +124,7 @@ def _is_taken(word: str, folder: Path) -> bool:
 
 
 def _each_value(override: Override) -> Iterator[Any]:
-    """Every value of a sweep, the ends of a range; of any other word its one value."""
+    """Yield all values of a sweep, a range's ends, or the one value of any other word."""
     value: Any = override.value()
     if isinstance(value, RangeSweep):
         yield from (value.start, value.stop, value.step)
@@ -139,8 +139,8 @@ def _each_value(override: Override) -> Iterator[Any]:
 
 
 def _is_choice(name: str, value: Any) -> bool:
-    """Whether a group's option, or several, are chosen by name. (A group such as trainer=ddp may
-    start processes.)
+    """Whether the word chooses a group's option, or several, by name. Such an option may start
+    processes: trainer=ddp does.
     """
     options = value if isinstance(value, list) else [value]
     return bool(GROUP.fullmatch(name)) and all(
@@ -170,7 +170,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _values(node: Any, name: str) -> Iterator[str]:
-    """A word for each plain value."""
+    """Yield a word for each setting with a plain value."""
     if isinstance(node, dict):
         for key_, value in node.items():
             if _is_named_plainly(str(key_)):
@@ -180,7 +180,7 @@ def _values(node: Any, name: str) -> Iterator[str]:
 
 
 def _written(value: Any) -> str:
-    """As the command line takes it."""
+    """Return the value as the command line takes it."""
     if isinstance(value, bool) or value is None:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -189,7 +189,7 @@ def _written(value: Any) -> str:
 
 
 def read_yaml(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
-    """None without a file. Raises InputError for a damaged one."""
+    """Return a YAML file's content, None without a file. Raises InputError for a damaged file."""
     try:
         return yaml.safe_load(read_at_most(path, max_bytes))
     except FileNotFoundError:
@@ -203,8 +203,8 @@ def is_within(folder: Path, path: object) -> bool:
 
 
 def check_is_plain(folder: Path) -> None:
-    """Raises InputError for links, pipes and the like: writing would wait, or end elsewhere."""
-    names: Counter[tuple[int, int]] = Counter()  # of each file: a kept checkpoint has two a while
+    """Raises InputError for a link, pipe or device: writing there could wait, or go elsewhere."""
+    names: Counter[tuple[int, int]] = Counter()  # per file; a checkpoint may have two for a while
     files: list[tuple[Path, os.stat_result]] = []
     for parent, inside, here in os.walk(folder):
         for path in (Path(parent, name) for name in (*inside, *here)):
@@ -213,7 +213,7 @@ def check_is_plain(folder: Path) -> None:
                 names[status.st_dev, status.st_ino] += 1
                 files += [(path, status)]
             elif stat.S_ISLNK(status.st_mode) and is_within(folder, path):
-                continue  # SLURM's files have some
+                continue  # SLURM makes such links
             elif not stat.S_ISDIR(status.st_mode):
                 raise InputError(f"{path} is a link or a device; expected none in it")
     for path, status in files:
@@ -222,8 +222,8 @@ def check_is_plain(folder: Path) -> None:
 
 
 def facts() -> Facts:
-    """`command` as typed, `overrides`, `date` (UTC, ISO 8601), `commit` and `commit_is_clean` of
-    the repository or, for an installed package, of the current folder's.
+    """Return `command` as typed, `overrides`, `date` (UTC, ISO 8601), and `commit` and
+    `commit_is_clean` of the repository or, for an installed package, of the current folder.
     """
     task = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     given = [word for word in own(task) if key(word) != "seed"]
@@ -240,7 +240,7 @@ def command() -> str:
 
 
 def without_secrets(word: str) -> str:
-    """A word of a command line; KEY=VALUE loses a value whose key sounds secret."""
+    """Return the word redacted; KEY=VALUE loses its value if the key sounds secret."""
     name, _, value = word.partition("=")
     if value and text.sounds_secret(name):
         return f"{name}={HIDDEN}"
@@ -248,7 +248,7 @@ def without_secrets(word: str) -> str:
 
 
 def settings_text(cfg: DictConfig) -> str:
-    """All of a run's, as YAML, without Hydra's own."""
+    """Return all settings of a run as YAML, without Hydra's own."""
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     plain.pop("hydra", None)
     return text.redacted(yaml.safe_dump(_without_secrets(plain), sort_keys=False))
@@ -263,7 +263,7 @@ def _without_secrets(value: Any, name: str = "") -> Any:
 
 
 def commit(folder: Path) -> Facts:
-    """Nothing outside a repository, or without git."""
+    """Return the folder's commit and whether it is clean; nothing without git or a repository."""
     words = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     with suppress(OSError, subprocess.SubprocessError):

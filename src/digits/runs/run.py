@@ -1,5 +1,5 @@
-"""A run read as data, finished or not: nothing in its folder is run, and nothing is written. And
-which way a score is better.
+"""A run as data, finished or not: reading it neither runs nor writes anything in its folder. This
+module also says whether less of a score is better.
 """
 
 import csv
@@ -16,21 +16,22 @@ from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import Status
 
-MAX_BYTES = 1 << 24  # of metrics.csv: 10,000 epochs have 2 MB, and four times as many are read
+MAX_BYTES = 1 << 24  # of metrics.csv: 10,000 epochs have 2 MB; four times as many can be read
 MAX_ROWS = 1 << 20
 
 LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
-BEST = "_best"  # at the end of a name: the best value of all epochs
+BEST = "_best"  # the end of a name: the best value of all epochs
 STAGES = {"train": "training", "val": "validation", "test": "test"}
-OF_AN_EPOCH = ("train/", "val/")  # a test comes after them
+OF_AN_EPOCH = ("train/", "val/")  # not of a test, which follows the epochs
 
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left. `metrics` is metrics.json's last and best values; `epochs` has those of each
-    epoch, from 0, by name (losses, fractions); `seconds` is how long it has trained, if known.
+    """What a run left. `metrics` is metrics.json, with last and best values; `epochs` has the
+    scores of each epoch, from 0, by name (losses, fractions); `seconds` of training are None if
+    unknown.
     """
 
     path: Path
@@ -42,13 +43,13 @@ class Run:
 
     @property
     def numbers(self) -> Metrics:
-        """The finite ones of metrics.json."""
+        """Return the finite numbers of metrics.json."""
         return _finite(self.metrics)
 
     @property
     def accuracy(self) -> tuple[str, float] | None:
-        """That of the test or, without, of validation's best epoch, or of training: (of what, how
-        much), as metrics.json has it or, before there is one, the epochs so far.
+        """Return (stage, accuracy) of the test, else of validation's best epoch, else of training:
+        from metrics.json or, before that exists, from the epochs so far.
         """
         scores = self.numbers or self._so_far
         for name in ("test/acc", f"val/acc{BEST}", "train/acc"):
@@ -58,7 +59,7 @@ class Run:
 
     @property
     def _so_far(self) -> Metrics:
-        """The last scores, and the best accuracy, as metrics.json will call them."""
+        """Return the last scores, and the best accuracy, by the names they get in metrics.json."""
         epochs = [_finite(scores) for _, scores in sorted(self.epochs.items())]
         last = {name: value for scores in epochs for name, value in scores.items()}
         validated = [scores["val/acc"] for scores in epochs if "val/acc" in scores]
@@ -71,7 +72,7 @@ class Run:
 
 
 def read(path: Path | str) -> Run:
-    """Raises InputError if there is no run, or it can't be read."""
+    """Read the run in a folder. Raises InputError if there is none, or it can't be read."""
     run = RunFolder(path)
     return Run(
         run.path,
@@ -84,8 +85,8 @@ def read(path: Path | str) -> Run:
 
 
 def epochs(run: RunFolder) -> dict[int, Metrics]:
-    """The scores of each epoch in metrics.csv: rows that have the same one, together. A row that a
-    kill cut is left out. Raises InputError if the file is damaged.
+    """Return each epoch's scores in metrics.csv, where an epoch may have several rows. A row that a
+    kill cut off is left out. Raises InputError if the file is damaged.
     """
     path = run.metrics_csv
     found: dict[int, Metrics] = {}
@@ -124,8 +125,8 @@ def _number(text: str) -> float:
 
 
 def less_is_better(name: str, settings: Mapping[str, Any] | None = None) -> bool:
-    """As the callback of a run's `settings` that monitors it says (callbacks.best.mode); else less
-    is better of a loss or an error (the last word of the name, see LESS_IS_BETTER), and of seconds.
+    """Whether less of a score is better: the `mode` of a callback in `settings` that monitors it
+    decides; else less is better for seconds, and if the name's last word is in LESS_IS_BETTER.
     """
     name = name.removesuffix(BEST)
     for callback in ((settings or {}).get("callbacks") or {}).values():

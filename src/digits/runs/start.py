@@ -27,8 +27,8 @@ TO_GO_ON = (
 
 @dataclass
 class Start:
-    """A run with `settings` begins at `path`, or anew without one. `content` is what was read
-    there: use it, since the file may have been replaced. If `is_over`, nothing is left to do.
+    """A run with `settings` begins at the checkpoint `path`, or anew without one. `content` is what
+    was read there: use it, since the file may change. If `is_over`, nothing is left to do.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -42,8 +42,8 @@ class Start:
 
     @property
     def logged(self) -> int:
-        """The first step that loggers have nothing of: for a model that steps its optimizers by
-        hand, they count batches.
+        """Return the first step that no logger has seen. Loggers count batches if the model steps
+        its optimizers by hand.
         """
         loop = self.content["loops"]["fit_loop"] if self.content else {}
         batches = loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0)
@@ -52,12 +52,12 @@ class Start:
 
     @property
     def epochs(self) -> int:
-        """Those that are complete."""
+        """Return how many epochs are complete."""
         return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
     @property
     def batch(self) -> int:
-        """How many batches of the next epoch are done."""
+        """Return how many batches of the next epoch are done."""
         progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
         begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
         return int(progress["ready"]) if begun > self.epochs else 0
@@ -68,8 +68,8 @@ def _steps(progress: dict[str, Any]) -> int:
 
 
 def find(cfg: DictConfig, model: LightningModule) -> Start:
-    """Where the run `cfg` begins: in resume's folder at its newest checkpoint, else at ckpt_path,
-    else anew. A checkpoint to test is read, too. Raises InputError if it does not fit.
+    """Return where the run `cfg` begins: at the newest checkpoint in resume's folder, else at
+    ckpt_path, else anew; or the checkpoint to test. Raises InputError if it does not fit.
     """
     if not cfg.train:
         return Start(path=Path(cfg.ckpt_path), content=check_fits(cfg.ckpt_path, model))
@@ -86,7 +86,7 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
         if cfg.ckpt_path is None:
             return Start(recipe.settings)
         begin = _read(Path(cfg.ckpt_path), model, recipe)
-    may_have_begun = 0 if run else -1  # the epoch after the last
+    may_have_begun = 0 if run else -1  # batches that the epoch after the last may have
     last = cfg.trainer.max_epochs
     if last > -1 and (begin.epochs, begin.batch) > (last, may_have_begun):
         raise InputError(
@@ -108,7 +108,7 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
 
 
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
-    """Whether the run, whose training is complete, has nothing left to do: then it says so."""
+    """Whether a run whose training is complete has nothing left to do; logs it if so."""
     measured = run.measured()
     if measured.get("epochs") != begin.epochs:
         return False
@@ -124,8 +124,8 @@ def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> boo
 
 
 def _newest_good(run: RunFolder, model: LightningModule, recipe: Recipe) -> Start:
-    """last.ckpt or, if that is damaged or another run's, previous.ckpt, which a line in the log
-    says. Raises InputError, for last.ckpt, if neither will do.
+    """Return the start at last.ckpt or, if that is damaged or does not fit, at previous.ckpt, with
+    a line in the log. Raises InputError, for last.ckpt, if neither can be used.
     """
     try:
         return _read(run.last, model, recipe)
@@ -152,6 +152,6 @@ def _read(path: Path, model: LightningModule, recipe: Recipe) -> Start:
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
     try:
         check_state(content, model)
-    except Exception as error:  # half a dozen kinds, of a file that nobody wrote like this
+    except Exception as error:  # half a dozen kinds, for a file that no run wrote
         raise InputError(f"ckpt_path={path}: damaged: {flat(str(error))[:80]}") from error
     return Start(recipe.settings, path, content)

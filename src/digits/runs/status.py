@@ -1,5 +1,5 @@
-"""What became of a run, in its folder's status.json, and who is in that folder: one process at a
-time, by a lock of the kernel's, which ends with whoever has it.
+"""A run's status, in its folder's status.json, and the folder's lock: the kernel lets one process
+at a time hold it, and frees it when that process ends.
 """
 
 import json
@@ -24,16 +24,16 @@ from digits.files import read_json, write_atomically
 NAME = "status.json"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 FAILED, DIVERGED, KILLED = "failed", "diverged", "killed"
-PRUNED = "pruned"  # how the reason begins why a search's trial ended early
-TRIES, WAIT_S = 10, 0.05  # for a lock that `is_held` has for a moment
-_OURS = secrets.token_hex(8)  # which process wrote a status: ids are given again
+PRUNED = "pruned"  # the first word of the reason if a search ended the run early
+TRIES, WAIT_S = 10, 0.05  # since `is_held` takes the lock for a moment
+_OURS = secrets.token_hex(8)  # names this process in a status; process ids are reused
 
 
 @dataclass(frozen=True)
 class Status:
-    """RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error` is the last line it
-    said) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says what makes its result
-    doubtful. `objective` is what the run returned to a sweeper, `code` what it exits with.
+    """`status` is RUNNING, FINISHED, STOPPED (by a signal), FAILED or DIVERGED (`error` is the last
+    line it printed) or KILLED. `begun` and `ended` are UTC in ISO 8601. `warning` says why the
+    result is doubtful. `objective` is what a sweeper gets, `code` the exit code.
     """
 
     status: str
@@ -46,8 +46,8 @@ class Status:
 
 
 def read(folder: Path) -> Status | None:
-    """None if it is not known: a folder that is not a run's, or of a run that wrote none."""
-    is_running = folder.is_dir() and is_held(folder)  # first: it may end meanwhile
+    """Return a run's status; None if the folder is no run's, or the run wrote none."""
+    is_running = folder.is_dir() and is_held(folder)  # look first, since the run may end meanwhile
     told = {name: value for name, value in _told(folder).items() if name != "process"}
     try:
         status = Status(**told)
@@ -58,26 +58,26 @@ def read(folder: Path) -> Status | None:
 
 
 def begin(folder: Path) -> None:
-    """The run begins, or goes on."""
+    """Record that the run begins, or goes on."""
     _write(folder, Status(RUNNING, begun=_now()))
 
 
 def warn(folder: Path, warning: str) -> None:
-    """Note what makes the result doubtful of the run that this process has begun, if any."""
+    """Record why the result is doubtful, if this process has begun the run."""
     told = _told(folder)
     if _is_ours(told):
         _write(folder, Status(RUNNING, begun=told["begun"], warning=warning))
 
 
 def settle(folder: Path) -> None:
-    """Begin, if a run that is complete did not come to say so: `end` follows."""
+    """Begin a complete run if its status does not say that it is finished; `end` follows."""
     told = _told(folder)
     if told.get("process") != _OURS and told.get("status") != FINISHED:
         begin(folder)
 
 
 def end(folder: Path, error: BaseException | None, objective: Any = None) -> None:
-    """The run that this process has begun, if any, is over, by `error` or with `objective`."""
+    """Record the end of the run, by `error` or with `objective`, if this process has begun it."""
     told = _told(folder)
     if not _is_ours(told):
         return
@@ -119,7 +119,7 @@ def _now() -> str:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep other processes out. Raises InputError if one is in: a killed one no longer is."""
+    """Lock the folder for the block. Raises InputError if another living process holds it."""
     with _opened(folder) as handle:
         if _is_locked(handle, is_mine=True, tries=TRIES) is False:
             raise InputError(f"{folder}: another process is training there")
@@ -127,14 +127,14 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is in; True if a system without locks can't tell."""
+    """Whether a process holds the folder's lock; True on a system without locks."""
     with _opened(folder) as handle:
         return _is_locked(handle, is_mine=False, tries=1) is not True
 
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int | None]:
-    """None where nothing can be locked."""
+    """Open the folder, to lock it; None on a system without locks."""
     handle = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         yield handle
@@ -144,7 +144,7 @@ def _opened(folder: Path) -> Iterator[int | None]:
 
 
 def _is_locked(handle: int | None, is_mine: bool, tries: int) -> bool | None:
-    """Locked now, for this process alone or `is_mine` false; None on a system without locks."""
+    """Lock the folder, alone if `is_mine`, else shared. Return if it worked; None without locks."""
     if handle is None:
         return None
     for attempt in range(tries):

@@ -1,4 +1,4 @@
-"""A command line, parsed once: Hydra's flags, and words of the form KEY=VALUE."""
+"""A command line, parsed once into Hydra's flags and words of the form KEY=VALUE."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-# Private, and without a public twin: what else knows which words of a command line are flags?
+# A private function: no public one knows which words of a command line are flags
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 from digits.errors import InputError, complaint
 
 BACKSLASH = "\\"
-# Where a run or a sweep is, and what a sweep reads itself: no settings of a run
+# They say where a run or a sweep is, or are for the sweep alone: a run does not inherit them
 OF_THE_FOLDER = (
     "resume",
     "sweep",
@@ -33,14 +33,14 @@ QUESTIONS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimen
 
 @dataclass(frozen=True)
 class Words:
-    """What was typed after a command's name: `flags` are Hydra's, `overrides` the other words."""
+    """The words typed after a command's name: `flags` are Hydra's, `overrides` all others."""
 
     flags: argparse.Namespace
     overrides: tuple[str, ...]
 
     @classmethod
     def parse(cls, given: Sequence[str]) -> "Words":
-        """Raises InputError for flags that Hydra does not have, and for what is no override."""
+        """Parse the words. Raises InputError for an unknown flag, or a word that is no override."""
         parser, said = get_args_parser(), io.StringIO()
         try:
             with redirect_stderr(said):
@@ -54,7 +54,7 @@ class Words:
 
     @property
     def asks(self) -> bool:
-        """Whether Hydra is asked something (--help, --cfg), instead of running a job."""
+        """Whether the command asks Hydra a question (--help, --cfg) instead of running a job."""
         return any(getattr(self.flags, name) for name in QUESTIONS)
 
     @property
@@ -63,11 +63,11 @@ class Words:
 
     @cached_property
     def parsed(self) -> list[Override]:
-        """Raises Hydra's exception for what is no override."""
+        """Return the parsed overrides. Raises Hydra's exception for a word that is none."""
         return OverridesParser.create().parse_overrides(list(self.overrides))
 
     def value(self, key: str) -> Any:
-        """Of the last word with `key`, as Hydra takes it; None without one."""
+        """Return the value of the last word with `key`, as Hydra parses it; None without one."""
         given = [o.value() for o in self.parsed if o.key_or_group == key and not o.is_delete()]
         return given[-1] if given else None
 
@@ -81,14 +81,14 @@ class Words:
         return replace(self, overrides=tuple(w for w in self.overrides if key(w) not in keys))
 
     def after(self, before: Sequence[str]) -> "Words":
-        """With the overrides `before` these, which therefore count."""
+        """Return the words with overrides put `before` these, which win because they come last."""
         return replace(self, overrides=(*before, *self.overrides))
 
     def argv(self) -> list[str]:
         return [*self.flag_words(), *self.overrides]
 
     def flag_words(self, only: str = "") -> list[str]:
-        """The flags (those whose name begins with `only`) as one types them."""
+        """Return the flags, whose name begins with `only`, as one types them."""
         told = []
         for name, value in vars(self.flags).items():
             if name.startswith(only) and value not in (None, False):
@@ -102,23 +102,23 @@ def key(word: str) -> str:
 
 
 def value_text(word: str) -> str:
-    """The value of a word as it is written, without quotes around it."""
+    """Return the value of a word as it is written, without quotes around it."""
     return unquoted(word.partition("=")[2])
 
 
 def quoted(text: object) -> str:
-    """As Hydra's command line takes any text, a path's for one."""
+    """Return any text, such as a path, quoted for Hydra's command line."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", str(text))
     return f"'{escaped}{escaped[len(escaped.rstrip(BACKSLASH)) :]}'"
 
 
 def unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        halved = r"(\\*)\1\\?(?=['\"]|$)"  # those before a quote; others are themselves
+        halved = r"(\\*)\1\\?(?=['\"]|$)"  # backslashes before a quote; others stand for themselves
         return re.sub(halved, r"\1", text[1:-1])
     return text
 
 
 def own(words: Sequence[str]) -> list[str]:
-    """Those that are settings of a run, not where it is."""
+    """Return the words that are a run's settings, less those of OF_THE_FOLDER."""
     return [word for word in words if key(word) not in OF_THE_FOLDER]

@@ -1,4 +1,4 @@
-"""The application, a page and a JSON API around a Predictor, and uvicorn to serve it."""
+"""The application, which is a page and a JSON API around a Predictor, and uvicorn to serve it."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PAGES = {"index.html": "/", "docs.html": "/docs"}  # the others under their own names
+PAGES = {"index.html": "/", "docs.html": "/docs"}  # other files have their own names
 
 
 def server(app: Guard, limits: Limits = LIMITS) -> uvicorn.Server:
@@ -42,7 +42,7 @@ def server(app: Guard, limits: Limits = LIMITS) -> uvicorn.Server:
         server_header=False,
         proxy_headers=False,
         headers=list(HEADERS.items()),
-        limit_concurrency=limits.connections + 1,  # uvicorn refuses the one that reaches it
+        limit_concurrency=limits.connections + 1,  # uvicorn refuses the connection that reaches it
         h11_max_incomplete_event_size=limits.head_bytes,
         timeout_keep_alive=limits.idle_s,
         timeout_graceful_shutdown=limits.stop_s,
@@ -58,8 +58,8 @@ def application(
     limits: Limits = LIMITS,
     ready: Callable[[], None] = lambda: None,
 ) -> Guard:
-    """`model` is its name in /healthz; `only_local` refuses hosts other than loopback addresses;
-    `ready` is called when all is.
+    """Make the application. `model` is the model's name in /healthz, `only_local` refuses hosts
+    other than loopback addresses, `ready` is called when everything is ready.
     """
     metrics = Metrics()
 

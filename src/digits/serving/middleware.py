@@ -1,4 +1,4 @@
-"""Around the application: who may ask, what every answer carries, what is counted.
+"""The layer around the application: it decides who may ask, adds headers, and counts requests.
 
 Nothing that a client sends reaches a log, a label of a metric, or a file.
 """
@@ -45,8 +45,8 @@ class Metrics:
 
 
 class Guard:
-    """Refuses other sites' pages. Any page that the user has open may send requests here and, under
-    a name of its own that leads to 127.0.0.1, could read the answers.
+    """Refuses requests of other sites' pages. Any page that the user has open may send requests
+    here and, under a host name of its own that leads to 127.0.0.1, could read the answers.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: set[str], only_local: bool) -> None:
@@ -80,7 +80,7 @@ class Guard:
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except Exception as error:  # it has been answered with 500
+        except Exception as error:  # the client has got a 500
             print(f"error: {brief(error)}", file=sys.stderr, flush=True)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
@@ -94,11 +94,11 @@ class Guard:
 
 
 def _is_own(headers: dict[bytes, str], host: str) -> bool:
-    """Whether this server's own page asks, or no page at all."""
+    """Whether the request comes from this server's own page, or from no page at all."""
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin = headers.get(b"origin")  # all that browsers send to a host without TLS
+    origin = headers.get(b"origin")  # browsers send only this to a host without TLS
     return origin is None or origin.partition("://")[2].lower() == host.lower()
 
 

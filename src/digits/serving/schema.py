@@ -1,4 +1,4 @@
-"""What the API takes and gives, for OpenAPI and on the wire."""
+"""What the API takes and returns, for OpenAPI and on the wire."""
 
 import base64
 import struct
@@ -92,7 +92,7 @@ def _fields(prediction: Prediction) -> dict[str, Any]:
 
 
 def png(pixels_HW: NDArray[np.uint8]) -> bytes:
-    """A grey PNG; Pillow takes ten times as long for one this small."""
+    """Return a grey PNG; Pillow takes ten times as long for one this small."""
     height, width = pixels_HW.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels_HW)
 

@@ -1,4 +1,4 @@
-"""The image in a request: its body, or the one file of a form, within the limits and in memory."""
+"""Take the image from a request, its body or a form's one file, within limits and in memory."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ PARAMETER = re.compile(r';\s*([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 
 
 async def image(request: Request, limits: Limits) -> bytes:
-    """Raises HTTPException with the reason."""
+    """Return the bytes of the request's image. Raises HTTPException with the reason if it can't."""
     given = request.headers.get("content-type", "")
     given = given if len(given) <= MAX_HEAD_BYTES else ""
     kind = given.partition(";")[0].strip().lower()
@@ -50,8 +50,8 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def parameter(header: str, name: str) -> str | None:
-    """From `kind; name=value; name="value"`. (The standard library's parser also takes RFC 2231's
-    continuations and character sets, and raises errors of many kinds if they are odd.)
+    """Return the value of `name` in `kind; name=value; name="value"`. The standard library's parser
+    also takes RFC 2231's continuations and character sets, and raises many kinds of errors.
     """
     for key, quoted, plain in PARAMETER.findall(header):
         if key.lower() == name:
@@ -60,8 +60,8 @@ def parameter(header: str, name: str) -> str | None:
 
 
 def one_file(body: bytes, boundary: str | None) -> bytes:
-    """The content of a form's field `image`. The usual parsers write files to the disk, and take
-    seconds for a body that is all boundaries.
+    """Return the content of a form's field `image`. The usual parsers write files to the disk, and
+    take seconds for a body that is full of boundaries.
     """
     mark = f"\r\n--{boundary}".encode("latin-1")
     before, *parts = (b"\r\n" + body).split(mark, 2)
@@ -77,7 +77,7 @@ def one_file(body: bytes, boundary: str | None) -> bytes:
 
 
 def check_is_image(data: bytes) -> None:
-    """Raises HTTPException for other files."""
+    """Raises HTTPException for a file that is no image of an accepted kind."""
     if not data:
         raise HTTPException(422, "empty; expected an image")
     kinds = [kind for kind, start in SIGNATURES.items() if data.startswith(start)]

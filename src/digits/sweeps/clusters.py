@@ -1,5 +1,5 @@
-"""Pools elsewhere: SLURM's queue and Ray's. What became of a job is read from its folder, on a file
-system that all machines share.
+"""Pools on other machines: SLURM's queue and Ray's. A job's folder, on a file system that all
+machines share, says what became of the job.
 """
 
 import logging
@@ -26,18 +26,18 @@ from digits.sweeps.job import Job
 from digits.text import flat
 
 ID = "slurm_id"  # a file in a job's folder
-OURS = ".slurm"  # a folder in the sweep's: of submitit's files
+OURS = ".slurm"  # submitit's folder in the sweep's folder
 QUEUED = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED",
           "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
           "SPECIAL_EXIT", "PREEMPTED"}  # fmt: skip
-SIGNAL_DELAY_S = 120  # of SIGUSR1 before the time limit
-MOST_TRIES = 100  # of a job that is stopped, not by us
-LOST = 1  # for a job's exit code that SLURM has forgotten
-LOOK_EVERY_S = 1.0  # for Ray's tasks
+SIGNAL_DELAY_S = 120  # SIGUSR1 comes this long before the time limit
+MOST_TRIES = 100  # how often a job that SLURM stops may begin
+LOST = 1  # stands for an exit code that SLURM has forgotten
+LOOK_EVERY_S = 1.0  # how often to look for Ray's interrupt
 
 
 class Slurm:
-    """At most `slots` jobs in the queue. `work` says what a job has to do."""
+    """Keeps at most `slots` jobs in SLURM's queue. `work` says what a job has to do."""
 
     speaks = False
 
@@ -57,7 +57,7 @@ class Slurm:
         self.is_asked = False
 
     def start(self, job: Job) -> None:
-        """One that is in the queue still, of a sweep that was killed, is looked after."""
+        """Submit the job, or wait for it if a killed sweep has left it in the queue."""
         with suppress(OSError):
             before = (job.folder / ID).read_text().strip()
             if before.isdecimal() and before in _states([before]):
@@ -96,7 +96,7 @@ class Slurm:
         self.is_asked = True
 
     def _goes_on(self, job: Job, said: str) -> bool:
-        """Whether it was stopped by SLURM (preempted, or at its time limit), not by a person."""
+        """Whether SLURM, not a person, has stopped the job: preempted it, or at its time limit."""
         status = RunFolder(job.folder).status()
         was_stopped = status is not None and status.status in (STOPPED, KILLED)
         cancelled = "JobState=CANCELLED" in said
@@ -121,7 +121,7 @@ def _executor(folder: Path, options: dict[str, Any]) -> Any:
 
 
 def _states(numbers: Iterable[str]) -> dict[str, str]:
-    """Of those in SLURM's queue. It may be away for a moment: then all count as there."""
+    """Return the states of the jobs in SLURM's queue; of all jobs while SLURM does not answer."""
     asked = list(numbers)
     if not asked:
         return {}
@@ -133,7 +133,7 @@ def _states(numbers: Iterable[str]) -> dict[str, str]:
 
 
 def _run(*command: str) -> str | None:
-    """What it prints; None where SLURM does not answer."""
+    """Return what a command of SLURM prints; None if SLURM does not answer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -143,14 +143,14 @@ def _run(*command: str) -> str | None:
 
 
 def _code(said: str) -> int:
-    """Of a job that scontrol tells of, for some minutes: what its process exited with."""
+    """Return a job's exit code, as scontrol prints it for some minutes after the job's end."""
     told = re.search(r" ExitCode=(\d+):(\d+)", said)
     return int(told[1]) or -int(told[2]) if told else LOST
 
 
 class RayTasks:
-    """At most `slots` tasks in Ray's queue, which wait for `cpus` and `gpus` each. Each has its
-    job run in a process of its own, as the pool does.
+    """Keeps at most `slots` tasks in Ray's queue, each of which waits for `cpus` and `gpus`. A task
+    runs its job in a process of its own, as the local pool does.
     """
 
     speaks = False
@@ -161,11 +161,11 @@ class RayTasks:
         self.work, self.slots = work, slots
         jobs.find_this_package()
         if address is None:
-            # A cluster that is started here listens on all interfaces, and runs what it is sent:
-            # only who knows the token may. Ray would keep one in a file.
+            # A cluster that is started here listens on all interfaces, and would run what anyone
+            # sends, so clients need a token. Ray's own token would be in a file.
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        import ray  # now: it looks at these variables once
+        import ray  # now: it reads these variables once
 
         self.ray: Any = ray
         try:
@@ -191,7 +191,7 @@ class RayTasks:
         while True:
             try:
                 ready, _ = self.ray.wait(list(self.jobs), num_returns=1, timeout=LOOK_EVERY_S)
-            except KeyboardInterrupt:  # Ray's own, whatever the handler raised
+            except KeyboardInterrupt:  # Ray raises its own, not the handler's
                 signals.raise_again()
                 raise signals.Stopped(signal.SIGINT) from None
             if ready:
@@ -208,7 +208,7 @@ class RayTasks:
 
 
 def run_in_process(text: str) -> int:
-    """The exit code of the work `text`. Ray cancels by KeyboardInterrupt: then the job saves."""
+    """Run the job `text`, and return its exit code. When Ray cancels it, let the job save first."""
     process = subprocess.Popen(
         [sys.executable, "-m", "digits.sweeps.job"],
         stdin=subprocess.PIPE,
@@ -219,7 +219,7 @@ def run_in_process(text: str) -> int:
     assert process.stdin is not None
     process.stdin.write(text)
     process.stdin.close()
-    while True:  # a wait without end would not hear the interrupt
+    while True:  # an endless wait would not hear the interrupt
         try:
             return process.wait(LOOK_EVERY_S)
         except subprocess.TimeoutExpired:

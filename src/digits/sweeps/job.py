@@ -1,4 +1,4 @@
-"""A job of a sweep: what it is, what it is called, and running it in a process of its own."""
+"""A job of a sweep: what it does, its folder's name, and how a process of its own runs it."""
 
 import json
 import multiprocessing
@@ -27,8 +27,8 @@ LONGEST_VALUE, LONGEST_NAME = 24, 100  # characters
 @dataclass(frozen=True)
 class Job:
     """A run of a sweep in `folder`: the command `program` with `flags` and `words`, of which
-    `label` is what makes it out. It computes with `threads`, if given, starts in the folder
-    `current`, and `environment` is added to its process's own.
+    `label` shows those that other jobs do not share. The job computes with `threads`, if given, and
+    starts in the folder `current`; `environment` is added to its process's own.
     """
 
     number: int
@@ -56,8 +56,8 @@ class Job:
 
 
 def name_of(number: int, count: int, words: Sequence[str]) -> str:
-    """A job's folder: its number, of `count`, and what differs: 03_lr-0.001_seed-2. It needs no
-    quotes in a shell, nor on Hydra's command line.
+    """Return the name of a job's folder: its number, of `count`, and its differing words, as in
+    03_lr-0.001_seed-2. The name needs no quotes in a shell or on Hydra's command line.
     """
     names = [key(word) for word in words]
     told = [f"{_short(key(word), names)}-{_plain(word)}" for word in words]
@@ -66,7 +66,7 @@ def name_of(number: int, count: int, words: Sequence[str]) -> str:
 
 
 def _short(name: str, names: Sequence[str]) -> str:
-    """As many of its last parts as tell it from the others."""
+    """Return as many of the setting's last parts as distinguish it from the other `names`."""
     parts = re.split(r"[./]", name)
     for count in range(1, len(parts)):
         last = parts[-count:]
@@ -85,8 +85,8 @@ def _plain(word: str) -> str:
 
 
 def find_this_package() -> None:
-    """Processes that are started from here on, by whomever, import this package, not another that
-    is installed, and need none that is.
+    """Let all processes that start from here on import this package, not another one that is
+    installed, even if none is installed.
     """
     there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if there[0] != str(PACKAGE.parent):
@@ -94,8 +94,8 @@ def find_this_package() -> None:
 
 
 def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:
-    """The words of a job: what is half done goes on from its checkpoint, and what has none begins
-    anew. Raises InputError if a process is in the folder, or a link leads elsewhere.
+    """Return a job's words: one with a checkpoint goes on from it, one without begins anew. Raises
+    InputError if another process is in the folder, or a link leads out of it.
     """
     if not run.has_checkpoint():
         if run.has_run():
@@ -109,39 +109,39 @@ def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:
 
 
 def run(job: Job) -> NoReturn:
-    """In a process that does nothing else. Exits with the command's code, 0 if the job was
-    finished before: SLURM and Ray may start one again.
+    """Run the job in a process that does nothing else. Exits with the command's code, or with 0 if
+    the job was finished before: SLURM and Ray may start one again.
     """
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # Ctrl+C is for the sweep, which asks its jobs to stop
-    end_with_parent()  # the server that forks
+        os.setpgid(0, 0)  # Ctrl+C reaches the sweep alone, which asks its jobs to stop
+    end_with_parent()  # the parent is the server that forks
     if sweep := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=(sweep,), daemon=True).start()
     begin(job)
 
 
 def _end_with(process: Any) -> None:
-    """A server lives as long as what it has forked, but not without the sweep it works for."""
+    """End this process with the sweep: the forking server would outlive it."""
     process.join()
     os.kill(os.getpid(), KILL)
 
 
 def begin(job: Job) -> NoReturn:
-    """As `run`, in a process that somebody else looks after."""
+    """Do as `run` in a process that somebody else ends."""
     folder = RunFolder(job.folder)
     if folder.path.is_symlink():
         sys.exit(2)
     folder.path.mkdir(parents=True, exist_ok=True)
     _print_into(folder.path / OUTPUT)
     os.chdir(job.current)
-    os.environ.pop(FULL_ERROR, None)  # the sweep's own, not asked for
+    os.environ.pop(FULL_ERROR, None)  # the sweep set it, not the user
     os.environ.update(job.environment)
     status = folder.status()
     if status and status.status == FINISHED:
         sys.exit(0)
     if job.threads:
         os.environ["OMP_NUM_THREADS"] = str(job.threads)
-        if "torch" in sys.modules:  # which has looked at it already
+        if "torch" in sys.modules:  # torch has read the variable already
             sys.modules["torch"].set_num_threads(job.threads)
     try:
         words = to_begin_or_go_on(folder, job.words)
@@ -151,7 +151,7 @@ def begin(job: Job) -> NoReturn:
     place = (f"hydra.run.dir={quoted(folder.path)}", f"hydra.job.num={job.number}")
     module = program(job.program)
     sys.argv = [str(module.__file__), *job.flags, *words, *place]
-    sys.orig_argv[:] = [sys.executable, *sys.argv]  # what metrics.json tells of
+    sys.orig_argv[:] = [sys.executable, *sys.argv]  # metrics.json records it
     module.main()
     sys.exit(0)
 
@@ -166,7 +166,7 @@ def _print_into(path: Path) -> None:
 
 
 def main() -> NoReturn:
-    """`python -m digits.sweeps.job`, with the job on standard input."""
+    """Run the job on standard input, for `python -m digits.sweeps.job`."""
     begin(Job.of_json(sys.stdin.read()))
 
 

@@ -1,4 +1,4 @@
-"""What a sweep's jobs came to, and which setting is best: read from their folders, at any time."""
+"""What a sweep's jobs measured, and which setting is best, as their folders say at any time."""
 
 import math
 from collections import Counter
@@ -19,23 +19,23 @@ from digits.runs.words import key, value_text
 from digits.sweeps.sweep_folder import SweepFolder, known_by, last_line
 from digits.text import flat
 
-WAITING = "waiting"  # planned, not begun
-LONGER, SHORTER = "longer", "shorter"  # finished, in more or fewer epochs than its like
-LOST = (LONGER, SHORTER, FAILED, DIVERGED, KILLED)  # no result of it counts
-REPLICATES = ["seed"]  # of sweeps that have not recorded theirs
-FAVOURITES = ("val/acc_best", "val/loss_best")  # to rank by, unless told
-COLUMNS = (*FAVOURITES, "train/loss", "test/acc", "test/loss")  # beside the objectives
-MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"  # what ended a whole run
+WAITING = "waiting"  # it is planned, but has not begun
+LONGER, SHORTER = "longer", "shorter"  # finished in more or fewer epochs than others
+LOST = (LONGER, SHORTER, FAILED, DIVERGED, KILLED)  # their results do not count
+REPLICATES = ["seed"]  # for sweeps that have recorded none
+FAVOURITES = ("val/acc_best", "val/loss_best")  # rank by them if no metric is given
+COLUMNS = (*FAVOURITES, "train/loss", "test/acc", "test/loss")  # shown beside the objectives
+MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"  # either one ends a complete run
 NO_VALIDATION = (
     "no validation: nothing says which setting is best; data.val_size=10000 holds images out"
 )
 
-Values = tuple[str | None, ...]  # of some settings
+Values = tuple[str | None, ...]  # the values of some settings
 
 
 @dataclass
 class Result:
-    """What a job's folder says. `words` are its overrides by name, `line` is why it does not
+    """The result in a job's folder. `words` are its overrides by name, `line` says why it does not
     count, `measured` is metrics.json.
     """
 
@@ -48,7 +48,7 @@ class Result:
     measured: dict[str, Any]
 
     def number(self, name: str) -> float | None:
-        """A number that was measured; None for none, and for those that are not finite."""
+        """Return a measured number; None if it is missing or not finite."""
         value: Any = self.measured.get(name)
         is_number = isinstance(value, int | float) and math.isfinite(value)
         return float(value) if is_number else None
@@ -57,7 +57,7 @@ class Result:
         return self.number(metric) if self.status == FINISHED else None
 
     def scores(self, metrics: Sequence[str]) -> list[float]:
-        """Those that it has."""
+        """Return the scores that the job has."""
         return [score for name in metrics if (score := self.score(name)) is not None]
 
     def of(self, names: Sequence[str]) -> Values:
@@ -66,10 +66,10 @@ class Result:
 
 @dataclass
 class Group:
-    """Jobs that differ in their replicates alone. `scores` are the objectives' means over the n of
-    them that have been measured, `costs` the same as numbers of which less is better; `spread` is
-    the standard deviation of the first objective, None for one job. `difference` is how far the
-    first objective is above that of the best group.
+    """Jobs that differ in their replicates alone. `scores` are the objectives' means over the `n`
+    jobs that have them all; `costs` are the same, negated where more is better. `spread` is the
+    standard deviation of the first objective, None for one job. `difference` is how far the first
+    objective is above that of the best group.
     """
 
     jobs: list[Result]
@@ -98,9 +98,9 @@ class Group:
 
 @dataclass
 class Leaderboard:
-    """Groups, best first; `objectives` are metrics of metrics.json (of several, the first ranks).
-    `differing` settings are those that not all jobs share; those of them that are averaged over
-    are `replicates` instead. Of objectives in `lesser` less is better.
+    """Groups, best first. `objectives` are metrics of metrics.json; the first one ranks. The jobs
+    do not share the settings in `differing`, nor those in `replicates`, which are averaged over.
+    Less is better for the objectives in `lesser`.
     """
 
     sweep: SweepFolder
@@ -113,13 +113,13 @@ class Leaderboard:
 
     @property
     def winner(self) -> Group | None:
-        """None without validation, and for several objectives: there the front wins."""
+        """Return the best group; None without validation, or for several objectives."""
         has_one = len(self.objectives) == 1 and self.groups[0].scores
         return self.groups[0] if has_one else None
 
     @property
     def verdict(self) -> str:
-        """What is best, and what its test said, in one line; empty if nothing was to choose."""
+        """Return a line with the best setting and its test scores; empty if there was no choice."""
         if not self.differing or not self.winner:
             is_blind = self.differing and not self.objectives and "epochs" in self.measured
             return NO_VALIDATION if is_blind else ""
@@ -133,7 +133,7 @@ class Leaderboard:
 
     @property
     def counts(self) -> Counter[str]:
-        """Of jobs, by status."""
+        """Return how many jobs have each status."""
         return Counter(job.status for job in self.jobs)
 
     @cached_property
@@ -142,7 +142,7 @@ class Leaderboard:
 
     @cached_property
     def columns(self) -> list[str]:
-        """The metrics worth a column: each objective's best and last value, then other scores."""
+        """Return the columns' metrics: each objective's best and last value, then other scores."""
         names = []
         for name in (*self.objectives, *(name for name in COLUMNS if name in self.measured)):
             last = name.removesuffix(BEST)
@@ -150,7 +150,7 @@ class Leaderboard:
         return list(dict.fromkeys(names))
 
     def is_on_front(self, group: Group) -> bool:
-        """Whether no other group is better in one objective and as good in all."""
+        """Whether no other group is at least as good in all objectives and better in one."""
         others = (other.costs for other in self.groups if other.costs != group.costs)
         return bool(group.costs) and not any(
             costs and all(a <= b for a, b in zip(costs, group.costs, strict=True))
@@ -163,8 +163,8 @@ def read(
     metrics: Sequence[str] | None = None,
     replicates: Sequence[str] | None = None,
 ) -> Leaderboard:
-    """By `metrics`, else by what the jobs were told to optimise, else by validation accuracy or
-    loss, whichever was measured; over `replicates`, else what the jobs were told. Raises InputError
+    """Rank a sweep's jobs by `metrics`, else by their optimized_metric, else by validation accuracy
+    or loss; average over `replicates`, else over those that the jobs were given. Raises InputError
     if there is no sweep.
     """
     jobs = [_result(*each) for each in sweep.jobs()]
@@ -188,7 +188,7 @@ def read(
     for job in jobs:
         alike.setdefault(job.of(differing), []).append(job)
     groups = [_group(each, objectives, lesser, differing) for each in alike.values()]
-    # the mean of fewer replicates may be luck: below those with more
+    # groups with fewer replicates come below those with more, since their mean may be luck
     groups.sort(key=lambda group: (-group.n, group.costs[0] if group.costs else 0.0))
     if len(objectives) == 1 and over:
         _compare_with_best(groups, objectives[0], over)
@@ -206,15 +206,15 @@ def _result(name: str, run: RunFolder, words: Sequence[str]) -> Result:
 
 
 def _discount_other_lengths(jobs: list[Result], differing: list[str]) -> None:
-    """Jobs that ran to their end in more or fewer epochs than most of their kind do not count:
-    resume= has gone on with them. Early stopping, say, or a clock may end a job anywhere.
+    """Mark finished jobs that trained more or fewer epochs than most of their kind: resume= has
+    gone on with them. Early stopping or a time limit may end a job anywhere, so such jobs count.
     """
     choices = [name for name in differing if name.startswith("trainer.") or "." not in name]
     kinds: dict[Values, list[tuple[Result, float]]] = {}
     for job in jobs:
         ended, epochs = job.measured.get("ended", MAX_EPOCHS), job.score("epochs")
         if epochs is not None and ended in (MAX_EPOCHS, MAX_STEPS):
-            names = choices if ended == MAX_EPOCHS else differing  # steps: batches differ
+            names = choices if ended == MAX_EPOCHS else differing  # steps per epoch may differ
             kinds.setdefault((ended, *job.of(names)), []).append((job, epochs))
     for members in kinds.values():
         counts = Counter(epochs for _, epochs in members)
@@ -226,7 +226,7 @@ def _discount_other_lengths(jobs: list[Result], differing: list[str]) -> None:
 
 
 def _recorded(jobs: Sequence[Result]) -> dict[str, Any]:
-    """The settings of the first job that has written them."""
+    """Return the settings of the first job that has written any."""
     for job in jobs:
         with suppress(InputError):
             if config := recorded.config(job.run):
@@ -252,7 +252,7 @@ def _objectives(
 
 
 def _directed(sweep: SweepFolder, names: list[str], lesser: set[str]) -> set[str]:
-    """Those of which less is better, as hydra.sweeper.direction says; else `lesser`."""
+    """Return the objectives that hydra.sweeper.direction minimizes; else `lesser`."""
     told: Any = None
     with suppress(InputError):
         told = recorded.read_yaml(sweep.path / "multirun.yaml")
@@ -278,7 +278,7 @@ def _group(
 
 
 def _compare_with_best(groups: list[Group], metric: str, replicates: list[str]) -> None:
-    """In pairs of the replicates that both have."""
+    """Compare each group with the best one in pairs of jobs with the same replicates."""
     is_fraction = metric.removesuffix(BEST).rpartition("/")[2] in FRACTIONS
     best, *others = (
         {job.of(replicates): score for job in group.jobs for score in job.scores([metric])}
@@ -293,5 +293,5 @@ def _listed(value: object) -> list[str]:
 
 
 def _text(value: object) -> str | None:
-    """Somebody's, if it is one."""
+    """Return text that anyone may have written, on one line; None for other values."""
     return flat(value) if isinstance(value, str) else None

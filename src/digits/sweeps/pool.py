@@ -1,8 +1,7 @@
-"""Running the jobs of a sweep, as many at once as a pool has slots, whatever becomes of each. This
-machine's pool: how many jobs fit, what each of them gets, and a process for each, which a server
-forks that has imported all before.
+"""Run a sweep's jobs, as many at once as a pool has slots; a job that fails stops no other. On this
+machine's pool a server, which has imported everything, forks a process for each job.
 
-A plain fork of a process that has computed would hang: OpenMP's threads are not in the child.
+A plain fork of a process that has computed would hang: the child lacks OpenMP's threads.
 """
 
 import logging
@@ -45,7 +44,7 @@ Ended = Callable[[Job, Status], object]
 
 
 class Pool(Protocol):
-    """Where jobs run. `speaks` where their own output is what the terminal shows."""
+    """A place where jobs run. If it `speaks`, the terminal shows the jobs' own output."""
 
     slots: int
     speaks: bool
@@ -53,35 +52,35 @@ class Pool(Protocol):
     def start(self, job: Job) -> None: ...
 
     def wait(self) -> tuple[Job, int]:
-        """Any job that has ended, and its exit code. A signal may interrupt it."""
+        """Wait for any job to end; return it and its exit code. A signal may interrupt the wait."""
         ...
 
     def stop(self) -> None:
-        """Ask the jobs that run to save and end; called again, end them."""
+        """Ask the running jobs to save and end; called again, end them at once."""
         ...
 
 
 class Launch:
-    """Runs jobs in `pool`. With `fail_fast` none is started after one that failed."""
+    """Runs jobs in `pool`. With `fail_fast` it starts no job after one has failed."""
 
     def __init__(self, pool: Pool, fail_fast: bool) -> None:
         self.pool, self.fail_fast = pool, fail_fast
-        self.code = 0  # the worst: our fault outweighs wrong input
+        self.code = 0  # the worst exit code: our fault is worse than wrong input
         self.running = 0
         self.is_stopping = False
 
     def run(
         self, next_job: Callable[[], Job | None], ended: Ended, count: int | None = None
     ) -> int:
-        """Until `next_job` gives None; `count` is how many there will be, if that is known. Returns
-        the worst exit code. KeyboardInterrupt, of a signal, comes once the jobs under way have
+        """Run jobs until `next_job` returns None; `count` is how many there will be, if known.
+        Return the worst exit code. A signal's KeyboardInterrupt comes once the running jobs have
         saved.
         """
         with tqdm(total=count, unit="job", disable=self.pool.speaks or None, leave=False) as bar:
             try:
                 while True:
                     while self.running < self.pool.slots and (job := self._next(next_job)):
-                        with signals.held():  # none is started that nobody waits for
+                        with signals.held():  # a signal must not come in between
                             self.pool.start(job)
                             self.running += 1
                     if not self.running:
@@ -107,17 +106,17 @@ class Launch:
         ended(job, found)
 
     def _status(self, job: Job, code: int) -> Status:
-        """One that could not write it, since it was refused before, has it written here."""
+        """Return the job's status; write it here for a job that was refused before it could."""
         run = RunFolder(job.folder)
         found = run.status()
         if found is None and self.is_stopping:
-            return Status(STOPPED)  # before it had begun
+            return Status(STOPPED)  # it had not begun
         if code > 0 and (found or Status(KILLED)).status == KILLED:
             _record(job, InputError(last_line(run) or f"exit code {code}"))
         return run.status() or Status(KILLED)
 
     def _stop(self, bar: Any, ended: Ended) -> None:
-        """Each further signal asks again."""
+        """Wait for the running jobs to stop; each further signal asks them again."""
         self.is_stopping = True
         while self.running:
             try:
@@ -129,7 +128,7 @@ class Launch:
 
 
 class OneAfterTheOther:
-    """Jobs in this process, by Hydra's own launcher; `placed` gives a job's words and its place."""
+    """Runs jobs in this process by Hydra's launcher; `placed` returns a job's words and folder."""
 
     slots, speaks = 1, True
 
@@ -153,7 +152,7 @@ class OneAfterTheOther:
                 self.launcher.launch([self.placed(job)], job.number)
         except SystemExit as end:
             return job, int(end.code or 0)
-        except Exception as error:  # its settings can't be composed
+        except Exception as error:  # the job's settings can't be composed
             _record(job, error)
             return job, exit_code(error)
         finally:
@@ -161,7 +160,7 @@ class OneAfterTheOther:
         return job, 0
 
     def stop(self) -> None:
-        """The signal has stopped it."""
+        """Note that the signal has stopped the job."""
         self.is_stopped = True
 
 
@@ -180,7 +179,7 @@ def _line(job: Job, code: int, found: Status) -> str:
 
 @dataclass(frozen=True)
 class Slots:
-    """`count` jobs with `threads` for each of their processes; on GPUs, `devices` of each job."""
+    """Room for `count` jobs, with `threads` for each process and, on GPUs, `devices` by job."""
 
     count: int
     threads: int
@@ -191,9 +190,9 @@ class Slots:
 
 
 def divide(trainer: DictConfig, asked: int | None, jobs: int | None) -> Slots:
-    """This machine among as many of the `jobs` (None: many) as were `asked` for, by default as fit:
-    a thread for each process or, with GPUs, as many GPUs as a job has devices. No more than that:
-    jobs that fight for a core are slower than jobs that wait.
+    """Divide this machine among as many of the `jobs` (None: many) as were `asked` for, or as fit:
+    a process needs a core or, with GPUs, a job needs as many GPUs as it has devices. No more jobs
+    run at once: jobs that fight for a core are slower than jobs that wait.
 
     Raises InputError if more were asked for.
     """
@@ -203,7 +202,7 @@ def divide(trainer: DictConfig, asked: int | None, jobs: int | None) -> Slots:
     most = max(1, units // each) if each else 1
     if trainer.accelerator == "mps":
         most = 1
-    limit = cores() if there else most  # a small job leaves room on a GPU for others
+    limit = cores() if there else most  # small jobs may share a GPU
     if asked is not None and not (type(asked) is int and 1 <= asked <= limit):
         raise InputError(f"hydra.launcher.jobs={asked}: expected a whole number from 1 to {limit}")
     count = min(asked or most, jobs or asked or most)
@@ -215,7 +214,7 @@ def divide(trainer: DictConfig, asked: int | None, jobs: int | None) -> Slots:
 
 
 def gpus() -> list[str]:
-    """What CUDA's names for them are, without torch, which takes a second to import."""
+    """Return CUDA's names of the GPUs, without torch, whose import takes a second."""
     if (told := os.environ.get(VISIBLE)) is not None:
         return [name for name in told.split(",") if name.strip() and name != "-1"]
     if not (program := shutil.which("nvidia-smi")):
@@ -229,22 +228,22 @@ def gpus() -> list[str]:
 
 
 class Forks:
-    """At most `slots` processes. `work` says what a job has to do in the slot it gets, from 0."""
+    """Runs at most `slots` processes. `work` says what a job has to do in its slot, from 0."""
 
     speaks = False
 
     def __init__(self, slots: int, work: Callable[[Job, int], Job]) -> None:
         self.slots, self.work = slots, work
-        self.running: dict[int, tuple[Job, int, BaseProcess]] = {}  # by sentinel
+        self.running: dict[int, tuple[Job, int, BaseProcess]] = {}  # by the process's sentinel
         self.is_asked = False
         methods = multiprocessing.get_all_start_methods()
         self.context: Any = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"  # Windows
+            "forkserver" if "forkserver" in methods else "spawn"  # on Windows
         )
         self.context.set_forkserver_preload([PRELOADED])
-        jobs.find_this_package()  # the server does not have this process's sys.path
+        jobs.find_this_package()  # the server lacks this process's sys.path
         if self.context.get_start_method() == "forkserver":
-            resource_tracker.ensure_running()  # now: once it has started, it lets all signals go
+            resource_tracker.ensure_running()  # before signals wait: it would unblock them
             with signals.held():
                 forkserver.ensure_running()
 
@@ -273,7 +272,7 @@ class Forks:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """multiprocessing would run the program's main module again in each process."""
+    """Keep multiprocessing from running the program's main module again in each process."""
     main = sys.modules["__main__"]
     nothing = ModuleType("__main__")
     nothing.__spec__ = None

@@ -1,9 +1,9 @@
-"""What the pool's server imports, once, for all jobs of a sweep. It computes nothing."""
+"""The pool's server imports this module once for all jobs of a sweep; it computes nothing."""
 
 import os
 import signal
 
-if __name__ != "__main__":  # Ctrl+C is for the sweep, from the first import on
+if __name__ != "__main__":  # Ctrl+C is for the sweep, even during these imports
     from digits import signals
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -23,6 +23,6 @@ with importing():
     import digits.training.saving
     import digits.training.trainer
 
-    if STORAGE in os.environ:  # a search: its trials may be pruned
+    if STORAGE in os.environ:  # the sweep is a search, whose trials may be pruned
         import digits.sweeps.pruning
         import digits.sweeps.study  # noqa: F401

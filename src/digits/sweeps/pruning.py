@@ -1,4 +1,4 @@
-"""Ending a search's trial that is unlikely to be the best."""
+"""End a search's trial early if it is unlikely to be the best."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from digits.sweeps.sweep_folder import PRUNER, STORAGE, TRIAL
 
 
 class Pruning(Callback):
-    """Tells the study of `monitor` once an epoch, and stops when its pruner says so. In a run that
-    is no trial, in a study without pruner, or with several objectives, it does nothing.
+    """Reports `monitor` to the study once an epoch, and stops when the study's pruner says so. Does
+    nothing in a run that is no trial, without a pruner, or with several objectives.
     """
 
     def __init__(self, monitor: str = "val/acc") -> None:
         self.monitor = monitor
         self.pruned: str | None = None  # why the run ended
-        self.trial: Any = None  # but in the first process of a run that may be pruned
+        self.trial: Any = None  # set in the first process of a run that may be pruned
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == TrainerFn.FITTING and trainer.is_global_zero and TRIAL in os.environ:

@@ -1,8 +1,8 @@
-"""A search by Optuna: it asks for trials, has them run as a sweep's jobs, and tells the results.
+"""A search by Optuna: it asks for trials, runs them as a sweep's jobs, and reports their results.
 
-Sweeps may share a study. Trials of one that was killed stay RUNNING in Optuna for ever: the sweep,
-when it goes on, goes on with them. What anyone may have written into a study is not believed: a
-job's words are made anew from what its trial chose.
+Sweeps may share a study. The trials of a killed sweep stay RUNNING in Optuna for ever, so the sweep
+resumes them when it goes on. Anyone may have written to a study, so the words in it are not used: a
+job's words are made anew from the values that its trial chose.
 """
 
 import json
@@ -35,14 +35,14 @@ from digits.text import flat, without_passwords
 log = logging.getLogger(__name__)
 
 SWEEP, RETRY_OF, SURPLUS = "sweep", "retry_of", "surplus"  # attributes of a trial
-METRICS = "metrics"  # of a study
+METRICS = "metrics"  # an attribute of a study
 CLAIM_S = 10
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 WAYS = ("minimize", "maximize")
 
 
 class Search:
-    """With the options of configs/hydra/sweeper/optuna.yaml; `sweep` runs jobs."""
+    """Searches with the options of configs/hydra/sweeper/optuna.yaml; `sweep` runs the jobs."""
 
     def __init__(self, options: dict[str, Any], config: DictConfig, sweep: Any) -> None:
         self.options, self.config, self.sweep = options, config, sweep
@@ -59,14 +59,14 @@ class Search:
         self.directions = _directions(options.get("direction"), self.metrics, config)
         self.pruner = _plain(options.get("pruner"))
         if self.pruner:
-            _made("pruner", self.pruner)  # jobs make it again: is it right?
+            _made("pruner", self.pruner)  # to check it: each job makes it again
         if "CmaEsSampler" in str(_plain(options["sampler"])):
             raise InputError(
                 "hydra.sweeper.sampler: CmaEsSampler runs a pickle that it finds in the study; "
                 "expected another, as hydra/sweeper/sampler=tpe or gp"
             )
         _made("sampler", options["sampler"])
-        self.lost = 0  # trials that failed, in this process
+        self.lost = 0  # how many trials have failed in this process
         self.running: dict[Job, Trial] = {}
 
     def run(self, arguments: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ class Search:
         self.sweep.run(self._next, self._ended, count)
 
     def _open(self) -> None:
-        """Raises InputError for a study that is of something else."""
+        """Open the study. Raises InputError if it has other metrics or another space."""
         url = self.options.get("storage")
         raw: Any = OmegaConf.to_container(OmegaConf.select(self.config, "hydra.sweeper"))
         word = f"hydra.sweeper.storage={raw.get('storage')}"
@@ -107,24 +107,24 @@ class Search:
         self.study.sampler = self._sampler(len(trials))
 
     def _sampler(self, trials: int) -> Any:
-        """Its seed moves on with the study: the same numbers again would be the same trials."""
+        """Return the sampler. Its seed grows with the study: the same seed would repeat trials."""
         options: Any = self.options["sampler"]
         if OmegaConf.select(options, "seed") is None:
             return _made("sampler", options)
         seed = int(options.seed) + trials
-        if self.options.get("storage"):  # others may begin at the same time
+        if self.options.get("storage"):  # other sweeps may begin at the same time
             seed += zlib.crc32(self.folder.encode())
         return _made("sampler", options, seed=seed % 2**31)
 
     def _next(self) -> Job | None:
-        """Those of a killed sweep first."""
+        """Return the next job, those of a killed sweep first; None once there are enough trials."""
         while trial := next(self.left, None) or self._ask():
             if job := self._job(trial):
                 return job
         return None
 
     def _ask(self) -> Trial | None:
-        """None once there are enough. Who asks at the same time sees it by the trial's rank."""
+        """Return a new trial; None if there are enough, or its rank shows it is one too many."""
         while self._are_enough():
             if not self._are_unclaimed():
                 return None
@@ -137,7 +137,7 @@ class Search:
             trial.set_user_attr(SURPLUS, True)
             self.study.tell(trial, state=TrialState.FAIL)
             return None
-        trial.set_user_attr(SWEEP, self.folder)  # first: choosing may take seconds
+        trial.set_user_attr(SWEEP, self.folder)  # before it chooses, which may take seconds
         return trial
 
     def _are_enough(self) -> bool:
@@ -152,8 +152,8 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _mine(self) -> list[Trial]:
-        """Under way in this sweep when it was killed: its folder is locked, nobody else runs them.
-        One that had not chosen yet, chooses.
+        """Return the trials that this sweep was running when it was killed. The sweep's folder is
+        locked, so nobody else runs them. A trial that has not chosen its values yet will do so.
         """
         mine = [
             each.number for each in self._running() if each.user_attrs.get(SWEEP) == self.folder
@@ -161,8 +161,8 @@ class Search:
         return [study.trial(self.storage, self.study, number) for number in mine]
 
     def _are_unclaimed(self) -> bool:
-        """Whether there are trials that no sweep has said are its own. A sweep that was killed
-        between asking and saying so never will: after a while they have failed.
+        """Whether there are trials that no sweep has claimed. A sweep that was killed before it
+        could claim its trial never will, so such a trial is marked as failed after CLAIM_S.
         """
         unclaimed = [trial for trial in self._running() if SWEEP not in trial.user_attrs]
         for trial in unclaimed:
@@ -172,7 +172,7 @@ class Search:
         return bool(unclaimed)
 
     def _job(self, trial: Trial) -> Job | None:
-        """None if it has chosen what it can't. A second try goes on in the folder of the first."""
+        """Return the trial's job; None for invalid values. A retry uses its first try's folder."""
         try:
             words = self.space.words(trial)
         except InputError as error:
@@ -192,7 +192,7 @@ class Search:
     def _ended(self, job: Job, status: Status) -> None:
         trial, was_pruned = self.running.pop(job), is_pruned(RunFolder(job.folder).measured())
         if status.status == STOPPED:
-            return  # it goes on with the sweep
+            return  # the trial goes on when the sweep does
         if status.status == FINISHED and was_pruned and len(self.metrics) == 1:
             self.study.tell(trial, state=TrialState.PRUNED)
         elif status.status == FINISHED and status.objective is not None:
@@ -212,7 +212,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _directions(given: Any, metrics: list[str], config: DictConfig) -> list[str]:
-    """As `given`, or else as a callback has it, or else by the metric's name."""
+    """Return the directions `given`, else those of callbacks, else those that names imply."""
     if given is None:
         told = {"callbacks": _plain(config.get("callbacks"), resolve=False)}
         return [WAYS[not less_is_better(name, told)] for name in metrics]

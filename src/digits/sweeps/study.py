@@ -1,5 +1,5 @@
-"""Optuna's studies: opened by several processes, told of earlier sweeps; how a job learns which
-trial it is; and the space that trials choose from.
+"""Optuna's studies: how several processes open one, how a job finds its trial, how earlier sweeps'
+results get in; and the space that trials choose from.
 """
 
 import logging
@@ -40,8 +40,9 @@ WARM = "warm_start"  # an attribute of an earlier sweep's trial: the job's folde
 
 @dataclass(frozen=True)
 class Space:
-    """`chosen` settings by name, in the order they are chosen in; `given` words, of which those in
-    `fixed` are every job's; a setting in `when` is chosen if another one has the value there.
+    """What trials choose: `chosen` has the settings' distributions, in the order of choice, `given`
+    all words; every job has those in `fixed`. `when` maps a setting that is not always chosen to
+    the (other setting, value) that it depends on.
     """
 
     chosen: dict[str, BaseDistribution]
@@ -53,8 +54,8 @@ class Space:
         return [word for name, word in self.given.items() if name not in self.chosen]
 
     def words(self, trial: optuna.Trial) -> list[str]:
-        """Those of a job, with what `trial` chooses, or has chosen. Raises InputError for a value,
-        which anyone may have put into the study, that is not in the space.
+        """Return a job's words, with the values that `trial` chooses or has chosen. Raises
+        InputError for a value outside the space, which anyone may have written to the study.
         """
         values = {key(word): word.partition("=")[2] for word in self.fixed}
         for name, distribution in self.chosen.items():
@@ -64,14 +65,14 @@ class Space:
         return [*self.fixed, *(f"{name}={values[name]}" for name in self.chosen if name in values)]
 
     def parameters(self, words: Mapping[str, str]) -> dict[str, object] | None:
-        """What an earlier job chose, if that is in this space."""
+        """Return the values that an earlier job chose; None if they are not in this space."""
         if self.chosen.keys() - words.keys() - self.when.keys():
             return None
         chosen = {name: _typed(d, words[name]) for name, d in self.chosen.items() if name in words}
         return None if None in chosen.values() else chosen
 
     def check(self, trials: Sequence[FrozenTrial]) -> None:
-        """Raises InputError if `trials` chose from another space: Optuna would mix them."""
+        """Raises InputError if `trials` chose from another space: Optuna would mix the two."""
         for trial in trials:
             drawn = trial.distributions
             how = {name: f"chooses from {in_words(old)}" for name, old in drawn.items()
@@ -90,8 +91,8 @@ class Space:
 def space_of(
     params: Mapping[str, object], when: Mapping[str, str], arguments: Sequence[str]
 ) -> Space:
-    """In the syntax of Hydra's sweeps: from a configuration's `params`, which words of the command
-    line replace. Raises InputError for what is no sweep, or a condition on what is not chosen.
+    """Make the space from `params`, in the syntax of Hydra's sweeps; the command line's `arguments`
+    replace them. Raises InputError for an empty space, or a condition on unknown settings.
     """
     given = {name: f"{name}={value}" for name, value in params.items()}
     given |= {key(word): word for word in arguments}
@@ -109,7 +110,7 @@ def space_of(
         name: _distribution(name, overrides[name])
         for name in sorted(overrides, key=lambda name: name in conditions)
         if overrides[name].is_sweep_override()
-    }  # what others depend on is chosen first
+    }  # settings that others depend on are chosen first
     if not chosen:
         raise InputError(
             "hydra.sweeper.params: nothing to search; expected a setting with interval(0, 1), say"
@@ -118,7 +119,7 @@ def space_of(
 
 
 def in_words(distribution: BaseDistribution) -> str:
-    """As Hydra has it, and the command line."""
+    """Return the distribution in Hydra's syntax, as one types it on the command line."""
     d, is_int = cast(Any, distribution), isinstance(distribution, IntDistribution)
     if isinstance(d, CategoricalDistribution):
         return f"choice({', '.join(map(str, d.choices))})"
@@ -149,7 +150,7 @@ def _distribution(name: str, override: Override) -> BaseDistribution:
 
 def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str:
     d: Any = distribution
-    with warnings.catch_warnings(action="ignore"), blaming(name):  # it only warns of others' values
+    with warnings.catch_warnings(action="ignore"), blaming(name):  # Optuna only warns of odd values
         if isinstance(d, CategoricalDistribution):
             value = trial.suggest_categorical(name, d.choices)
         else:
@@ -163,21 +164,21 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
 
 
 def _typed(distribution: BaseDistribution, value: object) -> object:
-    """`value` as the distribution has it; None if it is not in it."""
+    """Return `value` in the distribution's type; None if it is outside the distribution."""
     kinds = {FloatDistribution: float, IntDistribution: int}
     with suppress(TypeError, ValueError, OverflowError):
         typed = kinds.get(type(distribution), str)(value)
-        state = TrialState.RUNNING  # which has no score
+        state = TrialState.RUNNING  # others need a score
         create_trial(params={"x": typed}, distributions={"x": distribution}, state=state)
         return typed
     return None
 
 
 def opened(url: str, name: str, directions: Sequence[Any]) -> tuple[RDBStorage, Study]:
-    """The study `name`, made if need be. Two processes that make a database's tables at once both
-    fail, in some statement or other: they try again.
+    """Open the study `name`, or make it. If two processes make a database's tables at once, both
+    fail in some statement, and try again.
 
-    Raises InputError for a storage that can't be reached, or a study with other directions.
+    Raises InputError if the storage can't be reached, or the study has other directions.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for attempt in range(TRIES):
@@ -190,7 +191,7 @@ def opened(url: str, name: str, directions: Sequence[Any]) -> tuple[RDBStorage, 
         except (ImportError, ValueError, SQLAlchemyError, KeyError) as error:
             is_race = isinstance(error, optuna.exceptions.DuplicatedStudyError | KeyError) or (
                 hasattr(error, "statement") and "connect" not in str(error).lower()
-            )  # psycopg's word, and pg8000's
+            )  # psycopg's and pg8000's errors have the word
             if not is_race or attempt + 1 == TRIES:
                 reason = flat(str(error).partition("(Background")[0])[:300]
                 where = f"hydra.sweeper.storage={url.partition(':')[0]}:..."
@@ -206,21 +207,21 @@ def opened(url: str, name: str, directions: Sequence[Any]) -> tuple[RDBStorage, 
 
 
 def trial(storage: RDBStorage, study: Study, number: int) -> Trial:
-    """One that is under way, to be gone on with."""
+    """Return the study's trial `number`, which is under way, to go on with it."""
     study_id = storage.get_study_id_from_name(study.study_name)
     return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
 
 def of_this_job(url: str, told: str) -> Trial:
-    """The trial that is `told`: its number and its study's name."""
+    """Return the trial that `told` names: it has the trial's number and the study's name."""
     number, _, name = told.partition(" ")
     storage = _storage(url)
     return trial(storage, optuna.load_study(study_name=name, storage=storage), int(number))
 
 
 def add_earlier(study: Study, earlier: SweepFolder, space: Space, metrics: list[str]) -> None:
-    """Each finished job that chose from `space` is a trial, once. Raises InputError if it is no
-    sweep's folder, or knows nothing of use here.
+    """Add each finished job that chose from `space` as a trial, once. Raises InputError if
+    `earlier` is no sweep's folder, or has no such job.
     """
     known = {trial.user_attrs.get(WARM) for trial in study.get_trials(deepcopy=False)}
     board = leaderboard.read(earlier, metrics)
@@ -245,8 +246,8 @@ def add_earlier(study: Study, earlier: SweepFolder, space: Space, metrics: list[
 
 
 def _storage(url: str) -> RDBStorage:
-    """SQLite waits for other processes' writes: seconds, where many jobs end at once. Optuna has
-    its version put into the URL, by str.format.
+    """Open a storage. SQLite waits for other processes' writes: seconds, if many jobs end at once.
+    Optuna puts its version into the URL by str.format.
     """
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     return RDBStorage(url, engine_kwargs=options)

@@ -1,5 +1,5 @@
-"""A sweep from its first job to its leaderboard: one folder, jobs that are done are not run again,
-and one that fails is one line.
+"""A sweep from its first job to its leaderboard, in one folder. Finished jobs are not run again,
+and a job that fails costs one line.
 """
 
 import inspect
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 
 NOT_FOR_JOBS = ("hydra.mode", "hydra.run.", "hydra.sweep", "hydra.launcher", "hydra/launcher",
                 "hydra/sweeper")  # fmt: skip
-BY_NUMBER = "${hydra.job.num}"  # hydra.sweep.subdir, unless somebody sets it
+BY_NUMBER = "${hydra.job.num}"  # the default of hydra.sweep.subdir
 
 
 class Sweep:
-    """The sweep of `task` that `config` asks for; `launcher` is one of ours, or Hydra's basic."""
+    """Runs the sweep of `task` that `config` describes; `launcher` is ours or Hydra's basic one."""
 
     def __init__(self, config: DictConfig, context: Any, task: Any, launcher: Any) -> None:
         self.config, self.loader, self.launcher = config, context.config_loader, launcher
@@ -49,12 +49,12 @@ class Sweep:
         self.typed = Words.parse(sys.argv[1:])
         self.words = own(self.typed.overrides)
         self.folder = SweepFolder(config.hydra.sweep.dir)
-        self.names = self.folder.planned() if config.get("sweep") else {}  # of jobs, their words
-        self.chooses = True  # among settings: a sweep over seeds alone has nothing to choose
-        self.code = 0  # the worst of its jobs
+        self.names = self.folder.planned() if config.get("sweep") else {}  # job's name: its words
+        self.chooses = True  # a sweep over seeds alone does not choose among settings
+        self.code = 0  # the worst exit code of its jobs
 
     def run_all(self, each: Sequence[Sequence[str]]) -> None:
-        """The jobs with the words of `each`."""
+        """Run a job for each list of words."""
         if not each:
             empty = " ".join(word for word in self.words if "(" in word)
             raise InputError(f"{empty}: no job to run; expected at least one value")
@@ -72,7 +72,7 @@ class Sweep:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Keeps others out of the folder; ends in the leaderboard, and SystemExit of jobs that
+        """Lock the folder for the block, then show the leaderboard. Raises SystemExit if jobs have
         failed.
         """
         self.folder.path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ class Sweep:
             raise SystemExit(self.code)
 
     def begin(self) -> None:
-        """Write down what is to be done, and Hydra's record of the sweep."""
+        """Write the plan of the sweep, and Hydra's record of it."""
         self.folder.write(self.words, self.names)
         text = without_passwords(OmegaConf.to_yaml(self.config))
         write_atomically(self.folder.path / "multirun.yaml", text.encode())
@@ -108,15 +108,15 @@ class Sweep:
             self.code = launch.code
 
     def place(self, number: int, words: Sequence[str]) -> Path:
-        """The folder of a job that is known by its number, whose own words are `words`."""
-        before = self.folder.path / str(number)  # of a sweep whose folders were numbers
+        """Return the folder of the job with this number, whose own words are `words`."""
+        before = self.folder.path / str(number)  # in older sweeps a folder's name was its number
         return self.folder.inside(before.name if before.is_dir() else name_of(number, 1, words))
 
     def work(
         self, job: Job, threads: int | None, environment: Mapping[str, str], is_here: bool = True
     ) -> Job:
-        """As a process of its own runs it. One that is not here has its machine's environment: this
-        one's secrets stay out of files and other programs' hands.
+        """Return the job as its own process runs it. A job on another machine has that machine's
+        environment: this one's may have secrets, which must not get into files or other programs.
         """
         inherited = {**os.environ} if is_here else {}
         inherited.pop(FULL_ERROR, None)
@@ -133,8 +133,8 @@ class Sweep:
         )
 
     def _planned(self, each: Sequence[Sequence[str]]) -> list[Job]:
-        """Where they are already; new ones are numbered on. A job is called by those of its words
-        that not all share.
+        """Return the jobs, those that exist in their folders, new ones with the next numbers. A
+        job's name has the words that it does not share with all others.
         """
         known = self.folder.known() if self.config.get("sweep") else {}
         taken = {int(n) for name in known.values() if (n := name.partition("_")[0]).isdecimal()}
@@ -162,7 +162,7 @@ class Sweep:
         return self._with_folders_of_their_own(jobs)
 
     def _with_folders_of_their_own(self, jobs: list[Job]) -> list[Job]:
-        """Raises InputError if hydra.sweep.subdir names one for several."""
+        """Raises InputError if hydra.sweep.subdir gives different jobs the same folder."""
         first: dict[Path, Job] = {}
         for job in jobs:
             other = first.setdefault(job.folder, job)
@@ -199,7 +199,7 @@ class Sweep:
         return [*words, f"hydra.sweep.subdir={quoted(self.folder.name(run))}"]
 
     def _words_of(self, job: Job) -> list[str]:
-        """All it is told: its own, and not to look at the test set, where a sweep chooses."""
+        """Return the job's words; a sweep that chooses among settings adds test=false."""
         if not (self.config.get("train") and self.chooses):
             return list(job.words)
         return [*(word for word in job.words if key(word) != "test"), "test=false"]
@@ -213,7 +213,7 @@ class Sweep:
 
 
 def grid(arguments: Sequence[str], params: Mapping[str, Any], loader: Any) -> list[tuple[str, ...]]:
-    """The words of each combination of the values in `params` and `arguments`."""
+    """Return the words of each combination of the values in `params` and `arguments`."""
     lists = {}
     given = [*(f"{name}={value}" for name, value in params.items()), *arguments]
     for override in OverridesParser.create(config_loader=loader).parse_overrides(given):
@@ -233,13 +233,13 @@ def grid(arguments: Sequence[str], params: Mapping[str, Any], loader: Any) -> li
 
 
 def _is_over(job: Job) -> bool:
-    """With a result that the same job would have again."""
+    """Whether the job has ended in a way that the same job would again."""
     status = RunFolder(job.folder).status()
     return status is not None and status.status in (FINISHED, DIVERGED)
 
 
 def show(sweep: SweepFolder, work: Callable[..., Job] | None = None) -> None:
-    """The leaderboard of what there is, if anything. With `work` the winner is tested."""
+    """Print the leaderboard of the jobs that have begun, if any. With `work`, test the winner."""
     if not any(sweep.runs()):
         return
     if work:
@@ -248,7 +248,7 @@ def show(sweep: SweepFolder, work: Callable[..., Job] | None = None) -> None:
 
 
 def _test(board: Leaderboard, work: Callable[..., Job]) -> None:
-    """Each replicate of the best setting, on the test images."""
+    """Test each replicate of the best setting on the test images."""
     jobs: list[Job] = []
     for job in board.winner.counted if board.winner else ():
         ckpt, folder = job.run.judged, board.sweep.path / TESTS / job.name

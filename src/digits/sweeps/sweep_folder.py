@@ -1,4 +1,4 @@
-"""A sweep's folder: the words it was started with, and the folders of its jobs."""
+"""A sweep's folder: the words that started it, and the folders of its jobs."""
 
 import json
 import math
@@ -16,20 +16,20 @@ from digits.runs.folder import SWEEP, RunFolder
 from digits.runs.words import OF_THE_FOLDER, key
 from digits.text import flat, shown, without_passwords
 
-OUTPUT = "output.log"  # what a job elsewhere prints, in its folder
-STORAGE = "DIGITS_STUDY_STORAGE"  # of a job's environment: its study's database
-TRIAL = "DIGITS_TRIAL"  # its study, and its id there
+OUTPUT = "output.log"  # in a job's folder: what its process prints
+STORAGE = "DIGITS_STUDY_STORAGE"  # in a job's environment: its study's database
+TRIAL = "DIGITS_TRIAL"  # the job's trial: its number, and its study's name
 PRUNER = "DIGITS_PRUNER"  # JSON of the pruner's settings
-TESTS = "test"  # a folder in it: of the winner's tests
+TESTS = "test"  # the folder of the winner's tests
 LARGEST = 1 << 26  # bytes of sweep.json: 100,000 jobs have 20 MB
-END = 1 << 12  # bytes of a log in which its last line is looked for
+END = 1 << 12  # bytes at the end of a log, to find its last line in
 DEEPEST = 4  # folders between a sweep's and a job's files
 
 Identity = tuple[str, ...]
 
 
 def known_by(words: Iterable[str]) -> list[str]:
-    """A job's overrides without those that say where it is; whether to test, the sweep decides."""
+    """Return a job's overrides, less those of its place, and less test=, which the sweep sets."""
     return [word for word in words if key(word) not in (*OF_THE_FOLDER, "test")]
 
 
@@ -38,12 +38,12 @@ def identity(words: Iterable[str]) -> Identity:
 
 
 def for_jobs(words: Iterable[str]) -> list[str]:
-    """Without those that only the sweep itself reads."""
+    """Return the words that a job gets: not those that are for the sweep alone."""
     return [word for word in words if key(word) not in ("sweep", "fail_fast")]
 
 
 class SweepFolder:
-    """The folder at `path`, which need not exist."""
+    """A sweep's folder at `path`, which need not exist."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -52,15 +52,15 @@ class SweepFolder:
         self.page = self.path / "sweep.html"
 
     def words(self) -> list[str]:
-        """What it was started with. Raises InputError if it is no sweep's folder."""
+        """Return the words that started the sweep. Raises InputError for any other folder."""
         words = read_json(self.file, LARGEST).get("words")
         if not _are_words(words):
             raise InputError(f"no sweep's folder: {self.file} is missing or damaged")
         return words
 
     def planned(self) -> dict[str, list[str]]:
-        """The overrides of the jobs it was to run, by folder, as far as they are known. Raises
-        InputError for a folder elsewhere.
+        """Return the overrides of the planned jobs, as far as they are known, by folder. Raises
+        InputError for a folder outside the sweep's.
         """
         jobs = read_json(self.file, LARGEST).get("jobs")
         if not isinstance(jobs, dict) or not all(map(_are_words, jobs.values())):
@@ -70,8 +70,8 @@ class SweepFolder:
         return jobs
 
     def inside(self, name: str) -> Path:
-        """The folder of the job `name`. Raises InputError for one that is not in the sweep's: jobs
-        write there, and remove what is half done.
+        """Return the folder of the job `name`. Raises InputError if that is outside the sweep's
+        folder: a job writes to its folder, and removes files there.
         """
         path = self.path / name
         if not is_inside(name) or not recorded.is_within(self.path, path):
@@ -83,7 +83,7 @@ class SweepFolder:
         write_atomically(self.file, f"{without_passwords(text)}\n".encode())
 
     def runs(self) -> Iterator[RunFolder]:
-        """The jobs that have begun, sorted by their numbers. Links are not followed."""
+        """Yield the jobs that have begun, sorted by their numbers. It follows no links."""
         found = []
         for parent, inside, here in os.walk(self.path):
             name = os.path.relpath(parent, self.path)
@@ -99,8 +99,8 @@ class SweepFolder:
         return run.path.relative_to(self.path).as_posix()
 
     def jobs(self) -> Iterator[tuple[str, RunFolder, list[str]]]:
-        """Their names, folders and overrides: those that have begun, then those that wait. A job
-        has no overrides if it was killed before it had written them.
+        """Yield the names, folders and overrides of jobs that have begun, then of those that wait.
+        A job has no overrides if it was killed before it could write them.
         """
         planned = self.planned()
         for run in self.runs():
@@ -113,17 +113,17 @@ class SweepFolder:
             yield name, RunFolder(self.path / name), words
 
     def known(self) -> dict[Identity, str]:
-        """The names of the folders that jobs have already; one that has begun comes first."""
+        """Return the folders' names by the jobs' identities; a job that has begun comes first."""
         return {identity(words): name for name, _, words in reversed([*self.jobs()])}
 
     def tested(self, name: str) -> dict[str, Any]:
-        """What the test of the job `name` has measured, if it was the winner's."""
+        """Return the scores of the job's test as the winner; none if it has not won."""
         has_one = is_plain(self.path, f"{TESTS}/{name}/metrics.json")
         return RunFolder(self.path / TESTS / name).measured() if has_one else {}
 
 
 def last_line(run: RunFolder) -> str | None:
-    """Of what a job printed, or wrote into its log."""
+    """Return the last line that a job printed or logged."""
     for path in (run.path / OUTPUT, *sorted(run.path.glob("*.log"))):
         with suppress(OSError):
             lines = tail(path, END).decode(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""A leaderboard as text and, in its folder, as CSV and as a page."""
+"""A leaderboard as text and, in the sweep's folder, as CSV and as a page."""
 
 import csv
 import io
@@ -32,12 +32,12 @@ from digits.sweeps.leaderboard import (
 from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import aligned, flat
 
-MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all
-MOST_CHARACTERS = 40  # of a cell
+MOST_ROWS, MOST_LOST = 20, 10  # on a terminal; the files have all rows
+MOST_CHARACTERS = 40  # in a cell
 SECONDS = "fit_seconds"
 GAPS = ("difference", "difference_low", "difference_high", "pairs")
-MOST_POINTS = 60  # of a page's curve: more is not seen
-MOST_JOBS, MOST_CURVES = 2000, 500  # on a page, the best ones: a browser gets slow above
+MOST_POINTS = 60  # in a page's curve: nobody would see more
+MOST_JOBS, MOST_CURVES = 2000, 500  # the best ones on a page: more make a browser slow
 FILES = ("report.html", "train.log", "output.log", "metrics.json", "metrics.csv",
          "figures/samples.png")  # fmt: skip
 
@@ -47,8 +47,8 @@ def write(
     metrics: Sequence[str] | None = None,
     replicates: Sequence[str] | None = None,
 ) -> str:
-    """The leaderboard's files; returns the text. Raises InputError if there is no sweep, or no such
-    metric or replicate.
+    """Write the leaderboard's files, and return its text. Raises InputError if there is no sweep,
+    or no such metric or replicate.
     """
     board = leaderboard.read(sweep, metrics, replicates)
     _write_csv(board)
@@ -57,8 +57,8 @@ def write(
 
 
 def text(board: Leaderboard) -> str:
-    """What a terminal shows: groups, best first, with the columns that it has room for (no terminal
-    has for all); what became of the rest; the winner.
+    """Return what a terminal shows: the groups, best first, with as many columns as fit (without a
+    terminal, all); the jobs that do not count; the winner.
     """
     kinds = ", ".join(f"{count} {kind}" for kind, count in board.counts.items())
     counts = flat(f"sweep {relative(board.sweep.path)}: {len(board.jobs)} jobs, {kinds}")
@@ -73,7 +73,7 @@ def text(board: Leaderboard) -> str:
 
 
 def _write_csv(board: Leaderboard) -> None:
-    """A row for each job, in the order of the leaderboard, with all that was measured."""
+    """Write a row for each job, in the order of the leaderboard, with all that it measured."""
     gaps = GAPS if any(group.difference for group in board.groups) else ()
     settings = (name for job in board.jobs for name in job.words)
     names = ("rank", "job", "status", *settings, *map(flat, board.measured), *gaps, "error")
@@ -104,7 +104,7 @@ def _table(board: Leaderboard, width: int) -> list[str]:
 
 
 def _replicates(board: Leaderboard, names: list[str]) -> Iterator[list[str]]:
-    """A sweep over seeds alone, say: each of them, then mean and standard deviation."""
+    """Yield a row for each replicate if nothing else differs, then mean and standard deviation."""
     yield [*_short(board.replicates), *map(_title, names), "job", "status"]
     for job in board.jobs[:MOST_ROWS]:
         replicate = [job.words.get(name, "") for name in board.replicates]
@@ -140,7 +140,7 @@ def _against(group: Group) -> str:
 
 
 def _short(settings: list[str]) -> list[str]:
-    """Their last parts, where those tell them apart."""
+    """Return the settings' last parts, or whole names where the last parts are equal."""
     last = [name.rpartition(".")[2] for name in settings]
     return [short if last.count(short) == 1 else name
             for short, name in zip(last, settings, strict=True)]  # fmt: skip
@@ -162,7 +162,7 @@ def _number(value: float | None, name: str = "") -> str:
 
 
 def _of_the_lost(board: Leaderboard) -> Iterator[str]:
-    """Those first that an eye would not miss."""
+    """Yield a line for each job that does not count: first `longer` and `shorter`, less obvious."""
     jobs = [job for job in board.jobs if job.status in LOST]
     jobs.sort(key=lambda job: job.status not in (LONGER, SHORTER))
     names = [*board.differing, *board.replicates]
@@ -177,14 +177,14 @@ def _of_the_lost(board: Leaderboard) -> Iterator[str]:
 
 
 def _write_page(board: Leaderboard) -> None:
-    """One file that asks nothing of any network."""
+    """Write the page: one file that loads nothing from any network."""
     parts = resources.files("digits.sweeps") / "web"
     script = "".join((parts / name).read_text() for name in ("table.js", "charts.js"))
     page = (parts / "sweep.html").read_text()
     page = page.replace("/*STYLE*/", (parts / "sweep.css").read_text())
     page = page.replace("/*SCRIPT*/", script)
     text = json.dumps(_data(board), allow_nan=False, separators=(",", ":"))
-    page = page.replace("/*DATA*/", text.replace("<", "\\u003c"))  # last: it is somebody's text
+    page = page.replace("/*DATA*/", text.replace("<", "\\u003c"))  # last: it may be anyone's text
     write_atomically(board.sweep.page, page.encode())
 
 
@@ -261,7 +261,7 @@ def _page_group(group: Group) -> dict[str, Any]:
 
 
 def _curve(folder: RunFolder, metric: str) -> list[tuple[int, float | None]]:
-    """(epoch, from 0; its score)."""
+    """Return pairs of an epoch, from 0, and its score."""
     epochs: dict[int, dict[str, float]] = {}
     with suppress(InputError):
         epochs = run.epochs(folder)

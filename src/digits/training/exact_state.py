@@ -1,5 +1,5 @@
-"""What a run's future depends on beyond weights, optimizer, schedule and counters: saved and put
-back.
+"""Save and restore all that a run's future depends on besides weights, optimizer, schedule and
+counters.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ Settings = Mapping[str, str | int | float | bool | None]
 
 
 class ExactState(Callback):
-    """In every checkpoint: each process's random states and running scores, the last metrics, which
-    weights learn, gradients that a model adds up itself, whether training was to stop, and the
-    settings that decide the result.
+    """Adds to every checkpoint each process's random states and running scores, the last metrics,
+    which weights learn, gradients that a model adds up itself, whether training was to stop, and
+    the settings that decide the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,7 +42,7 @@ class ExactState(Callback):
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
-        if not pl_module.automatic_optimization:  # it may add them up over many batches
+        if not pl_module.automatic_optimization:  # the model may add them up over many batches
             grads = {name: weight.grad for name, weight in pl_module.named_parameters()}
             checkpoint["gradients"] = {name: g for name, g in grads.items() if g is not None}
         checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
@@ -63,12 +63,12 @@ class ExactState(Callback):
         trainer.should_stop = self.restored["should_stop"] and any(_early_stopping(trainer))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Just before the first step: importing and setting up draw random numbers too."""
+        """Restore just before the first step: imports and setup draw random numbers, too."""
         if self.restored is None:
             return
         restored, self.restored = self.restored, None
         epochs: Any = trainer.fit_loop.epoch_progress.current
-        if epochs.ready == epochs.processed:  # with max_steps Lightning takes it for under way
+        if epochs.ready == epochs.processed:  # with max_steps Lightning believes it is under way
             trainer.fit_loop.epoch_loop.restarting = False
         here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
         gradients = restored.get("gradients", {})

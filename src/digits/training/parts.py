@@ -1,4 +1,4 @@
-"""The model and the data module of a run, made from its settings."""
+"""Make the model and the data module of a run from its settings."""
 
 import inspect
 import re
@@ -15,13 +15,13 @@ from digits.model.classifier import SIZES, DigitClassifier
 from digits.runs import checkpoint, configs, recipe
 from digits.runs.configs import OURS, TARGET
 
-# of a model's settings, those that do not only tell how it learns
+# the settings of a model that decide its output: all but those of how it learns
 DECIDES_OUTPUT = re.compile(r"model\.(?!(optimizer|scheduler)\b|scheduler_).*")
 
 
 def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
-    """A model that takes a size (side, classes) which its settings leave open gets it from the data
-    module, if that declares it. Raises InputError for other kinds of objects.
+    """Make the model and the data module. A size (side, classes) that the model takes and its
+    settings leave open comes from the data module. Raises InputError for other kinds of objects.
     """
     data = instantiate(cfg.data)
     _check_kind("data", data, LightningDataModule)
@@ -36,8 +36,8 @@ def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
 def of_checkpoint(
     cfg: DictConfig, path: Path, content: dict[str, Any]
 ) -> tuple[LightningModule, LightningDataModule]:
-    """Those that the checkpoint at `path` was trained with, as `cfg` has them; of the project's own
-    model the checkpoint itself tells the sizes. Raises InputError if `cfg` has another model.
+    """Make the model and data module that the checkpoint at `path` was trained with, from `cfg`
+    and, for the project's own model, from the sizes in it. Raises InputError for another model.
     """
     before = content.get("settings", {})
     was, now = str(before.get(TARGET, OURS)), str(cfg.model.get("_target_"))
@@ -59,7 +59,7 @@ def _parameters(target: str | None) -> set[str]:
     made_by: Any = locate(target) if target else None
     try:
         return set(inspect.signature(made_by).parameters) if made_by else set()
-    except ValueError:  # of some builtins
+    except ValueError:  # some builtins have no signature
         return set()
 
 

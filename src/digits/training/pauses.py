@@ -1,4 +1,4 @@
-"""Between two steps, where all is done and nothing under way: saving, and stopping."""
+"""Save, and stop, between two steps, when nothing is under way."""
 
 import lightning as L
 import torch
@@ -8,23 +8,23 @@ from digits import signals
 from digits.training.exact_state import ends_an_epoch
 from digits.training.saving import LastCheckpoint
 
-GO_ON, SAVE = range(2)  # more is the number of a signal that asks to stop
+GO_ON, SAVE = range(2)  # higher ones are numbers of signals that ask to stop
 
 
 class Pauses(L.Callback):
-    """Saves last.ckpt when that is due or the fit ends within an epoch, and raises Stopped for a
-    signal, once that is saved.
+    """Saves last.ckpt when that is due or the fit ends within an epoch. For a signal it saves, then
+    raises Stopped.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        signals.listen()  # Lightning has put its own handlers before ours
+        signals.listen()  # Lightning has replaced our handlers by its own
         signals.steps_begin()
 
     def between_steps(self, trainer: L.Trainer) -> None:
-        """Called by the epoch's loop: as an epoch begins, and after each of its steps."""
+        """Save or stop if need be. The loop calls this as an epoch begins and after each step."""
         ready = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         if ends_an_epoch(trainer) or ready % trainer.accumulate_grad_batches:
-            return  # the epoch's end is under way; gradients are no part of a checkpoint
+            return  # the epoch is about to end, or there are gradients, which checkpoints lack
         last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)  # type: ignore[attr-defined]
         if last and trainer.fit_loop.epoch_loop.done:
             last.save_for_good(trainer)
@@ -37,7 +37,7 @@ class Pauses(L.Callback):
 
 
 def _of_all_processes(wish: int, device: torch.device) -> int:
-    """The strongest wish of any."""
+    """Return the strongest wish of all processes."""
     if not dist.is_initialized():
         return wish
     strongest = torch.tensor(wish, device=device)

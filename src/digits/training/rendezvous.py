@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from digits.errors import InputError
 from digits.text import flat
 
-LOOK_EVERY_S = 0.1  # for a signal
+LOOK_EVERY_S = 0.1  # how often to look for a signal
 STRATEGIES: dict[object, dict[str, Any]] = {
     "ddp": {},
     "ddp_find_unused_parameters_true": {"find_unused_parameters": True},
@@ -17,10 +17,10 @@ STRATEGIES: dict[object, dict[str, Any]] = {
 
 
 class DDP(DDPStrategy):
-    """Lightning's, which hears signals while it waits for the other processes."""
+    """Lightning's DDP, but it handles signals while it waits for the other processes."""
 
     def setup_distributed(self) -> None:
-        """Raises InputError where a process does not come in time: 30 minutes."""
+        """Raises InputError if a process does not come within 30 minutes."""
         failures: list[Exception] = []
 
         def meet() -> None:
@@ -49,5 +49,5 @@ class DDP(DDPStrategy):
 
 
 def strategy(name: object) -> object:
-    """What the Trainer takes for trainer.strategy=NAME."""
+    """Return the strategy that the Trainer gets for trainer.strategy=NAME."""
     return DDP(**STRATEGIES[name]) if name in STRATEGIES else name

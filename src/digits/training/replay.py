@@ -1,4 +1,4 @@
-"""Going on within an epoch of data that can't say where it was: PyTorch's DataLoader, for one."""
+"""Resume within an epoch with a loader that can't save its position, as PyTorch's DataLoader."""
 
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -14,18 +14,18 @@ from digits.errors import InputError
 from digits.runs.checkpoint import check_random_states, random_states, set_random_states
 from digits.text import flat
 
-CPU = torch.device("cpu")  # where loaders draw
+CPU = torch.device("cpu")  # loaders draw random numbers there
 
 
 class Replayed:
-    """A `loader` whose epoch is given again up to where it was, from the random states it began
-    with; what it gave by then is read once more and dropped. `done` counts the batches used.
+    """Replays a loader's epoch after a resume: it starts with the epoch's first random states,
+    reads the batches used before once more, and drops them. `done` counts the batches used.
     """
 
     def __init__(self, loader: Any, done: Callable[[], int]) -> None:
         self.loader, self.done = loader, done
         self.skip = 0
-        self.begun: dict[str, Any] = {}  # the states, once an epoch's first batch was asked for
+        self.begun: dict[str, Any] = {}  # random states at the epoch's first batch
         self.is_loaded = False
 
     def __getattr__(self, name: str) -> Any:
@@ -41,7 +41,7 @@ class Replayed:
         return self._rest()
 
     def _rest(self) -> Iterator[Any]:
-        """(Runs from the first `next` on: after the run's own random states are set.)"""
+        """Yield the rest. This runs from the first `next` on, after the run's states are set."""
         now = random_states(CPU)
         self.begun = self.begun or now
         set_random_states(self.begun, CPU)
@@ -56,7 +56,7 @@ class Replayed:
         return {"given": self.done(), "begun": self.begun}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises InputError for other states."""
+        """Raises InputError for a state that is not from `state_dict`."""
         try:
             self.skip, self.begun, self.is_loaded = int(state["given"]), state["begun"], True
             if self.skip:
@@ -66,8 +66,8 @@ class Replayed:
 
 
 def from_there(data: LightningDataModule, trainer: Trainer, settings: DictConfig) -> None:
-    """Let `data` give loaders of PyTorch's that `trainer` can go on with within an epoch: but not
-    where, by its `settings`, Lightning makes others of them.
+    """Let `data` return PyTorch's loaders in a form that `trainer` can resume within an epoch,
+    unless `settings` make Lightning replace these loaders.
     """
     if settings.get("overfit_batches") or settings.get("use_distributed_sampler"):
         return

@@ -1,4 +1,4 @@
-"""What a run says at its end: a table, and a number for a sweeper."""
+"""The result of a run at its end: a table for people, and a number for a sweeper."""
 
 import logging
 import shlex
@@ -21,16 +21,16 @@ from digits.training.summary import WHOLE, RunSummary, device_name
 
 log = logging.getLogger(__name__)
 
-FIT_SECONDS = "fit_seconds"  # of RunSummary, when the fit is over
-PARTS = ("_best", "_step", "_epoch")  # of the name of a score that has another
+FIT_SECONDS = "fit_seconds"  # RunSummary measures it by the end of the fit
+PARTS = ("_best", "_step", "_epoch")  # of names that repeat another score
 NAMES = {"test/acc": "test accuracy", "test/loss": "test loss"}
 
 
-Objective = float | list[float] | None  # of a sweeper: a list for several metrics
+Objective = float | list[float] | None  # for a sweeper; a list for several metrics
 
 
 def objective(trainer: L.Trainer, metric: str | Sequence[str] | None) -> Objective:
-    """The metric a sweep optimises after a fit: the best validation score, the last training one,
+    """Return the metric that a sweep optimises: the best validation score, the last training score,
     or the seconds of the fit.
     """
     summaries = [c for c in trainer.callbacks if isinstance(c, RunSummary)]  # type: ignore[attr-defined]
@@ -39,7 +39,7 @@ def objective(trainer: L.Trainer, metric: str | Sequence[str] | None) -> Objecti
 
 
 def of_measured(measured: Mapping[str, Any], metric: str | Sequence[str] | None) -> Objective:
-    """The same from what metrics.json has."""
+    """Return the metric that a sweep optimises, from the content of metrics.json."""
     if metric is None:
         return None
     if not isinstance(metric, str):
@@ -64,8 +64,8 @@ def _not_logged(metric: str, measured: Mapping[str, Any]) -> InputError:
 
 
 class ObjectiveLogged(Callback):
-    """Raises InputError as the first epoch ends that has all scores, and not after the fit, for one
-    of `metrics` that nobody logs.
+    """Raises InputError for a metric that nobody logs: at the end of the first epoch that has all
+    scores, not only after the fit.
     """
 
     def __init__(self, metrics: str | Sequence[str] | None) -> None:
@@ -84,7 +84,7 @@ class ObjectiveLogged(Callback):
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:
-    """The table at a run's end: test scores, what to know of the fit, and where everything is."""
+    """Log the table at a run's end: test scores, facts about the fit, and where everything is."""
     if not trainer.is_global_zero:
         return
     rows = [
@@ -107,7 +107,7 @@ def show(trainer: L.Trainer, paths: DictConfig) -> None:
 
 
 def _of_fit(trainer: L.Trainer, run: RunFolder) -> list[tuple[str, str]]:
-    """Why it ended, unless that was after the last epoch; whether it has gone astray."""
+    """Return rows for why the fit ended, unless after the last epoch, and for a diverging loss."""
     rows = []
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, RunSummary) and callback.ended not in (None, WHOLE):

@@ -1,4 +1,4 @@
-"""Going on in the folder of a run."""
+"""Go on in the folder of a run."""
 
 from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
@@ -12,9 +12,9 @@ from digits.runs.start import Start
 
 
 def take_over(cfg: DictConfig, begin: Start, trainer: Trainer) -> None:
-    """Set the folder of the run that `cfg` goes on with back to `begin`: what was logged after it
-    will be logged again. Raises InputError, and changes nothing, if the run had another number of
-    processes, or its logs can't be read.
+    """Set the folder of the resumed run back to `begin`: what was logged after it will be logged
+    again. Raises InputError, and changes nothing, if the run had another number of processes, or
+    its logs can't be read.
     """
     before = len(begin.content["processes"]) if begin.content else trainer.world_size
     if before != trainer.world_size:

@@ -1,4 +1,4 @@
-"""Writing checkpoints: whole, often enough, and from a state between two steps."""
+"""Write checkpoints whole, often enough, and from a state between two steps."""
 
 import time
 from collections import Counter
@@ -20,9 +20,9 @@ from digits.runs.start import Start
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes into /tmp and, from there to another disk, over the old file.
+    """Writes atomically: Lightning's own writes into /tmp, then over an old file on another disk.
 
-    What has been read for `begin` is not read again.
+    The checkpoint that has been read for `begin` is not read again.
     """
 
     def __init__(self, begin: Start | None = None) -> None:
@@ -39,8 +39,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Without what ModelCheckpoints remember: Lightning would remove files they name. And
-        without the places of other loops than fit's: a test would go on from there.
+        """Return a checkpoint without ModelCheckpoints' state, since Lightning would remove files
+        it names, and without the positions of loops other than fit's: a test would go on there.
         """
         content = self.at_hand.pop(str(path), None) or checkpoint.read(str(path))
         callbacks = content.get("callbacks", {})
@@ -53,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _count_milestones(schedule: dict[str, Any]) -> None:
-    """MultiStepLR, alone or in a SequentialLR, wants the Counter that it had."""
+    """Make MultiStepLR's milestones a Counter again, also in a SequentialLR: it needs one."""
     if isinstance(milestones := schedule.get("milestones"), dict):
         schedule["milestones"] = Counter(milestones)
     for part in schedule.get("_schedulers", []):
@@ -65,18 +65,18 @@ def _is_model_checkpoints(state: Any) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """last.ckpt in `dirpath`: the state as an epoch begins (but for the fit's first), every
-    `train_time_interval` seconds, when a signal stops the run, and at its end. The one before it is
-    previous.ckpt.
+    """Writes last.ckpt in `dirpath`: as an epoch begins (but for the fit's first one), every
+    `train_time_interval` seconds, when a signal stops the run, and at its end. The one before it
+    becomes previous.ckpt.
 
-    What the loggers have is on disk before it, so that nothing is missing after a resume.
+    The loggers write to disk first, so that nothing is missing after a resume.
     """
 
     def __init__(self, dirpath: str, train_time_interval: float = 30.0) -> None:
         self.path = Path(dirpath) / LAST
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
-        self.batch = self.epoch = -1  # of the newest
+        self.batch = self.epoch = -1  # of the newest checkpoint
         self.is_for_good = False
 
     @property
@@ -89,21 +89,21 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._is_saved(trainer)  # a resumed run has it in a file
+        self._is_saved(trainer)  # a resumed run's state is in a file
         self.is_for_good = False
 
     def _is_saved(self, trainer: L.Trainer) -> None:
         self.batch, self.epoch = trainer.fit_loop.total_batch_idx, trainer.current_epoch
 
     def is_due(self, trainer: L.Trainer) -> bool:
-        """As an epoch begins, and by the clock."""
+        """Whether an epoch begins, or the interval is over, since the last save."""
         is_old = time.monotonic() - self.saved_at >= self.train_time_interval
         is_new = self.batch != trainer.fit_loop.total_batch_idx
         return is_new and (is_old or self.epoch != trainer.current_epoch)
 
     def save(self, trainer: L.Trainer) -> None:
-        """To be called in all processes, between steps. Raises OSError when the folder cannot be
-        written; last.ckpt is then as before.
+        """Save last.ckpt. Call this in all processes, between steps. Raises OSError if the folder
+        cannot be written; last.ckpt is then unchanged.
         """
         if trainer.fast_dev_run or self.batch == trainer.fit_loop.total_batch_idx:  # type: ignore[attr-defined]
             return
@@ -116,18 +116,18 @@ class LastCheckpoint(Checkpoint):
         self._is_saved(trainer)
 
     def save_for_good(self, trainer: L.Trainer) -> None:
-        """As the fit ends within an epoch: at its end it would go on with the next one."""
+        """Save when the fit ends within an epoch: saved later, it would go on at the next epoch."""
         self.save(trainer)
         self.is_for_good = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_for_good:
-            self.batch = -1  # the same batch's may have been saved before its epoch's end
+            self.batch = -1  # a save at this batch may be from before the epoch's end
             self.save(trainer)
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """best.ckpt. In a run that goes on, it remembers the model's best score, and the file."""
+    """Writes best.ckpt. In a resumed run it remembers the model's best score, and the file."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         best = trainer.callback_metrics.get(f"{self.monitor}_best")
@@ -155,7 +155,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:
-    """The checkpoint a test was of, or the one to judge a fit by: its best.ckpt, else last.ckpt."""
+    """Return the checkpoint that was tested, or that judges a fit: best.ckpt, else last.ckpt."""
     if trainer.state.fn == TrainerFn.TESTING:
         return Path(trainer.ckpt_path) if trainer.ckpt_path else None
     written = {

@@ -1,4 +1,4 @@
-"""What an epoch's scores tell: to whom, which were the best, and whether training went astray."""
+"""An epoch's scores: which callbacks get them, which are best, and whether training diverges."""
 
 import math
 from typing import Any
@@ -11,13 +11,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from digits.errors import DivergedError
 from digits.runs import run
 
-FAR = 10  # times the loss of guessing, at which every run starts
+FAR = 10  # times the loss of guessing, with which every run starts
 LOSS = "train/loss"
 
 
 class Scored(Checkpoint):
-    """Calls `on_epoch_scored(trainer, module)` of each callback that has it: Lightning asks a
-    Checkpoint after the model, which may log its scores in its own on_train_epoch_end.
+    """Calls `on_epoch_scored(trainer, module)` of each callback that has it. Lightning calls a
+    Checkpoint after the model, which may log scores in its own on_train_epoch_end.
     """
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -29,7 +29,7 @@ class Scored(Checkpoint):
 class BestScores(Callback):
     """Keeps the best value of each metric whose name begins with "val", as NAME_best.
 
-    Which way is better is what a callback that monitors it says, else what its name says.
+    A callback that monitors the metric, or else the metric's name, says which way is better.
     """
 
     def __init__(self) -> None:
@@ -68,9 +68,9 @@ def less_is_better(name: str, trainer: L.Trainer) -> bool:
 
 
 class Divergence(Callback):
-    """Raises DivergedError once the scores of an epoch are logged whose train/loss is not finite.
-    `warning` says that the last one's is finite, but far above that of guessing: ln of the data
-    set's classes.
+    """Raises DivergedError if an epoch's train/loss is not finite, once the epoch's scores are
+    logged. `warning` says that the last epoch's loss is finite, but far above that of guessing,
+    which is ln of the number of classes.
     """
 
     def __init__(self) -> None:

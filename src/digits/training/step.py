@@ -1,12 +1,12 @@
 """The training step of the reference network, written out.
 
-This is how a network of two layers learns: forward, loss, backward and update as a dozen tensor
-operations. They are those that autograd would run, in its order, and give the same bits.
+This is how a network of two layers learns: forward, loss, backward and update are a dozen tensor
+operations. Autograd would run the same ones in the same order, so the bits are the same.
 
-Lightning's hooks, closures and result tables around a step take half as long as the step. So an
-epoch's loop runs the steps itself that nothing looks at, and leaves to Lightning the first and the
-last of an epoch, those that are logged or validated after, and one every LOOK_EVERY seconds: for
-the bar, the clock, a save, a signal.
+Lightning's hooks, closures and result tables around a step take half as long as the step. So the
+epoch's loop itself runs the steps that nothing looks at. It leaves to Lightning the first and the
+last step of an epoch, the steps before a log or a validation, and one step every LOOK_EVERY
+seconds, for the bar, the clock, a save or a signal.
 
 Shapes: B batch, H W pixels, D = H * W features, E hidden units, K classes.
 """
@@ -50,9 +50,9 @@ from digits.training.saving import BestCheckpoint
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.2  # seconds
-TESTED = "2.6."  # versions of Lightning whose counters `_unseen_step` knows
+TESTED = "2.6."  # the versions of Lightning whose counters `_unseen_step` keeps
 OPTIMIZERS = (RMSprop, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
-NOW_AND_THEN = {  # callbacks that look at steps, and need not see each
+NOW_AND_THEN = {  # callbacks that look at steps, but need not see every one
     BestCheckpoint, DeviceStatsMonitor, EpochBar, LearningRateMonitor, ModelCheckpoint,
     RichProgressBar, TQDMProgressBar, Timer, WatchSteps,
 }  # fmt: skip
@@ -62,7 +62,7 @@ TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_ba
 
 
 class Step:
-    """Of `model`: Flatten, Linear(D, E), ReLU, Linear(E, K), on a CPU, in float32."""
+    """Takes a step of `model`: Flatten, Linear(D, E), ReLU, Linear(E, K), on a CPU, in float32."""
 
     def __init__(self, model: DigitClassifier, optimizer: Optimizer) -> None:
         self.score, self.optimizer = model.train_score, optimizer
@@ -73,7 +73,7 @@ class Step:
         self.update = optimizer.prepared() if type(optimizer) is RMSprop else None
 
     def attach(self) -> None:
-        """The gradients to the weights, where others find them."""
+        """Attach the gradients to the weights, where other code finds them."""
         for weight, gradient in zip(self.weights, self.gradients, strict=True):
             weight.grad = gradient
 
@@ -88,7 +88,7 @@ class Step:
 
     @torch.no_grad()
     def set_gradients(self, x_BHW: Tensor, y_B: Tensor) -> Tensor:
-        """And add to the scores. Returns the mean loss."""
+        """Compute the gradients, and add the batch to the scores. Return the mean loss."""
         x_BD, y_B1 = x_BHW.flatten(1), y_B[:, None]
         h_BE = torch.addmm(self.b_E, x_BD, self.W_ED.t()).relu_()
         logits_BK = torch.addmm(self.b_K, h_BE, self.W_KE.t())
@@ -96,21 +96,21 @@ class Step:
         loss = F.nll_loss(log_p_BK, y_B)
         self.score.add(loss, logits_BK, y_B)
 
-        # how the loss changes with each: with the logits by (p - 1 at the label, else p) / B
+        # derivatives of the loss; with respect to the logits: (p - 1 at the label, else p) / B
         dW_ED, db_E, dW_KE, db_K = self.gradients
         d_BK = torch.zeros_like(logits_BK).scatter_(1, y_B1, -1 / len(y_B))
         d_BK = torch.ops.aten._log_softmax_backward_data(d_BK, log_p_BK, 1, torch.float32)
         torch.mm(d_BK.t(), h_BE, out=dW_KE)
         torch.sum(d_BK, 0, out=db_K)
-        d_BE = torch.ops.aten.threshold_backward(d_BK @ self.W_KE, h_BE, 0)  # 0 where ReLU cut
+        d_BE = torch.ops.aten.threshold_backward(d_BK @ self.W_KE, h_BE, 0)  # 0 where ReLU gave 0
         torch.mm(d_BE.t(), x_BD, out=dW_ED)
         torch.sum(d_BE, 0, out=db_E)
         return loss
 
 
 class EpochLoop(_TrainingEpochLoop):
-    """Lightning's, with the step written out where `who_sees_each` names nobody. Weights, counters,
-    logs and checkpoints are those of Lightning's own, bit for bit.
+    """Lightning's loop, with the step written out if `who_sees_each` names nobody. Weights,
+    counters, logs and checkpoints are those of Lightning's own loop, bit for bit.
     """
 
     step: Step | None = None
@@ -118,12 +118,12 @@ class EpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         fit_loop = self.trainer.fit_loop
-        if fit_loop._combined_loader_states_to_load:  # the model has asked for a fit's steps
+        if fit_loop._combined_loader_states_to_load:  # the model counted steps before
             fit_loop._load_combined_loader_states()
             iter(data_fetcher)
         super().on_run_start(data_fetcher)
         if self.restarted_on_last and not ends_an_epoch(self.trainer):
-            self.restarting = fit_loop._restarting = False  # nothing is left to do of what was done
+            self.restarting = fit_loop._restarting = False  # the restored step is done
         self._prepare()
         self._pause()
 
@@ -131,7 +131,7 @@ class EpochLoop(_TrainingEpochLoop):
         validated = self.val_loop.batch_progress.total.ready
         super().on_advance_end(data_fetcher)
         if self.val_loop.batch_progress.total.ready != validated:
-            self._prepare()  # callbacks of a validation may have changed anything
+            self._prepare()  # a validation's callbacks may change anything
         self._pause()
 
     def _pause(self) -> None:
@@ -149,7 +149,7 @@ class EpochLoop(_TrainingEpochLoop):
             self.step = Step(self.trainer.lightning_module, self.trainer.optimizers[0])
             loader.keep_buffers()
         elif isinstance(loader, Batches):
-            loader.buffers = None  # who sees a batch may keep it
+            loader.buffers = None  # others may keep a batch they see
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         until = time.monotonic() + LOOK_EVERY
@@ -160,11 +160,11 @@ class EpochLoop(_TrainingEpochLoop):
         super().advance(data_fetcher)
 
     def _unseen_next(self) -> int:
-        """How many steps from here on nothing looks at."""
+        """Return how many steps from here on nothing looks at."""
         trainer, batches = self.trainer, self.batch_progress
         if self.restarting or trainer.should_stop or batches.current.ready == 0:
             return 0
-        left = [trainer.num_training_batches - 1 - batches.current.ready]  # but for the last
+        left = [trainer.num_training_batches - 1 - batches.current.ready]  # all but the last
         if self.max_steps > 0:
             left += [self.max_steps - 1 - self.global_step]
         for done in (batches.current.ready, batches.total.ready):
@@ -198,7 +198,7 @@ class EpochLoop(_TrainingEpochLoop):
 
 
 def who_sees_each(trainer: L.Trainer) -> str | None:
-    """Who sees each step, and so has Lightning's own loop run it; None if nobody does."""
+    """Return what needs to see each step, for which Lightning's own loop runs; None if nothing."""
     module, loader, data = trainer.lightning_module, trainer.train_dataloader, trainer.datamodule  # type: ignore[attr-defined]
     reasons = {
         f"Lightning {L.__version__}": not L.__version__.startswith(TESTED),
@@ -220,20 +220,20 @@ def who_sees_each(trainer: L.Trainer) -> str | None:
 
 
 def _is_reference(module: L.LightningModule) -> bool:
-    """A DigitClassifier with its own network, all of it learning, nothing of it compiled."""
+    """Whether it is a DigitClassifier with its own network, all of which learns, uncompiled."""
     net: Any = getattr(module, "net", None)
     return (
         type(module) is DigitClassifier
         and type(net) is nn.Sequential
         and [type(layer) for layer in net] == LAYERS
         and all(w.requires_grad and w.dtype == torch.float32 for w in module.parameters())
-        and len(list(module.parameters())) == 4  # no bias is left out, nothing is added
+        and len(list(module.parameters())) == 4  # with both biases, and nothing else
         and not any(_is_changed(part) for part in (module, *net.modules()))
     )
 
 
 def _is_changed(part: nn.Module) -> bool:
-    """Compiled, with hooks, or with a method of its own instead of its class's."""
+    """Whether a module is compiled, has hooks, or has a method that replaces its class's."""
     own = [name for name, value in vars(part).items() if callable(value)]
     is_patched = any(callable(getattr(type(part), name, None)) for name in own)
     return is_patched or bool(part._compiled_call_impl) or _has_hooks(part)
@@ -252,7 +252,7 @@ def _has_hooks(part: nn.Module) -> bool:
 def _sees_each(callback: L.Callback) -> bool:
     if isinstance(callback, ModelCheckpoint) and callback._every_n_train_steps > 0:
         return True
-    if getattr(callback, "refresh_rate", 1) > 1:  # a bar that is drawn at each so manieth step
+    if getattr(callback, "refresh_rate", 1) > 1:  # a bar that is drawn every n steps
         return True
     return type(callback) not in NOW_AND_THEN and bool(
         _overridden(callback, L.Callback, STEP_HOOKS)
@@ -264,6 +264,6 @@ def _overridden(thing: Any, base: type[Any], hooks: tuple[str, ...]) -> list[str
 
 
 def install(trainer: L.Trainer) -> None:
-    """Let `trainer` fit with an EpochLoop."""
+    """Let `trainer` fit with an EpochLoop instead of Lightning's loop."""
     given = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = EpochLoop(trainer, given.min_steps, given.max_steps)

@@ -30,21 +30,21 @@ from digits.training.scores import BestScores, Divergence, Scored
 log = logging.getLogger(__name__)
 
 NOISE = (
-    "Experiment logs directory .* exists and is not empty",  # the run folder: .hydra is in it
+    "Experiment logs directory .* exists and is not empty",  # the run folder, which has .hydra
     "`isinstance.treespec, LeafSpec.` is deprecated",  # Lightning 2.6 on torch 2.15
     "Total length of `list` across ranks is zero",  # no validation is a choice: data.val_size=0
-    "Be aware that when using `ckpt_path`, callbacks used to create",  # testing needs none of them
-    "The dirpath has changed from",  # a run that goes on elsewhere, or was moved; BestCheckpoint
-    "Checkpoint directory .* exists and is not empty",  # a run that goes on
+    "Be aware that when using `ckpt_path`, callbacks used to create",  # a test needs none of them
+    "The dirpath has changed from",  # the run goes on elsewhere, or was moved: BestCheckpoint
+    "Checkpoint directory .* exists and is not empty",  # the run goes on
     "It is recommended to use `self.log.*sync_dist=True",  # Score has reduced what is logged
-    "You defined a `validation_step` but have no `val_dataloader`",  # a choice, too
-    "The '.*dataloader' does not have many workers",  # for data in memory none are best
+    "You defined a `validation_step` but have no `val_dataloader`",  # this is a choice, too
+    "The '.*dataloader' does not have many workers",  # data in memory needs none
     "You are trying to `self.log",  # barebones is a choice
     "The `srun` command is available on your system but is not used",
     "The number of training batches .* is smaller than the logging interval",
 )
-MISCONFIGURED = "MisconfigurationException"  # of Lightning's, whose import is slow
-OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not the Trainer's
+MISCONFIGURED = "MisconfigurationException"  # an error of Lightning's, whose import is slow
+OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not for the Trainer
 NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
             "detect_anomaly", "profiler")  # fmt: skip
 RESTORING = {"_restore_modules_and_callbacks", "restore_training_state"}  # functions of Lightning's
@@ -53,8 +53,8 @@ PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64
 
 @contextmanager
 def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
-    """The Trainer of a run, which begins at `begin`. Its process group ends with it: a sweep's next
-    job may need its own.
+    """Make the Trainer of a run that begins at `begin`. The block ends its process group, since a
+    sweep's next job may need its own.
     """
     quieten_lightning()
     is_bare = bool(cfg.trainer.get("barebones"))
@@ -62,7 +62,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     if cfg.get("train") and not is_bare:
         limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
         callbacks = [
-            BestScores(),  # the first: others look at the best ones
+            BestScores(),  # first: other callbacks use the best scores
             *callbacks,
             results.ObjectiveLogged(cfg.get("optimized_metric")),
             Divergence(),
@@ -83,7 +83,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         )
-    if not cfg.data.get("val_size"):  # else it is worth knowing
+    if not cfg.data.get("val_size"):  # with val_size the warning matters
         warnings.filterwarnings("ignore", message="You passed in a `val_dataloader` but have no")
     if cfg.get("train"):
         step.install(trainer)
@@ -101,20 +101,20 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
 
 
 def _callbacks(cfg: DictConfig) -> list[L.Callback]:
-    """Those of the settings, but for kinds that trainer.enable_... switches off."""
+    """Make the callbacks of the settings, but for kinds that trainer.enable_... switches off."""
     kinds = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     off = tuple(kind for name, kind in kinds.items() if cfg.trainer.get(name) is False)
     return [c for c in _instantiated("callbacks", cfg.get("callbacks")) if not isinstance(c, off)]
 
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
-    """What the run was asked to do, for people to read."""
+    """Return the run's command and settings as text for people."""
     return {"run/command": recorded.command(), "run/settings": recorded.settings_text(cfg)}
 
 
 @contextmanager
 def _blaming_the_settings() -> Iterator[None]:
-    """Raises InputError for what the Trainer refuses."""
+    """Raises InputError for settings that the Trainer refuses."""
     try:
         with blaming("trainer"):
             yield
@@ -127,12 +127,12 @@ def _blaming_the_settings() -> Iterator[None]:
 def _end(trainer: L.Trainer, succeeded: bool) -> None:
     for logger in trainer.loggers:
         if end := getattr(logger, "end", None):
-            with suppress(OSError):  # a full disk has been said
+            with suppress(OSError):  # a full disk is reported already
                 end(succeeded)
 
 
 def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
-    """What to say of an error in which Lightning restores a checkpoint, or sets the data up."""
+    """Return a line for an error while Lightning restores a checkpoint or sets up the data."""
     if isinstance(error, InputError | OSError) or type(error).__name__ == MISCONFIGURED:
         return None
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -143,7 +143,7 @@ def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
 
 
 def _for_lightning(trainer: DictConfig) -> DictConfig:
-    """The settings of `trainer` that Lightning knows."""
+    """Return the settings of `trainer` that Lightning knows."""
     for_lightning = copy.deepcopy(trainer)
     with open_dict(for_lightning):
         for name in (*OURS, *(NOT_BARE if trainer.get("barebones") else ())):
@@ -154,7 +154,7 @@ def _for_lightning(trainer: DictConfig) -> DictConfig:
 
 
 def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
-    """The objects of a group; null switches one off."""
+    """Make the objects of a group; null switches one off."""
     made = []
     for name, node in (nodes or {}).items():
         if node is not None and (not OmegaConf.is_dict(node) or "_target_" not in node):
@@ -167,17 +167,17 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
 
 
 def quieten_lightning() -> None:
-    """No tips, no restatement of the settings; Lightning's warnings go where ours go."""
+    """Silence Lightning's tips and its list of settings; send its warnings where the run's go."""
     logging.getLogger("lightning").handlers.clear()
-    for name in ("lightning.pytorch", "lightning.fabric"):  # which importing them set to INFO
+    for name in ("lightning.pytorch", "lightning.fabric"):  # their import sets INFO
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it says what it found
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # it reports at INFO
     for message in NOISE:
-        warnings.filterwarnings("ignore", message=f"(?s){message}")  # a path may have two lines
+        warnings.filterwarnings("ignore", message=f"(?s){message}")  # a path may have a line break
     threading.excepthook = _thread_failed
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """A full disk stops TensorBoard's thread and the run. The run says so in one line."""
+    """Print no traceback if a full disk stops TensorBoard's thread: the run reports the disk."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
