@@ -89,7 +89,7 @@ def test_limits_are_its_own() -> None:
     with pytest.raises(
         InputError, match=r"^data\.val_size=90: expected a whole number from 0 to 89:"
     ):
-        Shapes(val_size=90).setup("fit")
+        Shapes(val_size=90, batch_size=90).setup("fit")
     with pytest.raises(InputError, match=r"^data\.batch_size=91: expected .* from 1 to 90:"):
         Shapes(batch_size=91).setup("fit")
 
