@@ -92,9 +92,12 @@ def test_reference_batches() -> None:
 
 def test_scaling_is_true_division_by_255() -> None:
     x = torch.arange(256, dtype=torch.uint8)
-    ((scaled, _),) = Batches(x, x, 256, InOrder(256))
-    assert scaled.dtype == torch.float32
-    assert torch.equal(scaled, torch.arange(256, dtype=torch.float32) / 255)
+    batches = Batches(x, x, 256, InOrder(256))
+    ((scaled, _),) = batches
+    batches.keep_buffers()
+    for values, _ in ((scaled, x), *batches):
+        assert values.dtype == torch.float32
+        assert torch.equal(values, torch.arange(256, dtype=torch.float32) / 255)
     assert scaled[148].item() == pytest.approx(0.58039, abs=1e-5)  # the reference's own example
 
 

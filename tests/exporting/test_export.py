@@ -295,6 +295,7 @@ def test_a_run_that_goes_on_may_replace_its_checkpoint(
     ("text", "expected"),
     [
         (metrics(), {"test_accuracy": "0.5", "test_images": "10"}),
+        (metrics(**{"test/acc": 1.0}), {"test_accuracy": "1", "test_images": "10"}),
         (metrics(ckpt_path="/elsewhere/a/checkpoints/other.ckpt"), {}),
         (metrics(ckpt_path="/elsewhere/b/checkpoints/x.ckpt"), {}),
         (metrics(ckpt_path=None), {}),
@@ -304,7 +305,7 @@ def test_a_run_that_goes_on_may_replace_its_checkpoint(
         (metrics()[:-5], {}),
         ("[" * 100_000, {}),
     ],
-    ids=[*"01234567", "deep"],
+    ids=[*"012345678", "deep"],
 )
 def test_the_accuracy_is_this_checkpoint_s_or_none(
     text: str, expected: dict[str, str], tmp_path: Path

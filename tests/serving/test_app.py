@@ -19,6 +19,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from digits.prediction import loading
+from digits.prediction.predictor import Prediction
 from digits.serving import app, schema
 from serve import listen
 from support import hostile_images
@@ -63,10 +64,12 @@ def test_the_body_and_a_form_are_the_same(url: str) -> None:
 
 
 def test_parts_become_digits() -> None:
-    (whole,) = Stub().predict([None])  # type: ignore[list-item]
-    both = schema.answer(whole.__class__(None, None, None, "2 digits", None, None, (whole, whole)))
-    assert [digit.digit for digit in both.digits] == [7, 7]
-    assert both.digits[0].box == [0, 0, 9, 9]
+    (seven,) = Stub().predict([None])  # type: ignore[list-item]
+    one = Prediction(1, 0.5, None, "not sure", (20, 0, 29, 9), seven.seen)
+    both = schema.answer(Prediction(None, None, None, "2 digits", None, None, (seven, one)))
+    assert (both.digit, both.note) == (None, "2 digits")
+    assert [(each.digit, each.probability) for each in both.digits] == [(7, 0.75), (1, 0.5)]
+    assert [each.box for each in both.digits] == [[0, 0, 9, 9], [20, 0, 29, 9]]
 
 
 def test_our_png_is_what_it_was_made_of() -> None:
