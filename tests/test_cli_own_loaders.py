@@ -35,7 +35,8 @@ def test_it_trains_with_every_default_and_is_tested_again(configs: str, tmp_path
     assert f"test accuracy  {outcome.metrics['test/acc']:.4f}" in again.out
 
 
-@pytest.mark.parametrize("stops", [7, pytest.param(33, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stops", [7, 33])
 def test_it_goes_on_bit_for_bit_within_an_epoch(
     stops: int, configs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

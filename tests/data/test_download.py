@@ -20,6 +20,7 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: refuses at once
 @contextmanager
 def served(handler: type[http.server.BaseHTTPRequestHandler] | partial) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None  # clients that hang up
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"
