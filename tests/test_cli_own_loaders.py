@@ -27,7 +27,7 @@ def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
 
 
 def test_it_trains_with_every_default_and_is_tested_again(configs: str, tmp_path: Path) -> None:
-    outcome = command("train", configs, "data=loaders", "trainer.max_epochs=2", outputs=tmp_path)
+    outcome = command("train", configs, "data=loaders", "trainer.max_epochs=1", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.metrics["images_per_second"] > 0
     again = command("eval", configs, "ckpt_path=latest", outputs=tmp_path)
@@ -35,12 +35,14 @@ def test_it_trains_with_every_default_and_is_tested_again(configs: str, tmp_path
     assert f"test accuracy  {outcome.metrics['test/acc']:.4f}" in again.out
 
 
-@pytest.mark.parametrize("stops", [7, pytest.param(33, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stops", [7, 33])
 def test_it_goes_on_bit_for_bit_within_an_epoch(
     stops: int, configs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shuffle and augmentation are drawn as if it had never stopped: 20 batches an epoch."""
-    words = (configs, "data=loaders", "trainer.max_epochs=2", *UNSEEN)
+    words = (configs, "data=loaders", "trainer.max_epochs=2", "model.hidden_size=8")
+    words += ("logger=none", *UNSEEN)
     whole = command("train", *words, outputs=tmp_path / "whole")
     step = DigitClassifier.configure_gradient_clipping
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import finish
+from support.commands import UNSEEN, finish
 
 HIDDEN = """
 import os, signal, sys
@@ -37,7 +37,7 @@ def test_questions_are_answered(question: list[str]) -> None:
 
 @pytest.mark.slow
 def test_a_run_trains_and_goes_on_without_a_lock(tmp_path: Path) -> None:
-    short = ("trainer.limit_train_batches=20", f"paths.outputs_dir={tmp_path}")
+    short = ("trainer.limit_train_batches=20", f"paths.outputs_dir={tmp_path}", *UNSEEN)
     code, out, err = finish("-c", HIDDEN, "src/train.py", "trainer.max_epochs=1", *short)
     assert (code, err) == (0, "")
     code, out, err = finish(

@@ -47,15 +47,10 @@ def test_a_canvas_is_large_legible_and_the_same_for_the_same_seed(kind: str) -> 
     assert np.ptp(np.percentile(shown, [0.2, 99.8])) > 40  # the ink is 0.4 % of it or more
 
 
-def test_only_black_canvases_have_lighter_ink() -> None:
-    for kind in ("white paper", "black", "squared paper", "JPEG 30", "EXIF"):
-        grey = np.asarray(opened(canvases.draw(kind, EIGHT, (4,))).convert("L"), np.float32)
-        assert (np.median(grey) < grey.mean()) == (kind == "black")
-
-
+@pytest.mark.slow
 def test_exif_says_how_to_turn_what_was_stored() -> None:
     seen = set()
-    for seed in range(40):
+    for seed in range(25):
         image = opened(canvases.draw("EXIF", EIGHT, (seed,)))
         seen.add(image.getexif()[canvases.ORIENTATION])
         ink = np.asarray(ImageOps.exif_transpose(image).convert("L"), np.float32)
@@ -66,20 +61,15 @@ def test_exif_says_how_to_turn_what_was_stored() -> None:
     assert seen == set(range(1, 9))
 
 
+@pytest.mark.slow
 def test_a_transparent_canvas_shows_the_digit_in_its_alpha_only() -> None:
     hidden = set()
     for seed in range(12):
         pixels = np.asarray(opened(canvases.draw("transparent", EIGHT, (seed,))))
         assert pixels[..., 3].max() > 250
-        assert len(np.unique(pixels[pixels[..., 3] > 0, :3], axis=0)) == 1
+        assert np.ptp(pixels[pixels[..., 3] > 0, :3], axis=0).max() == 0
         hidden.add(tuple(pixels[0, 0, :3]))
     assert {(0, 0, 0), (255, 255, 255)} < hidden
-
-
-def test_light_falls_off_as_far_as_is_said() -> None:
-    random = np.random.default_rng(0)
-    assert np.ptp(canvases.light_from_one_side((30, 50), random)) == pytest.approx(0.55)
-    assert canvases.dark_corners((30, 50), random).min() == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("group", scribbles.GROUPS)
@@ -87,15 +77,10 @@ def test_things_that_are_no_digit_take_turns_and_follow_the_seed(group: str) -> 
     kinds = list(scribbles.GROUPS[group])
     samples = scribbles.samples(group, len(kinds) + 1, seed=3)
     assert [sample.kind for sample in samples] == [*kinds, kinds[0]]
-    assert samples == scribbles.samples(group, len(kinds) + 1, seed=3)
-    assert samples != scribbles.samples(group, len(kinds) + 1, seed=4)
+    assert samples[:1] == scribbles.samples(group, 1, seed=3) != scribbles.samples(group, 1, seed=4)
     for sample in samples:
         flat = np.ptp(np.asarray(opened(sample.data)), axis=(0, 1)).max() == 0
         assert flat == (sample.kind in ("white", "grey", "black", "coloured"))
-
-
-def test_letters_that_look_like_digits_are_left_out() -> None:
-    assert nondigits.LETTERS == "acdefhkmnprtuvwxACEFHKLMNPRTUVWXY"
 
 
 def test_a_design_under_two_names_is_in_one_half() -> None:
@@ -108,8 +93,6 @@ def test_a_design_under_two_names_is_in_one_half() -> None:
 def test_the_halves_have_no_font_in_common() -> None:
     choosing, measuring = map(nondigits.families, nondigits.HALVES)
     assert not choosing.keys() & measuring.keys()
-    with pytest.raises(ValueError, match="third: expected one of"):
-        nondigits.fonts("third")
 
 
 @NEED_FONTS

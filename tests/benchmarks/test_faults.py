@@ -8,7 +8,8 @@ from faults import disks, kills, sources
 from faults.common import Row
 
 pytestmark = pytest.mark.slow
-SHORT = ("trainer.limit_train_batches=60", "trainer.max_epochs=3", "model.hidden_size=32")
+SHORT = ("trainer.limit_train_batches=30", "trainer.max_epochs=3", "model.hidden_size=32")
+SHORT += ("callbacks.samples=null", "callbacks.report=null")
 
 
 def survived(row: Row, count: int) -> bool:
@@ -18,13 +19,8 @@ def survived(row: Row, count: int) -> bool:
 
 
 def test_runs_killed_at_a_moment_end_as_if_nothing_had_been(tmp_path: Path) -> None:
-    times = [
-        ("reading the data", 1),
-        ("validation", 8),
-        ("writing a file", 4),
-        ("keeping the checkpoint before", 1),
-    ]
-    assert survived(kills.moments(tmp_path, times, shorter=SHORT), 4)
+    times = [("writing a file", 4), ("keeping the checkpoint before", 1)]
+    assert survived(kills.moments(tmp_path, times, shorter=SHORT), 2)
 
 
 def test_two_processes_that_are_killed_go_on(
@@ -35,13 +31,14 @@ def test_two_processes_that_are_killed_go_on(
 
 
 def test_runs_that_begin_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
-    crowd, instant = sources.at_once(tmp_path, runs=3, same_instant=3)
-    assert survived(crowd, 3)
-    assert survived(instant, 3)
+    crowd, instant = sources.at_once(tmp_path, runs=2, same_instant=2)
+    assert survived(crowd, 2)
+    assert survived(instant, 2)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
+def test_a_read_only_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "OVERRIDES", [*disks.OVERRIDES, *SHORT])
     try:
         row = disks.read_only(tmp_path)
     except disks.NotAllowedError as error:

@@ -21,7 +21,8 @@ from digits.exporting import export, formats
 from digits.prediction.predictor import Network
 from digits.runs import checkpoint
 from digits.runs.folder import RunFolder
-from support.commands import EMBEDDED, ROOT, Outcome, finish
+from support import hostile
+from support.commands import EMBEDDED, ROOT, finish, tool
 
 DOCS = (ROOT / "docs" / "export.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
@@ -34,32 +35,41 @@ batch        noise  test images
     7 NUMBER NUMBER
  1000 NUMBER NUMBER
 limit NUMBER NUMBER
-(.*)  1.6 MB
+(.*)  0.0 MB
 """.replace("NUMBER", r"     \d.\de[-+]\d\d")
 
 
-@pytest.fixture(scope="session")
-def run(finished: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run's folder, copied: other tests look at what it holds."""
-    folder = tmp_path_factory.mktemp("export") / finished.folder.name
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder, with a small network."""
+    folder = tmp_path_factory.mktemp("export") / "2026-01-02_03-04-05-000006"
     (folder / "checkpoints").mkdir(parents=True)
-    for name in ("checkpoints/best.ckpt", "metrics.json"):
-        shutil.copy2(finished.folder / name, folder / name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        content = hostile.content(global_step=60)
+    best = folder / "checkpoints" / "best.ckpt"
+    best.write_bytes(hostile.saved(content))
+    (folder / "metrics.json").write_text(metrics(ckpt_path=str(best)))
     return folder
 
 
-@pytest.fixture(scope="session")
+def metrics(**changes: Any) -> str:
+    known = {"ckpt_path": "/elsewhere/a/checkpoints/x.ckpt", "test/acc": 0.5, "test/images": 10.0}
+    return json.dumps(known | changes)
+
+
+@pytest.fixture(scope="module")
 def ckpt(run: Path) -> str:
     return str(run / "checkpoints" / "best.ckpt")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def said(ckpt: str) -> tuple[int, str, str]:
     """By the command, as it exports to ONNX."""
-    return finish("-W", "error", "src/export.py", "--format", "onnx", "--ckpt", ckpt)
+    return tool("export", "--format", "onnx", "--ckpt", ckpt)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def exported(run: Path, ckpt: str, said: tuple[int, str, str]) -> dict[str, Path]:
     for kind in ("torch", "safetensors"):
         assert export.export(kind, ckpt, None) == 0
@@ -79,14 +89,10 @@ def about(path: Path) -> dict[str, str]:
         return file.metadata()
 
 
-def test_the_documentation_exports_every_format() -> None:
-    assert list(export.SUFFIXES) == KINDS == list(formats.WRITE) == list(formats.READ)
-    assert len(DOCS.splitlines()) < 80
-
-
 def test_the_command_says_how_exact_the_file_is_and_where(
     said: tuple[int, str, str], run: Path
 ) -> None:
+    assert list(export.SUFFIXES) == KINDS
     code, out, err = said
     assert (code, err) == (0, "")
     table = re.fullmatch(TABLE, out)
@@ -104,14 +110,11 @@ def test_a_file_gives_the_checkpoint_s_answers(
         expected_NK = net(images_NHW.float() / 255).softmax(1)
     read = formats.READ[kind](exported[kind].read_bytes(), net)
     p_NK = torch.from_numpy(read(images_NHW.numpy()))
-    assert (p_NK - expected_NK).abs().max() < 1e-5  # logits to 16: parity's limit would be 1.6e-5
-    assert torch.equal(p_NK.argmax(1), expected_NK.argmax(1))
+    assert (p_NK - expected_NK).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_says_what_it_is(
-    kind: str, exported: dict[str, Path], finished: Outcome, ckpt: str
-) -> None:
+def test_a_file_says_what_it_is(kind: str, exported: dict[str, Path], ckpt: str) -> None:
     said = about(exported[kind])
     said.pop("lightning-digits", None)  # absent where it was not installed
     assert said.pop("torch") == metadata.version("torch")
@@ -122,16 +125,12 @@ def test_a_file_says_what_it_is(
         "classes": "0 1 2 3 4 5 6 7 8 9",
         "checkpoint": "best.ckpt",
         "checkpoint_sha256": hashlib.sha256(Path(ckpt).read_bytes()).hexdigest(),
-        "hidden_size": "512",
+        "hidden_size": "8",
         "steps": "60",
-        "run": finished.folder.name,
-        "test_accuracy": str(finished.metrics["test/acc"]),
-        "test_images": "10000",
+        "run": "2026-01-02_03-04-05-000006",
+        "test_accuracy": "0.5",
+        "test_images": "10",
     }
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_names_no_folder_of_this_machine(kind: str, exported: dict[str, Path]) -> None:
     data = exported[kind].read_bytes()
     for folder in (ROOT, Path(torch.__file__).parents[1], exported[kind].parents[1]):
         assert bytes(folder) not in data
@@ -144,13 +143,30 @@ def test_the_weights_are_the_checkpoint_s_bit_for_bit(exported: dict[str, Path],
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
+SAME = r"\[(\d)( \1){6}\] 0 1 2 3 4 5 6 7 8 9\n"
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=KINDS)
-def test_the_documentation_s_programs_run(snippet: str, exported: dict[str, Path]) -> None:
-    """Outside the repository, with what a user has."""
-    folder = exported["onnx"].parent
-    code, out, err = finish("-I", "-W", "error", "-c", snippet, cwd=folder)
+def test_the_documentation_s_programs_run(
+    snippet: str,
+    exported: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(exported["onnx"].parent)
+    exec(snippet, {})
+    assert re.fullmatch(SAME, capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_all_is_quiet_outside_the_repository(ckpt: str, tmp_path: Path) -> None:
+    """The command, and a program with what a user has."""
+    command = ("src/export.py", "--format", "torch", "--ckpt", ckpt)
+    code, _, err = finish("-W", "error", *command, "--output", str(tmp_path / "digits.pt2"))
     assert (code, err) == (0, "")
-    assert re.fullmatch(r"\[(\d)( \1){6}\] 0 1 2 3 4 5 6 7 8 9\n", out)
+    code, out, err = finish("-I", "-W", "error", "-c", SNIPPETS[1], cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert re.fullmatch(SAME, out)
 
 
 def test_a_file_that_computes_something_else_is_not_written(
@@ -159,7 +175,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     write = formats.WRITE["safetensors"]
 
     def drifting(net: torch.nn.Sequential, about: dict[str, str]) -> bytes:
-        last = torch.nn.Linear(512, 10)
+        last = torch.nn.Linear(8, 10)
         last.load_state_dict({name: p * 1.001 for name, p in net[3].state_dict().items()})
         return write(torch.nn.Sequential(*net[:3], last), about)
 
@@ -171,32 +187,6 @@ def test_a_file_that_computes_something_else_is_not_written(
     assert "MB" not in said.out
     assert (tmp_path / "old.safetensors").read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["old.safetensors"]
-
-
-@pytest.mark.parametrize("name", ["last.ckpt", "digits.onnx", "digits", "folder.pt2"])
-def test_another_kind_of_file_is_never_replaced(name: str, tmp_path: Path) -> None:
-    (tmp_path / "folder.pt2").mkdir()
-    with pytest.raises(InputError, match=rf"--output .*/{name}: expected .* ends in \.pt2$"):
-        export.export("torch", "last.ckpt", tmp_path / name)
-
-
-def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Path) -> None:
-    shutil.copy2(ckpt, tmp_path / "mine.ckpt")
-    assert export.export("safetensors", str(tmp_path / "mine.ckpt"), None) == 0
-    said = about(tmp_path / "digits.safetensors")
-    assert said["checkpoint"] == "mine.ckpt"
-    assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
-
-
-def test_no_link_in_a_run_s_folder_is_followed(run: Path, tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    (folder / "checkpoints").mkdir(parents=True)
-    elsewhere.mkdir()
-    (folder / "export").symlink_to(elsewhere)
-    shutil.copy2(run / "checkpoints" / "best.ckpt", folder / "checkpoints" / "best.ckpt")
-    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
-        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
-    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
@@ -217,27 +207,51 @@ def test_a_file_that_differs_for_one_size_of_batch_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-RECURRENT = """if True:
-    import torch
-    from digits.exporting import formats
-    class Rows(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rows = torch.nn.LSTM(28, 4, batch_first=True)
-            self.head = torch.nn.Linear(4, 10)
-        def forward(self, x_BHW):
-            return self.head(self.rows(x_BHW)[0][:, -1])
-    net = Rows().eval()
-    print(formats.agree("onnx", net, formats.WRITE["onnx"](net, {})))
-"""
+@pytest.mark.parametrize("name", ["last.ckpt", "digits.onnx", "digits", "folder.pt2"])
+def test_another_kind_of_file_is_never_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.pt2").mkdir()
+    with pytest.raises(InputError, match=rf"--output .*/{name}: expected .* ends in \.pt2$"):
+        export.export("torch", "last.ckpt", tmp_path / name)
 
 
-def test_a_recurrent_network_is_exported() -> None:
+def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Path) -> None:
+    shutil.copy2(ckpt, tmp_path / "mine.ckpt")
+    assert export.export("safetensors", str(tmp_path / "mine.ckpt"), None) == 0
+    said = about(tmp_path / "digits.safetensors")
+    assert said["checkpoint"] == "mine.ckpt"
+    assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
+
+
+def test_no_link_in_a_run_s_folder_is_followed(ckpt: str, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (folder / "checkpoints").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "export").symlink_to(elsewhere)
+    shutil.copy2(ckpt, folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
+        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
+    assert list(elsewhere.iterdir()) == []
+
+
+class Rows(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.LSTM(28, 4, batch_first=True)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x_BHW: torch.Tensor) -> torch.Tensor:
+        return self.head(self.rows(x_BHW)[0][:, -1])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_recurrent_network_is_exported(capsys: pytest.CaptureFixture[str]) -> None:
     """ONNX Runtime would end the process at a batch of 0."""
-    code, out, _ = finish("-W", "ignore", "-c", RECURRENT, cwd=ROOT / "src")
-    assert code == 0
-    sizes = [line.split()[0] for line in out.splitlines()[2:]]
-    assert sizes == ["1", "2", "7", "1000", "limit", "True"]
+    net = Rows().eval()
+    assert formats.agree("onnx", net, formats.WRITE["onnx"](net, {}))
+    table = capsys.readouterr().out.partition("largest")[2]
+    sizes = [line.split()[0] for line in table.splitlines()[2:]]
+    assert sizes == ["1", "2", "7", "1000", "limit"]
 
 
 @pytest.mark.parametrize("kind", ["onnx", "safetensors"])
@@ -256,7 +270,7 @@ def test_a_missing_package_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = finish("src/export.py", *arguments)
+    code, out, err = tool("export", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {said}")
 
@@ -277,27 +291,21 @@ def test_a_run_that_goes_on_may_replace_its_checkpoint(
     assert export.export("safetensors", str(copy), None) == 0
 
 
-def metrics(**changes: Any) -> str:
-    known = {"ckpt_path": "/elsewhere/a/checkpoints/x.ckpt", "test/acc": 0.5, "test/images": 10.0}
-    return json.dumps(known | changes)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (metrics(), {"test_accuracy": "0.5", "test_images": "10"}),
+        (metrics(**{"test/acc": 1.0}), {"test_accuracy": "1", "test_images": "10"}),
         (metrics(ckpt_path="/elsewhere/a/checkpoints/other.ckpt"), {}),
         (metrics(ckpt_path="/elsewhere/b/checkpoints/x.ckpt"), {}),
         (metrics(ckpt_path=None), {}),
         (metrics(**{"test/acc": float("nan")}), {}),
         (metrics(**{"test/acc": "high"}), {}),
-        (metrics(**{"test/images": "many"}), {}),
         ("[]", {}),
-        ("", {}),
         (metrics()[:-5], {}),
-        ("\x00\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), {}),
         ("[" * 100_000, {}),
     ],
+    ids=[*"012345678", "deep"],
 )
 def test_the_accuracy_is_this_checkpoint_s_or_none(
     text: str, expected: dict[str, str], tmp_path: Path
@@ -305,7 +313,7 @@ def test_the_accuracy_is_this_checkpoint_s_or_none(
     path = tmp_path / "a" / "checkpoints" / "x.ckpt"
     path.parent.mkdir(parents=True)
     path.touch()
-    (tmp_path / "a" / "metrics.json").write_text(text, encoding="latin-1")
+    (tmp_path / "a" / "metrics.json").write_text(text)
     assert export.tested(RunFolder(tmp_path / "a"), path) == expected
     os.utime(path)  # trained on since
     os.utime(tmp_path / "a" / "metrics.json", (0, 0))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def differ(one: Pixels, other: Pixels) -> float:
 
 
 def test_a_training_digit_stays_what_it_is() -> None:
-    images, _ = training()
+    images = training()[0][:30]
     differences = [differ(seen(encoded(digit)), digit) for digit in images]
     assert np.median(differences) < 8  # of 255: half a pixel of shift alone is 9
     shifted = [differ(np.roll(digit, 1, 1), digit) for digit in images]
@@ -35,7 +36,7 @@ def test_a_training_digit_stays_what_it_is() -> None:
 
 
 def test_it_is_centred_by_mass_and_fits_20_pixels() -> None:
-    for number in range(20):
+    for number in range(8):
         pixels = seen(encoded(255 - large(number))).astype(float)
         rows, columns = np.flatnonzero(pixels.max(1) > 127), np.flatnonzero(pixels.max(0) > 127)
         assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 21
@@ -70,7 +71,7 @@ def noisy(page: Pixels) -> Pixels:
 @pytest.mark.parametrize("damage", [shaded, in_shadow, squared, noisy])
 def test_light_and_paper_do_not_matter(damage: object) -> None:
     assert callable(damage)
-    for number in (0, 1, 2, 4, 7):
+    for number in (0, 2, 4):
         page = 255 - large(number)
         assert differ(seen(encoded(damage(page))), seen(encoded(page))) < 8
         assert differ(damage(page), page) > 8  # or this would be no test
@@ -79,7 +80,7 @@ def test_light_and_paper_do_not_matter(damage: object) -> None:
 @pytest.mark.parametrize("shadow", [(1, 1, 1, 60, 0.4), (1, 0.2, 0.75, 40, 0.5)])
 def test_the_edge_of_a_shadow_is_no_ink(shadow: tuple[float, ...]) -> None:
     down, across, where, sharp, depth = shadow
-    for number in range(10):
+    for number in (0, 3, 7):
         page = np.full((560, 840), 255, np.uint8)
         page[140:420, 280:560] = 255 - large(number)
         rows, columns = np.mgrid[:560, :840] / 560
@@ -89,23 +90,24 @@ def test_the_edge_of_a_shadow_is_no_ink(shadow: tuple[float, ...]) -> None:
 
 
 def test_polarity_does_not_matter() -> None:
-    for number in range(10):
+    for number in range(4):
         page = large(number)
         assert differ(seen(encoded(page)), seen(encoded(255 - page))) < 4
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_the_picture_upright(orientation: int) -> None:
+def test_exif_turns_the_picture_upright() -> None:
     page = seven()
     undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
     undo |= {6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
-    stored = page.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else page
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    turned = seen(encoded(stored, "JPEG", quality=95, exif=exif))
-    assert differ(turned, seen(encoded(page, "JPEG", quality=95))) < 2
+    for orientation, way in undo.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = page.transpose(Image.Transpose[way])
+        turned = seen(encoded(stored, "JPEG", quality=95, exif=exif))
+        assert differ(turned, seen(encoded(page, "JPEG", quality=95))) < 2, orientation
 
 
+@cache
 def modes() -> dict[str, bytes]:
     page = seven()
     black, white = Image.new("L", page.size, 0), Image.new("L", page.size, 255)
@@ -143,14 +145,18 @@ def test_a_card_with_rounded_transparent_corners_is_a_card() -> None:
 
 
 def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
-    page = Image.new("L", (3000, 2000), 255)
-    page.paste(seven(), (2500, 300))
-    found = drawing.read(encoded(page))
-    assert found.whole is not None
-    assert differ(found.whole.pixels_HW, seen(encoded(seven()))) < 6
-    left, upper, right, lower = found.whole.box
-    assert (left, upper) == pytest.approx((2500 + 53, 300 + 43), abs=8)
-    assert (right, lower) == pytest.approx((2500 + 147, 300 + 165), abs=8)
+    for side, close in ((200, 6), (50, 255)):  # the ink of fine print is 28 pixels high
+        page = Image.new("L", (3000, 2000), 255)
+        page.paste(seven().resize((side, side)), (2500, 300))
+        whole = drawing.read(encoded(page)).whole
+        assert whole is not None
+        assert differ(whole.pixels_HW, seen(encoded(seven()))) < close
+        # seven() has ink from 53, 43 to 147, 165 of 200
+        box = [
+            x + edge * side / 200
+            for x, edge in zip((2500, 300) * 2, (53, 43, 147, 165), strict=True)
+        ]
+        assert whole.box == pytest.approx(box, abs=8)
 
 
 @pytest.mark.parametrize("width", [2, 3, 30])
@@ -232,13 +238,6 @@ def test_a_box_is_in_the_files_own_pixels(turned: bool) -> None:
     assert found.whole.box == pytest.approx((765, 1415, 1235, 2025), abs=40)
 
 
-def test_fine_print_is_found() -> None:
-    page = Image.new("L", (2000, 1500), 255)
-    page.paste(seven().resize((50, 50)), (1400, 1000))  # the ink is 28 pixels high
-    left, upper, *_ = (drawing.read(encoded(page)).whole or pytest.fail("blank")).box
-    assert (left, upper) == pytest.approx((1413, 1011), abs=8)
-
-
 def test_values_that_are_no_numbers_are_left_out() -> None:
     values = np.asarray(seven(), np.float32) / 255
     values[3, 3], values[5, 5] = np.inf, np.nan
@@ -280,7 +279,7 @@ def test_odd_shapes_are_read(shape: tuple[int, int], box: object, size: object) 
         inked_HW = whole.pixels_HW > 127
         assert (inked_HW.any(0).sum(), inked_HW.any(1).sum()) == size
     random = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(2):
         drawing.read(encoded(random.integers(0, 256, shape, np.uint8)))
 
 

@@ -1,26 +1,28 @@
-"""The page in Chromium, against the command itself."""
+"""The page in Chromium."""
 
 import base64
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from digits.prediction import loading
 from support import hostile_images
-from support.serving import SEVEN, ask, command, drawn, untrained
+from support.serving import SEVEN, ask, drawn, here, untrained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium on the PATH"),
+]
 QUIET = ("background-networking", "component-update", "sync", "gpu")
 FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
 ONE = [(140, 50), (140, 120), (140, 230)]
 DESKTOP, PHONE = {"width": 1000, "height": 700}, {"width": 360, "height": 640}
-VIEWPORTS, VIEWPORT_IDS = [DESKTOP, PHONE], ["desktop", "phone"]
 Points = list[tuple[int, int]]
 Open = Callable[..., Page]
 
@@ -54,15 +56,10 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
-    """The server's process, and its URL."""
-    with command("--ckpt", untrained(tmp_path_factory.mktemp("ckpt"))) as served:
-        yield served
-
-
-@pytest.fixture
-def url(served: tuple[Any, str]) -> str:
-    return served[1]
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    ckpt = untrained(tmp_path_factory.mktemp("ckpt"))
+    with here(loading.from_checkpoint(ckpt, [])) as at:
+        yield at.url
 
 
 @pytest.fixture
@@ -155,7 +152,7 @@ def is_empty(page: Page) -> None:
     assert ink(page) == 0
 
 
-def test_answers_change_while_the_button_is_held(opened: Open) -> None:
+def test_answers_change_while_the_button_is_held_and_read_well_aloud(opened: Open) -> None:
     page, answers = opened(), []
     for _ in press(page, SEVEN):
         settled(page)
@@ -172,42 +169,36 @@ def test_answers_change_while_the_button_is_held(opened: Open) -> None:
     widths = page.locator(".fill").evaluate_all("all => all.map(e => parseFloat(e.style.width))")
     assert float(width.removesuffix("%")) == max(widths)
     assert page.locator("#seen").evaluate("e => [e.naturalWidth, e.naturalHeight]") == [28, 28]
+    status = page.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"^\d, "))
+    assert status.inner_text().startswith(f"{shown(page)}, ")
+    aloud = page.locator("main").aria_snapshot()
+    for line in (
+        'application "Drawing area"',
+        'button "Undo"',
+        'button "Clear"',
+        'button "Choose image"',
+        'region "Answer"',
+        'img "The 28 by 28 pixels the model saw"',
+        'region "Probabilities"',
+    ):
+        assert line in aloud
+    assert len(re.findall(r"listitem: \d [\d.]+ %", aloud)) == 10
+    assert page.locator("html").get_attribute("lang") == "en"
 
 
-def test_the_page_is_a_few_small_files(opened: Open) -> None:
-    """There is little to wait for until it is ready."""
-    page = opened()
-    sizes = page.evaluate(
-        "Object.fromEntries(['navigation', 'resource'].flatMap(kind => performance"
-        ".getEntriesByType(kind)).map(e => [e.name.split('/').at(-1), e.decodedBodySize]))"
-    )
-    sizes.pop("favicon.svg", None)  # comes whenever the browser likes
-    scripts = {
-        f"{name}.js" for name in ("page", "drawing", "strokes", "picture", "asking", "result")
-    }
-    assert sizes.keys() == {"", "base.css", "page.css", *scripts}
-    assert 20_000 < sum(sizes.values()) < 40_000
-
-
-def test_each_change_is_asked_about_at_once(opened: Open, served: tuple[Any, str]) -> None:
-    """No timer of the page's is waited for, and no process started and ended."""
+def test_each_change_is_asked_about_at_once(opened: Open) -> None:
+    """No timer of the page's is waited for."""
     page = opened()
     page.clock.install()
     page.clock.pause_at(time.time() + 60)  # no timer ends from here on
     draw(page, ONE)
-    before = ended(served[0].pid)
     for place in places(page, SEVEN):
         with page.expect_response("**/predict"):
             page.mouse.move(*place)
             page.mouse.down()
         with page.expect_response("**/predict"):
             page.mouse.up()
-    assert ended(served[0].pid) == before
-
-
-def ended(pid: int) -> list[str]:
-    """CPU time of the processes that `pid` has started and that have ended."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
 
 
 def test_only_the_newest_drawing_counts(opened: Open) -> None:
@@ -300,13 +291,15 @@ DROP = """([kind, base64]) => {
 }"""
 
 
-@pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_an_image_is_dropped_or_pasted(opened: Open, url: str, kind: str) -> None:
+def test_an_image_is_dropped_or_pasted(opened: Open, url: str) -> None:
     page, data = opened(), drawn()
-    page.evaluate(DROP, [kind, base64.b64encode(data).decode()])
-    settled(page)
-    assert shown(page) == str(ask(url, data).json()["digit"])
-    assert ink(page) > 1000
+    for kind in ("drop", "paste"):
+        page.evaluate(DROP, [kind, base64.b64encode(data).decode()])
+        settled(page)
+        assert shown(page) == str(ask(url, data).json()["digit"])
+        assert ink(page) > 1000
+        page.keyboard.press("Delete")
+        is_empty(page)
 
 
 def test_what_the_server_refuses_is_shown_to_it_smaller(opened: Open, said: list[str]) -> None:
@@ -320,10 +313,6 @@ def test_what_the_server_refuses_is_shown_to_it_smaller(opened: Open, said: list
     expect(page.get_by_role("alert")).to_be_hidden()
     assert all("status of 422" in line for line in said)
     said.clear()
-
-
-def test_no_image_is_said_to_be_none(opened: Open) -> None:
-    page = opened()
     page.get_by_label("Choose image").set_input_files(
         {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"}
     )
@@ -413,27 +402,6 @@ def test_it_is_dark_where_all_is_dark(opened: Open) -> None:
     assert (shown(page), ink(page) > 1000) == (dark, True)
 
 
-def test_it_reads_well_aloud(opened: Open) -> None:
-    page = opened()
-    draw(page, SEVEN)
-    status = page.get_by_role("status")
-    expect(status).to_have_text(re.compile(r"^\d, "))
-    assert status.inner_text().startswith(f"{shown(page)}, ")
-    said = page.locator("main").aria_snapshot()
-    for line in (
-        'application "Drawing area"',
-        'button "Undo"',
-        'button "Clear"',
-        'button "Choose image"',
-        'region "Answer"',
-        'img "The 28 by 28 pixels the model saw"',
-        'region "Probabilities"',
-    ):
-        assert line in said
-    assert len(re.findall(r"listitem: \d [\d.]+ %", said)) == 10
-    assert page.locator("html").get_attribute("lang") == "en"
-
-
 SURELY = {"digit": 7, "probability": 1.0, "probabilities": [0.0] * 7 + [1.0] + [0.0] * 2}
 SURELY |= {"note": "", "box": [0, 0, 280, 280], "seen": None, "digits": []}
 TEXT_IN_ROWS = """rows => rows.map((row) => {
@@ -446,17 +414,18 @@ TEXT_IN_ROWS = """rows => rows.map((row) => {
 })"""
 
 
-@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
-@pytest.mark.parametrize("font", ["DejaVu Sans", "Liberation Sans"])  # Linux's, without others
-def test_the_commonest_answer_stays_on_its_line(opened: Open, viewport: Any, font: str) -> None:
-    page = opened(viewport=viewport)
-    page.evaluate("font => document.body.style.fontFamily = font", font)
+def test_the_commonest_answer_stays_on_its_line(opened: Open) -> None:
+    page = opened()
     page.route("**/predict", lambda route: route.fulfill(json=SURELY))
     draw(page, SEVEN)
     assert bars(page)[7] == "100.0 %"
-    rows = page.locator("#bars li").evaluate_all(TEXT_IN_ROWS)
-    assert min(row["room"] for row in rows) >= 0
-    assert [row["track"] for row in rows] == [rows[0]["track"]] * 10
+    for font in ("DejaVu Sans", "Liberation Sans"):  # Linux's, without others
+        page.evaluate("font => document.body.style.fontFamily = font", font)
+        for viewport in (DESKTOP, PHONE):
+            page.set_viewport_size(viewport)
+            rows = page.locator("#bars li").evaluate_all(TEXT_IN_ROWS)
+            assert min(row["room"] for row in rows) >= 0
+            assert [row["track"] for row in rows] == [rows[0]["track"]] * 10
 
 
 PART = {"probability": 0.9, "probabilities": [0.1] * 10, "note": "", "seen": None}
@@ -466,7 +435,7 @@ SEVERAL = {"digit": None, "probability": None, "probabilities": None, "note": "2
 SEVERAL |= {"box": None, "seen": None, "digits": DIGITS}
 
 
-@pytest.mark.parametrize("viewport", VIEWPORTS, ids=VIEWPORT_IDS)
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
     page = opened(viewport=viewport)
     before = page.locator("#canvas").bounding_box()

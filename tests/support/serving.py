@@ -1,12 +1,10 @@
 """Starting `src/serve.py`, or its parts in this process, and talking to it."""
 
-import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from digits.images import drawing
 from digits.images.drawing import Drawing
 from digits.prediction.predictor import Prediction
-from digits.prediction.readers import Readers
 from digits.serving import app
 from digits.serving.limits import IMAGE, LIMITS, Limits
 from serve import listen
@@ -61,11 +59,23 @@ class Here:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 
 
+class Reading:
+    """As Readers, without processes to start."""
+
+    def start(self, number: int | None = None) -> None:
+        pass
+
+    close = start
+
+    def read(self, data: bytes) -> Drawing:
+        return drawing.read(data, IMAGE.pixels, IMAGE.formats)
+
+
 @contextmanager
 def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
     ready = threading.Event()
-    with listen("127.0.0.1", 0) as listener, closing(Readers(IMAGE)) as readers:
-        served = app.application(predictor, "a.ckpt", readers, limits=limits, ready=ready.set)
+    with listen("127.0.0.1", 0) as listener:
+        served = app.application(predictor, "a.ckpt", Reading(), limits=limits, ready=ready.set)
         made = app.server(served, limits)
         thread = threading.Thread(target=made.run, args=([listener],))
         thread.start()
@@ -111,17 +121,6 @@ def untrained(folder: Path) -> str:
         torch.manual_seed(0)
         path.write_bytes(hostile.saved(hostile.content()))
     return str(path)
-
-
-def cpu_s(pid: int) -> float:
-    """What a process and its children have used so far, those that have ended included (Linux)."""
-    if sys.platform != "linux":
-        return 0
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    used = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in children]
-    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = sum(map(int, own[11:15])) + sum(int(each[11]) + int(each[12]) for each in used)
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def exchange(at: Here, data: bytes) -> str:
