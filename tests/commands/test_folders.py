@@ -33,18 +33,14 @@ def run(tmp_path: Path) -> Path:
 
 
 WAYS = {
-    "plain": ["hydra.run.dir={}"],
-    "quoted": ["hydra.run.dir='{}'"],
-    "in double quotes": ['hydra.run.dir="{}"'],
-    "forced": ["++hydra.run.dir={}"],
-    "with a slash": ["hydra.run.dir={}/"],
-    "from a variable": ["hydra.run.dir=${{oc.env:ELSEWHERE}}"],
-    "through another setting": ["paths.root_dir={}", "hydra.run.dir=${{paths.root_dir}}"],
+    "quoted, forced, with a slash": ['++hydra.run.dir="{}/"'],
+    "through a setting and a variable": [
+        "paths.root_dir=${{oc.env:ELSEWHERE}}", "hydra.run.dir=${{paths.root_dir}}",
+    ],
     "without .hydra": ["hydra.run.dir={}", "hydra.output_subdir=null"],
     "moved": ["hydra.run.dir={}", "hydra.job.chdir=true"],
-    "a sweep's": ["-m", "hydra.sweep.dir={}", "seed=-1"],
-    "a sweep's, quoted": ["-m", "hydra.sweep.dir='{}'", "seed=-1"],
-}
+    "a sweep's": ["-m", "hydra.sweep.dir='{}'", "seed=-1"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("words", WAYS.values(), ids=WAYS.keys())
@@ -63,11 +59,10 @@ def test_no_words_send_a_run_into_the_folder_of_another(
 
 @pytest.mark.parametrize("mark", ["checkpoints/last.ckpt", "metrics.json", "tensorboard/x"])
 def test_a_run_without_hydras_files_is_one(mark: str, tmp_path: Path) -> None:
-    path = tmp_path / "run" / mark
-    path.parent.mkdir(parents=True)
+    path = tmp_path / mark
+    path.parent.mkdir(exist_ok=True)
     path.touch()
-    outcome = command("train", f"hydra.run.dir={tmp_path}/run", outputs=tmp_path / "outputs")
-    refused(outcome, f"hydra.run.dir={tmp_path}/run: {ANOTHER}")
+    assert RunFolder(tmp_path).has_run()
 
 
 def test_a_sweeps_jobs_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -97,10 +92,8 @@ def test_two_runs_that_begin_at_once_have_two_folders(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "hydra.run.dir=": "hydra.run.dir=: expected a folder",
     "hydra.run.dir=' '": "hydra.run.dir= : expected a folder",
     "task_name=..": "task_name=..: expected letters, digits, - and _",
-    "seed=-1": "seed=-1: expected a whole number from 0 to 4294967295, or null for a new one",
 }
 
 
@@ -114,8 +107,7 @@ def test_what_is_refused_makes_no_folder(
     assert [path for path in tmp_path.iterdir() if path.name != "outputs"] == []
 
 
-@pytest.mark.parametrize("given", ["", "''", "null"])
-@pytest.mark.parametrize("mode", ["hydra.mode=RUN", "-m"])
+@pytest.mark.parametrize(("given", "mode"), [("''", "hydra.mode=RUN"), ("null", "-m")])
 def test_an_unset_outputs_folder_is_not_the_root(
     given: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,15 +118,10 @@ def test_an_unset_outputs_folder_is_not_the_root(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["hydra.sweep.dir", "hydra.sweep.subdir"])
-def test_a_sweep_needs_folders_too(
-    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_needs_folders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    outcome = command("train", "-m", "seed=1", f"{key}=", outputs=tmp_path / "outputs")
-    assert outcome.code == 2
-    assert outcome.err.endswith(f" {key}=: expected a folder\n")
-    assert outcome.err.count("\n") == 1
+    outcome = command("train", "-m", "seed=1", "hydra.sweep.subdir=", outputs=tmp_path / "outputs")
+    refused(outcome, "hydra.sweep.subdir=: expected a folder")
     assert [path.name for path in tmp_path.iterdir() if path.name != "outputs"] == []
 
 

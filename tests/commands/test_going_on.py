@@ -14,20 +14,21 @@ from digits.runs.words import Words, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 
 RUN_COULD_SAY = [
-    "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
-    "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
+    "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
+    "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
     "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
     "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
-    "trainer=ddp", "trainer.accelerator=gpu",
-    "trainer.profiler=simple", "callbacks.best.monitor=val/loss", "optimized_metric=val/acc",
+    "trainer=ddp", "trainer.profiler=simple", "callbacks.best.monitor=val/loss",
 ]  # fmt: skip
+
+
 FOLDER_COULD_SAY = [
-    "model._target_=os.system", "+callbacks.x._target_=os.system", "+x={_target_:os.system}",
+    "model._target_=os.system", "+x={_target_:os.system}",
     "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
-    "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
-    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
-    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/callbacks=evil",
-    "trainer.devices=6", "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
+    "hydra.searchpath=[file:///evil]", "seed=${oc.env:SECRET}",
+    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m",
+    "trainer.profiler.filename=x", "hydra/callbacks=evil",
+    "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
     "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
     "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
 ]  # fmt: skip
@@ -54,9 +55,10 @@ def to(folder: Path) -> list[str]:
     return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
-@pytest.mark.parametrize("word", RUN_COULD_SAY)
-def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> None:
-    assert words(tmp_path, before=[word]) == [*to(tmp_path), word]
+def test_plain_settings_of_the_run_are_taken_over(tmp_path: Path) -> None:
+    assert words(tmp_path, before=RUN_COULD_SAY) == [*to(tmp_path), *RUN_COULD_SAY]
+    for word in ("hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"):  # where it was
+        assert words(tmp_path, before=[word]) == to(tmp_path)
 
 
 @pytest.mark.parametrize("word", FOLDER_COULD_SAY)
@@ -73,17 +75,6 @@ def test_all_that_must_be_given_again_is_named_at_once(tmp_path: Path) -> None:
         f"resume={tmp_path}: its run was started with trainer.devices=2 trainer.strategy=ddp, "
         "which is not taken from a file; expected it to be given again"
     )
-
-
-@pytest.mark.parametrize("name", ["my run", "run (1)", "a,b"])
-def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
-    name: str, tmp_path: Path
-) -> None:
-    (folder := tmp_path / name).mkdir()
-    escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
-    folder_of(folder, f"- paths.data_dir={escaped}/data\n")
-    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
-        rewritten(f"resume={quoted(folder)}")
 
 
 def stopped(folder: Path, *given: str) -> str:
@@ -108,29 +99,18 @@ def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
     assert stopped(tmp_path, *once_more) == f"{line} {again}"
 
 
-def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
-    last = tmp_path / "a\nb" / "checkpoints" / "last.ckpt"
-    last.parent.mkdir(parents=True)
-    last.touch()
-    assert stopped(tmp_path / "a\nb") == rf"stopped; go on with resume={tmp_path}/a\nb"
-
-
-@pytest.mark.parametrize("place", ["{}/data", "'{}/data'", "{}/../{}/.", "link"])
+@pytest.mark.parametrize("place", ["'{}/data'", "{}/../{}/.", "link", "escaped"])
 def test_its_images_are_no_part_of_a_folder(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (folder := tmp_path / "run").mkdir()
+    (folder := tmp_path / ("a,b (1)" if place == "escaped" else "run")).mkdir()
     (tmp_path / "link").symlink_to(folder)
-    word = f"paths.data_dir={place.replace('{}', str(folder), 1).replace('{}', 'run')}"
+    place = place.replace("escaped", re.sub(r"([ (),])", r"\\\1", str(folder)))
+    word = f"paths.data_dir={place.replace('{}', str(folder), 1).replace('{}', folder.name)}"
     with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
         words(folder, before=[word])
     assert word in words(folder, word, before=[word])
-
-
-@pytest.mark.parametrize("word", ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"])
-def test_where_the_run_was_is_not_asked(word: str, tmp_path: Path) -> None:
-    assert words(tmp_path, before=[word]) == to(tmp_path)
 
 
 def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
@@ -148,7 +128,17 @@ def test_a_run_goes_on_where_it_is_and_not_where_it_began(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a: b\n", "- 1\n", "- [a]\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, "é: ["]
+    "text",
+    [
+        "",
+        "a: b\n",
+        "- 1\n",
+        "\0",
+        "- &a [*a]\n",
+        "- a\n- " + "[" * 5000,
+        "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200,
+    ],
+    ids=range(7),
 )
 def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
@@ -157,7 +147,7 @@ def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path
 
 @pytest.mark.parametrize(
     "given",
-    [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
+    [["seed=1"], ["resume=null"], ["ckpt_path=latest", "train=False"], ["--multirun", "seed=0,1"]],
 )
 def test_other_command_lines_stay(given: list[str]) -> None:
     assert rewritten(*given) == given
@@ -168,14 +158,19 @@ def test_other_command_lines_stay(given: list[str]) -> None:
     [
         (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
         (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
-        (["resume=x", "hydra.mode=MULTIRUN"], "resume=x: goes on with one run; expected no -m"),
-        (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
+        (["ckpt_path=latest", "hydra.mode=MULTIRUN"], "ckpt_path=latest: goes on with one run; e"),
         (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
         (
             ["resume=latest", "paths.outputs_dir=nowhere"],
             "resume=latest: no run under nowhere has a checkpoint yet",
         ),
         (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
+        (["sweep=x"], "sweep=x: goes on with a sweep; expected -m too"),
+        (["-m", "sweep=/none"], "sweep=/none: no sweep's folder: /none/sweep.json is mi"),
+        (
+            ["-m", "sweep=latest", "paths.outputs_dir=nowhere"],
+            "sweep=latest: no sweep under nowhere yet; python",
+        ),
     ],
 )
 def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
@@ -185,6 +180,7 @@ def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> No
 
 
 def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1"], {})
     (tmp_path / "checkpoints").mkdir()
     for name, make in {
         "train.log": lambda path: path.symlink_to(__file__),
@@ -194,6 +190,8 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
         make(tmp_path / name)
         with pytest.raises(InputError, match=f"{name} is a link or a device"):
             words(tmp_path, before=[])
+        with pytest.raises(InputError, match=f"{name} is a link or a device"):
+            rewritten("-m", f"sweep={tmp_path}")
         (tmp_path / name).unlink()
 
 
@@ -219,13 +217,7 @@ def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
         words(folder, before=[])
 
 
-def test_aliases_do_not_grow(tmp_path: Path) -> None:
-    text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
-    with pytest.raises(InputError, match="missing or damaged"):
-        rewritten(f"resume={folder_of(tmp_path, text)}")
-
-
-@pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
+@pytest.mark.parametrize("name", ["a, b", "it's", "tail\\", "é(1)[2]{3}=4"])
 def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     folder.mkdir()
@@ -250,27 +242,28 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
 # a sweep
 
 SWEEP_COULD_SAY = [
-    "model.optimizer.lr=1e-4,3e-4", "seed=range(10)", "seed=0,1,2", "data.val_size=10000",
-    "model=mlp", "model/optimizer=adam,sgd", "experiment=glob(*)", "trainer.max_epochs=2",
-    "model.optimizer.lr=tag(log, interval(0.0001, 0.1))", "hydra/launcher=local",
-    "hydra/sweeper=optuna", "hydra/sweeper/sampler=gp", "hydra.sweeper.n_trials=10",
+    "model.optimizer.lr=1e-4,3e-4", "seed=range(10)", "model/optimizer=adam,sgd",
+    "experiment=glob(*)", "model.hidden_size=tag(log, interval(0.0001, 0.1))",
+    "hydra/launcher=local", "hydra/sweeper/sampler=gp", "hydra.sweeper.n_trials=10",
     "hydra.launcher.jobs=2", "hydra.sweeper.sampler.n_startup_trials=5",
-    "optimized_metric=val/acc", "hparams_search=mnist_optuna", "++trainer.fast_dev_run=true",
+    "hparams_search=mnist_optuna", "++trainer.fast_dev_run=true",
 ]  # fmt: skip
+
+
 NOT_FOR_A_SWEEP = [
     "hydra.sweeper.sampler._target_=os.system", "hydra.sweeper.storage=postgresql://a/b",
     "model._target_=os.system,os.getcwd", "data.mirrors=[http://evil]", "trainer.devices=2,99",
-    "hydra.launcher.setup=[rm]", "hydra.sweep.dir=/etc", "x=choice(${oc.env:HOME},2)", "nonsense",
+    "hydra.launcher.setup=[rm]", "hydra.sweep.dir=/etc", "x=choice(${oc.env:HOME},2)",
     "callbacks.best.dirpath=/a,/b", "hydra/callbacks=evil",
-    "model.optimizer.lr=choice(a;b,c)",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", SWEEP_COULD_SAY)
-def test_plain_words_are_taken_over(word: str, tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write([word], {})
-    words = rewritten("-m", f"sweep={tmp_path}")
-    assert words == ["--multirun", f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'", word]
+def test_plain_words_are_taken_over(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(SWEEP_COULD_SAY, {})
+    where = [f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'"]
+    assert rewritten("-m", f"sweep={tmp_path}") == ["--multirun", *where, *SWEEP_COULD_SAY]
+    words = rewritten("seed=0,1,2", f"sweep={tmp_path}", "-m")
+    assert words[3:] == [*(w for w in SWEEP_COULD_SAY if w != "seed=range(10)"), "seed=0,1,2"]
 
 
 @pytest.mark.parametrize("word", NOT_FOR_A_SWEEP)
@@ -282,15 +275,7 @@ def test_words_that_could_do_harm_are_to_be_given_again(word: str, tmp_path: Pat
         f"sweep={tmp_path}: it was started with {word}, which is not taken from a file; expected "
         "it to be given again"
     )
-    if word not in ("nonsense", "model.optimizer.lr=choice(a;b,c)"):  # Hydra has none such
-        assert rewritten("-m", f"sweep={tmp_path}", word)[-1] == word
-
-
-def test_what_is_given_now_replaces_what_was_given(tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1", "data.val_size=10"], {})
-    words = rewritten("seed=0,1,2", f"sweep={tmp_path}", "-m")
-    where = [f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'"]
-    assert words == ["--multirun", *where, "data.val_size=10", "seed=0,1,2"]
+    assert rewritten("-m", f"sweep={tmp_path}", word)[-1] == word
 
 
 def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
@@ -300,21 +285,3 @@ def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
         os.utime(sweep.file, (age, age))
     words = rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}")
     assert f"hydra.sweep.dir='{tmp_path}/multirun/a'" in words
-    with pytest.raises(InputError, match=f"sweep=latest: no sweep under {tmp_path}/x yet; python"):
-        rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}/x")
-
-
-def test_other_command_lines_stay_as_they_are(tmp_path: Path) -> None:
-    for words in (["--multirun", "seed=0,1"], ["sweep=null"]):
-        assert rewritten(*words) == words
-    with pytest.raises(InputError, match="sweep=x: goes on with a sweep; expected -m too"):
-        rewritten("sweep=x")
-    with pytest.raises(InputError, match=r"sweep=/none: no sweep's folder: /none/sweep.json is mi"):
-        rewritten("-m", "sweep=/none")
-
-
-def test_a_link_in_the_folder_is_refused(tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1"], {})
-    (tmp_path / "0").symlink_to("/etc")
-    with pytest.raises(InputError, match="is a link or a device; expected none in it"):
-        rewritten("-m", f"sweep={tmp_path}")

@@ -36,9 +36,7 @@ def test_as_many_as_there_are_cores(devices: object) -> None:
     processes.check(run(trainer__devices=devices))
 
 
-@pytest.mark.parametrize(
-    "devices", [0, -3, "x", 1.5, None, True, [], [0], [0, 1], "0,1", [0, -1], "0,x", -1, {"a": 1}]
-)
+@pytest.mark.parametrize("devices", [0, -3, "x", 1.5, None, True, [0, 1], "0,x", {"a": 1}])
 def test_what_lightning_refuses_itself_counts_as_one(devices: object) -> None:
     processes.check(run(trainer__devices=devices, data__batch_size=1))
 
@@ -50,9 +48,8 @@ def test_more_than_cores_where_that_is_wanted() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"devices": 5}, "trainer.devices=5: more processes than this machine's 4 cores; "
+        ({"devices": "5"}, "trainer.devices=5: more processes than this machine's 4 cores; "
          "expected 4 at most, or trainer.oversubscribe=true too"),
-        ({"devices": "99"}, "trainer.devices=99: more processes than this machine's 4 cores"),
         ({"devices": 99, "accelerator": "auto"}, "trainer.devices=99: more processes than this"),
         ({"num_nodes": 2}, "trainer.num_nodes=2: nobody starts the other nodes' processes; "
          "expected to be started by torchrun or srun, on each node"),
@@ -68,15 +65,12 @@ def test_what_cannot_be_started_is_named(
     assert str(caught.value).startswith(line)
 
 
-@pytest.mark.parametrize("accelerator", ["gpu", "auto"])
 @pytest.mark.parametrize(
-    ("devices", "count"), [(-1, 8), ("-1", 8), ("auto", 8), (6, 6), ([0, 7], 2), ("0,1,2", 3)]
+    ("devices", "count"), [("-1", 8), ("auto", 8), (6, 6), ([0, 7], 2), ("0,1,2", 3)]
 )
-def test_gpus_are_counted(
-    devices: object, count: int, accelerator: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpus_are_counted(devices: object, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_gpus", lambda: {"cuda": 8})
-    gpus = {"trainer__accelerator": accelerator, "trainer__devices": devices}
+    gpus = {"trainer__accelerator": "auto", "trainer__devices": devices}
     processes.check(run(**gpus, data__batch_size=count * 7))
     with pytest.raises(InputError, match=f"batch_size=1: {count} processes share each batch"):
         processes.check(run(**gpus, data__batch_size=1))
@@ -139,24 +133,12 @@ def test_a_shell_within_slurm_launches_nothing(monkeypatch: pytest.MonkeyPatch) 
         processes.check(run(trainer__num_nodes=2))
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["trainer.devices=99"], "trainer.devices=99: more processes than this machine's 4 cores"),
-        (["trainer.num_nodes=2"], "trainer.num_nodes=2: nobody starts the other nodes' processes"),
-        (["data.batch_size=127"], "data.batch_size=127: 2 processes share each batch"),
-        (["trainer.oversubscribe=3"], "trainer.oversubscribe=3: expected true or false"),
-        (["trainer.num_nodes=0"], "trainer.num_nodes=0: expected a whole number from 1"),
-    ],
-    ids=str,
-)
-def test_nothing_is_started_or_made_before(
-    words: list[str], line: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_started_or_made_before(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import_module("torch")  # which starts ldconfig
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process is started"))
-    outcome = command("train", "trainer=ddp_sim", *words, outputs=tmp_path)
+    outcome = command("train", "trainer=ddp_sim", "trainer.devices=99", outputs=tmp_path)
     assert outcome.code == 2
-    assert outcome.err.startswith(f"error: {line}")
+    line = "error: trainer.devices=99: more processes than this machine's 4 cores"
+    assert outcome.err.startswith(line)
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.glob("train/*")) == []

@@ -44,14 +44,9 @@ def test_the_reference_passes() -> None:
         ("trainer.profiler", 5, "5: expected settings with a _target_, text, null"),
         ("trainer.fast_dev_run", 1.5, "1.5: expected a whole number, true or false"),
         ("trainer.deterministic", "x", "x: expected true or false, warn, null"),
-        ("trainer.enable_model_summary", "x", "x: expected true or false, null"),
-        ("trainer.default_root_dir", 5, "5: expected text, a path, null"),
         ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
         ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
         ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
-        ("callbacks.summary.tags", 5, "5: expected a list, null"),
-        ("callbacks.best.mode", 5, "5: expected text"),
-        ("model.scheduler.eta_min", "x", "x: expected a number"),
         ("model.optimizer.eps", None, "null: expected a number"),
         ("model.scheduler", "abc", "abc: expected settings with a _target_, null"),
     ],
@@ -93,7 +88,7 @@ def test_odd_kinds(name: str, value: Any, line: str) -> None:
     assert str(caught.value) == f"a.b.{name}={line}"
 
 
-@pytest.mark.parametrize("target", ["nope.Nope", "", "os.getcwd", "builtins.dict"])
+@pytest.mark.parametrize("target", ["nope.Nope", "builtins.dict"])
 def test_targets_that_declare_nothing_pass(target: str) -> None:
     settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
 

@@ -53,7 +53,6 @@ def test_groups_by_name_and_plain_values(tmp_path: Path) -> None:
     ("config", "choices"),
     [
         ({"model": {"_target_": "os.system", "_args_": ["x"]}}, {}),
-        ({"model": {"x": "${oc.env:SECRET}"}}, {}),
         ({"model": {"x": "${new_folder:/tmp,x}"}}, {}),
         ({"model": {"save_path": "/etc/passwd", "dir": {"x": 1}}}, {}),
         ({"model": {"a=1 hydra.run.dir": "/etc"}}, {}),
@@ -62,17 +61,13 @@ def test_groups_by_name_and_plain_values(tmp_path: Path) -> None:
         ({}, {"model": "../../evil", "data": "a b"}),
         ({}, {"trainer": "ddp", "hydra/launcher": "evil", "model.x": 1}),
         ({}, ["model"]),
-        ([], None),
         ("x", "x"),
     ],
     ids=str,
 )
 def test_nothing_else_is_taken(config: Any, choices: Any, tmp_path: Path) -> None:
-    assert words(recorded(tmp_path, config, choices)) == []
-
-
-def test_nothing_recorded_is_nothing(tmp_path: Path) -> None:
     assert words(RunFolder(tmp_path)) == []
+    assert words(recorded(tmp_path, config, choices)) == []
 
 
 TEXTS = {"yaml": "a: [", "0": "\0", "loop": "model: &a {x: *a}", "long": "x" * 70_000}

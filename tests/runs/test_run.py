@@ -58,7 +58,6 @@ def test_half_a_run(tmp_path: Path) -> None:
     ("name", "content"),
     [
         (".hydra/overrides.yaml", b"{"),
-        (".hydra/config.yaml", b"a: ["),
         (".hydra/config.yaml", b"\xff"),
         (".hydra/config.yaml", b"a: " + b"x" * 70_000),
         ("metrics.csv", b"\xff"),

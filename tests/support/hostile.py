@@ -83,15 +83,12 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         pickled = inside.pop("data.pkl").replace(b"M,\x01", b"J" + struct.pack("<i", numel))
         return archive(pickled, **inside | {"data/0": b"\0" * 4})
 
-    zeros = {f"data/{i}": bytes(1 << 26) for i in range(40)}
+    zeros = {"data/0": bytes(1 << 26)}
     reduce_ = b"\x85R."
     eats = b"\x80\x02cbuiltins\nbytearray\nJ" + struct.pack("<i", 1_500_000_000) + reduce_
     return {
         "a bytearray of 100 GB": lambda: archive(
             b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\xe8vH\x17" + reduce_
-        ),
-        "a storage of 1 TB": lambda: archive(
-            b"\x80\x02ctorch\nUntypedStorage\n\x8a\x06\x00\x00\x00\x00\x00\x01" + reduce_
         ),
         "a bytearray in a second directory": lambda: two_directories(eats),
         "a bytearray under another name": lambda: two_cases(eats),
@@ -100,9 +97,6 @@ def bombs() -> dict[str, Callable[[], bytes]]:
             b"\x80\x02]" + b"]a" * (1 << 23) + b".", zipfile.ZIP_DEFLATED
         ),
         "deep lists": lambda: archive(b"\x80\x02" + b"]" * 120_000 + b"a" * 119_999 + b"."),
-        "a billion laughs": lambda: saved(
-            content(hyper_parameters={"hidden_size": shared_lists(60)})
-        ),
         "laughs for settings": lambda: saved(content(hyper_parameters=shared_lists(60))),
         "more values than bytes": lambda: claims(1 << 30),
         "a huge view of one value": lambda: saved(
@@ -130,7 +124,6 @@ def lies() -> dict[str, Callable[[], bytes]]:
         "a _target_ among the settings": settings(hidden_size=8, _target_="os.system"),
         "a _target_ for a number": settings(hidden_size={"_target_": "os.system"}),
         "a huge hidden_size": settings(hidden_size=1 << 40),
-        "a negative hidden_size": settings(hidden_size=-8),
         "another shape": with_weight(torch.zeros(8, 783)),
         "another kind of number": with_weight(weight.long()),
         "NaN": with_weight(torch.full_like(weight, torch.nan)),
@@ -140,7 +133,6 @@ def lies() -> dict[str, Callable[[], bytes]]:
         "a weight too many": lambda: saved(content(state_dict=weights | {"evil": weight})),
         "no weights": lambda: saved({k: v for k, v in content().items() if k != "state_dict"}),
         "a list": lambda: saved([content()]),
-        "a zip of something else": lambda: archive(b"", **{"x.txt": b"x"}),
         "paths that climb": lambda: archive(
             b"\x80\x02}.", **{"../../../evil": b"x", "/evil": b"x"}
         ),
@@ -152,10 +144,8 @@ def lies() -> dict[str, Callable[[], bytes]]:
 def running(victim: Path) -> dict[str, bytes]:
     """Files that run a command when they are read carelessly."""
     runs, command = Runs(victim), f"touch {victim}"
-    files = {f"pickle, protocol {p}": pickle.dumps(runs, protocol=p) for p in range(6)}
-    files |= {
-        f"torch.save, protocol {p}": saved(content(x=runs), pickle_protocol=p) for p in (2, 3, 4, 5)
-    }
+    files = {f"pickle, protocol {p}": pickle.dumps(runs, protocol=p) for p in (0, 2, 5)}
+    files |= {f"torch.save, {p}": saved(content(x=runs), pickle_protocol=p) for p in (2, 5)}
     files |= {f"zip, {name}": archive(pickled) for name, pickled in opcodes(command).items()}
     files |= {f"bare, {name}": pickled for name, pickled in opcodes(command).items()}
     tensor = torch.zeros(2)

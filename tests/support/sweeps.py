@@ -30,16 +30,16 @@ def job(
     return folder
 
 
-def assert_same_weights(one: Path, other: Path, count: int) -> None:
-    """Of the jobs of a sweep under each."""
-    mine, theirs = (_weights(outputs) for outputs in (one, other))
-    assert len(mine) == len(theirs) == count
-    for a, b in zip(mine, theirs, strict=True):
+def assert_same_weights(one: Path, other: Path, count: int, mine: str = "*") -> None:
+    """Of the jobs of a sweep under each; of `one`, those whose names match `mine`."""
+    ours, theirs = _weights(one, mine), _weights(other, "*")
+    assert len(ours) == len(theirs) == count
+    for a, b in zip(ours, theirs, strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def _weights(outputs: Path) -> list[dict[str, Any]]:
-    paths = sorted(outputs.glob("multirun/*/*/checkpoints/last.ckpt"))
+def _weights(outputs: Path, names: str) -> list[dict[str, Any]]:
+    paths = sorted(outputs.glob(f"multirun/*/{names}/checkpoints/last.ckpt"))
     return [torch.load(path, weights_only=True)["state_dict"] for path in paths]
 
 
