@@ -15,8 +15,6 @@ from digits.text import shown
         (HydraException("x"), 2),
         (MisconfigurationException("x"), 2),
         (ValueError("x"), 1),
-        (RuntimeError("x"), 1),
-        (AssertionError(), 1),
     ],
 )
 def test_who_is_to_blame(error: Exception, code: int) -> None:

@@ -1,12 +1,11 @@
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from digits.files import keep_as, read_at_most, remove_unfinished, write_atomically
+from digits.files import keep_as, read_at_most, write_atomically
 from digits.training.saving import LastCheckpoint
 
 
@@ -55,22 +54,11 @@ def test_keeps_it_without_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "previous").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize(
-    "remove",
-    [
-        remove_unfinished,
-        lambda folder: LastCheckpoint(str(folder)).setup(Mock(is_global_zero=True), Mock(), "fit"),
-    ],
-    ids=["itself", "at a run's start"],
-)
-def test_what_killed_writers_left_is_removed(
-    remove: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_what_killed_writers_left_is_removed_at_a_runs_start(tmp_path: Path) -> None:
     for name in (".last.ckpt.12ab34cd.unfinished", "last.ckpt", ".hidden", "x.unfinished"):
         (tmp_path / name).touch()
-    remove(tmp_path)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"last.ckpt", ".hidden", "x.unfinished"}
+    LastCheckpoint(str(tmp_path)).setup(Mock(is_global_zero=True), Mock(), "fit")
+    assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", ".hidden", "x.unfinished"}
 
 
 def test_no_more_is_read_than_asked_for(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
+import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import pytest
 
-from digits import signals
+from digits import signals, train
+from digits.errors import InputError
 from digits.imports import importing
 
 
@@ -89,3 +94,18 @@ def test_without_a_signal_nothing_happens() -> None:
     assert stopped(lambda: None, lambda: None) == (2, 0)
     assert not signals.asked()
     assert signal.alarm(0) == 0
+
+
+def test_python_has_its_handlers_and_its_log_back_after_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Ctrl+C, say, in a notebook; whether the run ended well or not."""
+    root, handlers = logging.getLogger(), {n: signal.getsignal(n) for n in signals.SIGNALS}
+    log, argv, environment = (root.level, root.handlers[:]), sys.argv, dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="seed=-1: expected a whole number"):
+        train("seed=-1")
+    settings = ("trainer.fast_dev_run=true", "model.hidden_size=8", "callbacks=none")
+    assert train(*settings, "logger=none").status.status == "finished"
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    assert (root.level, root.handlers, sys.argv, dict(os.environ)) == (*log, argv, environment)
