@@ -54,17 +54,31 @@ def test_a_lucky_seed_does_not_win_over_three(tmp_path: Path) -> None:
     assert "best  model.optimizer.lr=1" in shown
 
 
-def test_what_failed_is_told_with_its_last_line(tmp_path: Path) -> None:
+def test_what_failed_is_told_with_its_last_line_and_damaged_files_leave_the_others(
+    tmp_path: Path,
+) -> None:
     job(tmp_path, "0", [f"{LR}=1"], acc=0.9)
     job(tmp_path, "1", [f"{LR}=2"], "diverged", error="train/loss is nan")
-    killed = job(tmp_path, "2", [f"{LR}=3"], "running")
-    (killed / "output.log").write_text("Epoch 1/5\nEpoch 2/5 \x1b[31mred\n\n")
-    job(tmp_path, "3", [f"{LR}=4"], "stopped")
+    (job(tmp_path, "2", [f"{LR}=3"], "running") / "output.log").write_text(
+        "Epoch 1/5\nEpoch 2/5 \x1b[31mred\n\n"
+    )
+    (job(tmp_path, "3", [f"{LR}=4"], "stopped") / "metrics.json").write_text("{" * 100_000)
+    damaged = job(tmp_path, "4", [f"{LR}=5"], acc=0.6)
+    (damaged / "status.json").write_text('{"status": ["x"]}')
+    (damaged / "metrics.csv").write_bytes(b"\xff\xfe")
+    (damaged / ".hydra" / "overrides.yaml").write_text("no: list")
+    planned = {str(i): [f"{LR}={i + 1}"] for i in range(6)}
+    SweepFolder(tmp_path).write([], planned)  # 5 waits
     shown = lines(tmp_path)
-    assert shown[0].endswith(": 4 jobs, 1 finished, 1 diverged, 1 killed, 1 stopped")
+    assert shown[0].endswith(": 6 jobs, 1 finished, 1 diverged, 1 killed, 1 stopped, 2 waiting")
     assert "job 1 diverged (model.optimizer.lr=2): train/loss is nan" in shown
     assert "job 2 killed (model.optimizer.lr=3): Epoch 2/5 [31mred" in shown
-    assert [line.split()[0] for line in shown[2:6]] == ["1", "-", "-", "-"]
+    assert [line.split()[0] for line in shown[2:8]] == ["1", *"-----"]
+    rows = csv_of(tmp_path)
+    assert [(row["rank"], row["job"], row[LR], row["val/acc_best"]) for row in rows[:2]] == [
+        ("1", "0", "1", "0.9"), ("2", "1", "2", "")
+    ]  # fmt: skip
+    assert rows[1]["error"] == "train/loss is nan"
 
 
 def test_no_number_of_a_job_that_failed_or_of_nan_counts(tmp_path: Path) -> None:
@@ -107,10 +121,15 @@ def test_of_several_objectives_the_front_is_marked(tmp_path: Path) -> None:
     assert [line[:1] for line in lines(tmp_path)[2:6]] == ["*", " ", " ", "*"]
 
 
-def test_a_sweep_without_validation_says_so(tmp_path: Path) -> None:
-    for name in "01":
-        job(tmp_path, name, [f"{LR}={name}"], **{"train/loss": 0.1, "epochs": 2})
-    assert lines(tmp_path)[-2] == (
+def test_a_sweep_without_validation_says_so_and_twenty_rows_fit_on_a_terminal(
+    tmp_path: Path,
+) -> None:
+    for count in range(21):
+        job(tmp_path, str(count), [f"{LR}={count}"], **{"train/loss": 0.1, "epochs": 2})
+        shown = lines(tmp_path) if count >= 19 else []
+        assert (f"and 1 more: {tmp_path}/leaderboard.csv" in shown) == (count == 20)
+    assert len([line for line in shown if line.endswith("finished")]) == 21  # and the head
+    assert shown[-2] == (
         "no validation: nothing says which setting is best; data.val_size=10000 holds images out"
     )
 
@@ -127,19 +146,6 @@ def test_of_replicates_alone_each_is_shown_and_their_mean(tmp_path: Path) -> Non
         "mean        0.9700    2.0",
         "+-          0.0141    0.0",
     ]
-
-
-def test_the_csv_has_a_row_for_each_job_with_all_that_was_measured(tmp_path: Path) -> None:
-    job(tmp_path, "0", [f"{LR}=1", "seed=0"], acc=0.5)
-    job(tmp_path, "1", [f"{LR}=2", "seed=0"], acc=0.6)
-    job(tmp_path, "2", [f"{LR}=3", "seed=0"], "failed", error="it, broke")
-    table.write(SweepFolder(tmp_path))
-    rows = list(csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines()))
-    assert [(row["rank"], row["job"], row[LR], row["val/acc_best"]) for row in rows] == [
-        ("1", "1", "2", "0.6"), ("2", "0", "1", "0.5"), ("3", "2", "3", "")
-    ]  # fmt: skip
-    assert rows[2]["error"] == "it, broke"
-    assert rows[0]["seed"] == "0"
 
 
 def data_of(sweep: Path) -> dict[str, Any]:
@@ -237,16 +243,6 @@ def test_a_narrow_terminal_has_fewer_metrics(
         assert table.text(leaderboard.read(SweepFolder(tmp_path))).splitlines()[2] == shown
 
 
-def test_jobs_that_wait_are_shown(tmp_path: Path) -> None:
-    sweep = SweepFolder(tmp_path)
-    job(tmp_path, "0", ["seed=0"], acc=0.5)
-    sweep.write(["seed=0,1"], {"0": ["seed=0"], "1": ["seed=1"]})
-    board = leaderboard.read(sweep)
-    assert [(j.name, j.status, j.words) for j in board.jobs] == [
-        ("0", "finished", {"seed": "0"}), ("1", "waiting", {"seed": "1"})
-    ]  # fmt: skip
-
-
 def test_the_winners_test_is_told(tmp_path: Path) -> None:
     for seed, score in ((0, 0.97), (1, 0.98)):
         job(tmp_path, f"{seed}", [f"{LR}=1", f"seed={seed}"], acc=0.9)
@@ -291,22 +287,6 @@ def test_a_plan_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> No
         leaderboard.read(sweep)
 
 
-def test_of_many_jobs_the_page_has_the_best(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "MOST_JOBS", 3)
-    monkeypatch.setattr(table, "MOST_CURVES", 1)
-    for number in range(5):
-        path = job(tmp_path, str(number), [f"{LR}={number}"], acc=number / 10)
-        (path / "metrics.csv").write_text("epoch,val/acc\n0,0.1\n")
-    table.write(SweepFolder(tmp_path))
-    told = data_of(tmp_path)
-    assert [(job["name"], job["curve"]) for job in told["jobs"]] == [
-        ("2", []), ("3", []), ("4", [[0, 0.1]])
-    ]  # fmt: skip
-    assert (len(told["groups"]), told["more"], told["counts"]) == (3, 2, {"finished": 5})
-
-
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -328,26 +308,19 @@ def test_somebody_elses_folder_is_text(tmp_path: Path) -> None:
     assert set(re.findall(r"https?://[^\s\"']+", page)) == {"http://www.w3.org/2000/svg"}
 
 
-def test_a_long_curve_is_thinned_to_its_end(tmp_path: Path) -> None:
-    path = job(tmp_path, "0", ["seed=0"], acc=0.5)
-    rows = "\n".join(f"{epoch},{epoch / 1000}" for epoch in range(600))
-    (path / "metrics.csv").write_text(f"epoch,val/acc\n{rows}\n")
+def test_of_many_jobs_the_page_has_the_best_and_long_curves_are_thinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "MOST_JOBS", 3)
+    monkeypatch.setattr(table, "MOST_CURVES", 1)
+    for number in range(5):
+        path = job(tmp_path, str(number), [f"{LR}={number}"], acc=number / 10)
+        rows = "\n".join(f"{epoch},{epoch / 1000}" for epoch in range(600))
+        (path / "metrics.csv").write_text(f"epoch,val/acc\n{rows}\n")
     table.write(SweepFolder(tmp_path))
-    curve = data_of(tmp_path)["jobs"][0]["curve"]
-    assert curve[:2] == [[0, 0.0], [10, 0.01]]
-    assert curve[-1] == [599, 0.599]
-    assert len(curve) == 61
-
-
-def test_damaged_files_of_one_job_leave_the_others(tmp_path: Path) -> None:
-    job(tmp_path, "0", [f"{LR}=1"], acc=0.5)
-    for name in ("1", "2"):
-        job(tmp_path, name, [f"{LR}=2"], acc=0.6)
-    (tmp_path / "1" / "metrics.json").write_text("{" * 100_000)
-    (tmp_path / "2" / "status.json").write_text('{"status": ["x"]}')
-    (tmp_path / "2" / "metrics.csv").write_bytes(b"\xff\xfe")
-    (tmp_path / "2" / ".hydra" / "overrides.yaml").write_text("no: list")
-    board = leaderboard.read(SweepFolder(tmp_path))
-    assert [job.status for job in board.jobs] == ["finished", "finished", "waiting"]
-    assert board.groups[0].scores == [0.5]
-    table.write(SweepFolder(tmp_path))
+    told = data_of(tmp_path)
+    assert [job["name"] for job in told["jobs"]] == ["2", "3", "4"]
+    assert [len(job["curve"]) for job in told["jobs"]] == [0, 0, 61]
+    curve = told["jobs"][2]["curve"]
+    assert (curve[:2], curve[-1]) == ([[0, 0.0], [10, 0.01]], [599, 0.599])
+    assert (len(told["groups"]), told["more"], told["counts"]) == (3, 2, {"finished": 5})
