@@ -23,14 +23,12 @@ RUN_COULD_SAY = [
 
 
 FOLDER_COULD_SAY = [
-    "model._target_=os.system", "+x={_target_:os.system}",
-    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
-    "hydra.searchpath=[file:///evil]", "seed=${oc.env:SECRET}",
-    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m",
-    "trainer.profiler.filename=x", "hydra/callbacks=evil",
-    "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
-    "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
-    "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
+    "model._target_=os.system", "+x={_target_:os.system}", "model.x=a\nb", "--config-dir=/evil",
+    "callbacks.samples.path=/home/me/.bashrc", "hydra.searchpath=[file:///evil]", "-m",
+    "seed=${oc.env:SECRET}", "data.mirrors=[http://evil]", "paths.root_dir=/etc",
+    "trainer.profiler.filename=x", "hydra/callbacks=evil", "++trainer.devices=6",
+    "trainer.num_nodes=2", "trainer.strategy=ddp", "~trainer.strategy", "trainer.strategy.x=1",
+    "trainer.oversubscribe=true", "+trainer.default_root_dir=x", "experiment=../../evil",
 ]  # fmt: skip
 
 
@@ -55,25 +53,26 @@ def to(folder: Path) -> list[str]:
     return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
+def with_checkpoint(folder: Path, name: str) -> Path:
+    path = folder / "checkpoints" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
+
+
 def test_plain_settings_of_the_run_are_taken_over(tmp_path: Path) -> None:
     assert words(tmp_path, before=RUN_COULD_SAY) == [*to(tmp_path), *RUN_COULD_SAY]
     for word in ("hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"):  # where it was
         assert words(tmp_path, before=[word]) == to(tmp_path)
 
 
-@pytest.mark.parametrize("word", FOLDER_COULD_SAY)
-def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
-        words(tmp_path, before=["seed=1", word])
-
-
-def test_all_that_must_be_given_again_is_named_at_once(tmp_path: Path) -> None:
-    before = ["trainer.devices=2", "seed=1", "trainer.strategy=ddp"]
+def test_a_folder_is_not_trusted_with_code_or_paths(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        words(tmp_path, before=before)
+        words(tmp_path, before=["seed=1", *FOLDER_COULD_SAY])
+    told = " ".join(FOLDER_COULD_SAY).replace("\n", r"\n")
     assert str(caught.value) == (
-        f"resume={tmp_path}: its run was started with trainer.devices=2 trainer.strategy=ddp, "
-        "which is not taken from a file; expected it to be given again"
+        f"resume={tmp_path}: its run was started with {told}, which is not taken from a file; "
+        "expected it to be given again"
     )
 
 
@@ -87,16 +86,16 @@ def stopped(folder: Path, *given: str) -> str:
 
 
 def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
-    assert stopped(tmp_path) == "stopped; nothing was saved yet"
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    line = f"stopped; go on with resume={tmp_path}"
-    assert stopped(tmp_path, "trainer=ddp_sim", "seed=3") == line
+    folder = tmp_path / "a\nb"
+    assert stopped(folder) == "stopped; nothing was saved yet"
+    last = with_checkpoint(folder, "last.ckpt")
+    line = rf"stopped; go on with resume={tmp_path}/a\nb"
+    assert stopped(folder, "trainer=ddp_sim", "seed=3") == line
     given = ["trainer.devices=2", "seed=3", "data.mirrors=['http://a b']"]
     again = """trainer.devices=2 'data.mirrors=['"'"'http://a b'"'"']'"""
-    assert stopped(tmp_path, *given) == f"{line} {again}"
-    once_more = [f"resume={tmp_path}", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", *given]
-    assert stopped(tmp_path, *once_more) == f"{line} {again}"
+    assert stopped(folder, *given) == f"{line} {again}"
+    once_more = [f"resume='{tmp_path}'", f"ckpt_path='{last.parent}'", *given]
+    assert stopped(tmp_path / "a\nb", *once_more) == f"{line} {again}"
 
 
 @pytest.mark.parametrize("place", ["'{}/data'", "{}/../{}/.", "link", "escaped"])
@@ -122,61 +121,41 @@ def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
 def test_a_run_goes_on_where_it_is_and_not_where_it_began(tmp_path: Path) -> None:
     before = ["ckpt_path=/somewhere/else.ckpt"]
     assert words(tmp_path, before=before) == [*to(tmp_path), *before]  # nothing was saved yet
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "previous.ckpt").touch()  # last.ckpt was removed
+    with_checkpoint(tmp_path, "previous.ckpt")  # last.ckpt was removed
     assert words(tmp_path, before=before) == to(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "a: b\n",
-        "- 1\n",
-        "\0",
-        "- &a [*a]\n",
-        "- a\n- " + "[" * 5000,
-        "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200,
-    ],
-    ids=range(7),
-)
-def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
-        rewritten(f"resume={folder_of(tmp_path, text)}")
+def test_a_folder_without_readable_settings_is_no_runs(tmp_path: Path) -> None:
+    aliases = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
+    for text in ("", "a: b\n", "- 1\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, aliases):
+        folder = folder_of(tmp_path, text)
+        with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or"):
+            rewritten(f"resume={folder}")
 
 
-@pytest.mark.parametrize(
-    "given",
-    [["seed=1"], ["resume=null"], ["ckpt_path=latest", "train=False"], ["--multirun", "seed=0,1"]],
-)
-def test_other_command_lines_stay(given: list[str]) -> None:
-    assert rewritten(*given) == given
+def test_other_command_lines_stay() -> None:
+    for given in (["resume=null"], ["ckpt_path=latest", "train=False"], ["--multirun", "seed=0,1"]):
+        assert rewritten(*given) == given
 
 
-@pytest.mark.parametrize(
-    ("given", "line"),
-    [
-        (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
-        (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
-        (["ckpt_path=latest", "hydra.mode=MULTIRUN"], "ckpt_path=latest: goes on with one run; e"),
-        (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
-        (
-            ["resume=latest", "paths.outputs_dir=nowhere"],
-            "resume=latest: no run under nowhere has a checkpoint yet",
-        ),
-        (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
-        (["sweep=x"], "sweep=x: goes on with a sweep; expected -m too"),
-        (["-m", "sweep=/none"], "sweep=/none: no sweep's folder: /none/sweep.json is mi"),
-        (
-            ["-m", "sweep=latest", "paths.outputs_dir=nowhere"],
-            "sweep=latest: no sweep under nowhere yet; python",
-        ),
-    ],
-)
-def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
+REFUSED = {
+    "resume=latest ckpt_path=x": "resume=latest ckpt_path=x: expected one of them",
+    "resume=x -m": "resume=x: goes on with one run; expected no -m",
+    "ckpt_path=latest hydra.mode=MULTIRUN": "ckpt_path=latest: goes on with one run; expected no",
+    "resume=x train=false": "resume=x train=false: expected ckpt_path=FILE, to test it",
+    "resume=latest paths.outputs_dir=nowhere": "resume=latest: no run under nowhere has a checkpo",
+    "resume=/nowhere": "resume=/nowhere: no run's folder: ",
+    "sweep=x": "sweep=x: goes on with a sweep; expected -m too",
+    "-m sweep=/none": "sweep=/none: no sweep's folder: /none/sweep.json is mi",
+    "-m sweep=latest paths.outputs_dir=nowhere": "sweep=latest: no sweep under nowhere yet; pytho",
+}
+
+
+@pytest.mark.parametrize("given", REFUSED)
+def test_what_cannot_be_gone_on_with_is_named(given: str) -> None:
     with pytest.raises(InputError) as caught:
-        rewritten(*given)
-    assert str(caught.value).startswith(line)
+        rewritten(*given.split())
+    assert str(caught.value).startswith(REFUSED[given])
 
 
 def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
@@ -197,35 +176,30 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
 
 def test_no_more_words_are_read_than_a_command_line_has(tmp_path: Path) -> None:
     assert len(words(tmp_path, before=["seed=1"] * 256)) == 3 + 256
-    with pytest.raises(InputError, match="missing or damaged"):
-        words(tmp_path, before=["seed=1"] * 257)
-    with pytest.raises(InputError, match="missing or damaged"):
-        words(tmp_path, before=["paths.data_dir=" + "x" * (1 << 14)])
+    for before in (["seed=1"] * 257, ["paths.data_dir=" + "x" * (1 << 14)]):
+        with pytest.raises(InputError, match="missing or damaged"):
+            words(tmp_path, before=before)
 
 
 def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
     folder, precious = tmp_path / "run", tmp_path / "precious.txt"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    keep_as(folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "previous.ckpt")
+    last = with_checkpoint(folder, "last.ckpt")
+    keep_as(last, last.with_name("previous.ckpt"))
     words(folder, before=[])  # two names of one file, both of them here
     precious.write_text("mine")
     os.link(precious, folder / "train.log")
-    with pytest.raises(
-        InputError, match=r"run/train\.log is a file elsewhere, too \(a hard link\)"
-    ):
+    elsewhere = r"run/train\.log is a file elsewhere, too \(a hard link\)"
+    with pytest.raises(InputError, match=elsewhere):
         words(folder, before=[])
 
 
-@pytest.mark.parametrize("name", ["a, b", "it's", "tail\\", "é(1)[2]{3}=4"])
-def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / name
-    folder.mkdir()
-    text = quoted(folder)
-    override = OverridesParser.create().parse_override(f"resume={text}")
-    assert str(override.value()) == str(folder)
-    folder_of(folder, "[]\n")
-    assert rewritten(f"resume={text}")[0] == f"resume={text}"
+def test_any_folder_can_be_named(tmp_path: Path) -> None:
+    for name in ("a, b", "it's", "tail\\", "é(1)[2]{3}=4"):
+        folder = folder_of(tmp_path / name, "[]\n")
+        text = quoted(folder)
+        override = OverridesParser.create().parse_override(f"resume={text}")
+        assert str(override.value()) == str(folder)
+        assert rewritten(f"resume={text}")[0] == f"resume={text}"
 
 
 def test_the_outputs_folder_may_be_named_by_the_environment(
@@ -233,8 +207,7 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
 ) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     folder = folder_of(tmp_path / "runs" / "train" / "x", "[]\n")
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "last.ckpt").touch()
+    with_checkpoint(folder, "last.ckpt")
     given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
     assert f"resume='{folder}'" in rewritten(*given)
 
@@ -266,16 +239,15 @@ def test_plain_words_are_taken_over(tmp_path: Path) -> None:
     assert words[3:] == [*(w for w in SWEEP_COULD_SAY if w != "seed=range(10)"), "seed=0,1,2"]
 
 
-@pytest.mark.parametrize("word", NOT_FOR_A_SWEEP)
-def test_words_that_could_do_harm_are_to_be_given_again(word: str, tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1", word], {})
+def test_words_that_could_do_harm_are_to_be_given_again(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1", *NOT_FOR_A_SWEEP], {})
     with pytest.raises(InputError) as refused:
         rewritten("-m", f"sweep={tmp_path}")
     assert str(refused.value) == (
-        f"sweep={tmp_path}: it was started with {word}, which is not taken from a file; expected "
-        "it to be given again"
+        f"sweep={tmp_path}: it was started with {' '.join(NOT_FOR_A_SWEEP)}, which is not taken "
+        "from a file; expected it to be given again"
     )
-    assert rewritten("-m", f"sweep={tmp_path}", word)[-1] == word
+    assert rewritten("-m", f"sweep={tmp_path}", *NOT_FOR_A_SWEEP)[4:] == NOT_FOR_A_SWEEP
 
 
 def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:

@@ -57,40 +57,23 @@ def test_another_kind_than_declared_is_named(key: str, value: Any, line: str) ->
     assert str(caught.value) == f"{key}={line}"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("anything", [1]),
-        ("shape", 3),
-        ("path", "a/b"),
-        ("numbers", [1, 2.5]),
-        ("word", 1),
-        ("inner", {"_target_": "nobody.knows"}),
-        ("unknown", 1),
-    ],
-)
-def test_what_is_declared_or_cannot_be_told_passes(name: str, value: Any) -> None:
-    settings.check_types(OmegaConf.create({"a": ODD | {name: value}}))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "line"),
-    [
+def test_what_is_declared_or_cannot_be_told_passes() -> None:
+    for name, value in {
+        "anything": [1], "shape": 3, "path": "a/b", "numbers": [1, 2.5], "word": 1, "unknown": 1,
+        "inner": {"_target_": "nobody.knows"},
+    }.items():  # fmt: skip
+        settings.check_types(OmegaConf.create({"a": ODD | {name: value}}))
+    for name, value, line in (
         ("path", 5, "5: expected settings with a _target_, null"),
         ("numbers", 5, "5: expected a list"),
         ("word", True, "true: expected yes, 1"),
         ("text", [1, 2], "[1, 2]: expected text"),
-    ],
-)
-def test_odd_kinds(name: str, value: Any, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        settings.check_types(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
-    assert str(caught.value) == f"a.b.{name}={line}"
-
-
-@pytest.mark.parametrize("target", ["nope.Nope", "builtins.dict"])
-def test_targets_that_declare_nothing_pass(target: str) -> None:
-    settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
+    ):
+        with pytest.raises(InputError) as caught:
+            settings.check_types(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
+        assert str(caught.value) == f"a.b.{name}={line}"
+    for target in ("nope.Nope", "builtins.dict"):
+        settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
 
 
 def test_a_signal_while_a_class_is_imported_ends_the_run(
