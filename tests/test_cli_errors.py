@@ -13,29 +13,20 @@ from support.hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
 LINES = {
-    "trainer.max_epoch=3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",
     "trainer.max_epochs": "trainer.max_epochs: expected SETTING=VALUE (",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: expected a whole number from 1, or -1 for",
-    "trainer.profiler=5": "trainer.profiler=5: expected settings with a _target_, text, null",
-    "model/optimizer=sdg": "model/optimizer=sdg: no such config; there are: adam, adamw, rms",
     "experiment=[reference,foo]": "In 'train': Could not load 'experiment/foo'.",
     "task_name=a#b": """task_name=a#b: expected quotes around such characters: 'task_name="a#b"'""",
-    "tags=[é]": """tags=[é]: expected quotes around such characters: 'tags=["..."]'""",
     "callbacks=early_stopping": "callbacks.early_stopping.monitor=val/acc: expected data.val_s",
-    "ckpt_path=latest": "ckpt_path=latest: no run under ",
     "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint written by train.py, or damaged",
     "resume='a\nb'": "resume=a b: no run's folder: ",
     "trainer.devices=-3": "trainer: `devices` selected with `CPUAccelerator` should be an int > 0",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: torch finds none here; expected one of a",
-    "trainer.precision=8": "trainer.precision=8: expected 64, 32, 16, transformer-engine, transfor",
     "model.optimizer.weight_decay=-1": "model.optimizer: Invalid weight_decay value: -1",
-    "model.optimizer._target_=torch.optim.SGD": "model.optimizer: SGD.__init__() got an unexp",
     "+trainer.foo=1": "trainer: Trainer.__init__() got an unexpected keyword argument 'foo'",
-    "trainer._target_=os.system": "trainer: Target 'os.system' is blocklisted",
     "paths.data_dir=/proc/x": "paths.data_dir: cannot write /proc/x/MNIST/raw/train-images-idx3-",
     "hydra.run.dir=LICENSE": "cannot write LICENSE: File exists; paths.outputs_dir=FOLDER writes",
     "hydra.mode=x": "hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]",
-    "--trainer.max_epochs=3": "--trainer.max_epochs: no such flag; a setting is written without t",
     "--config-dir=/nowhere": "Additional config directory '/nowhere' not found",
 }
 
@@ -53,10 +44,9 @@ def test_one_line(override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("option", ["disabled", "default"])
-def test_another_job_logging_of_hydras_works(option: str, tmp_path: Path) -> None:
-    words = [f"hydra/job_logging={option}", "trainer.fast_dev_run=true", "callbacks=none"]
-    outcome = command("train", *words, "logger=none", "model.hidden_size=8", outputs=tmp_path)
+def test_another_job_logging_of_hydras_works(tmp_path: Path) -> None:
+    words = ["trainer.fast_dev_run=true", "callbacks=none", "logger=none", "model.hidden_size=8"]
+    outcome = command("train", *words, "hydra/job_logging=disabled", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
 
 
@@ -67,19 +57,17 @@ SCORED = (
 )  # fmt: skip
 
 
-def test_an_own_score_can_be_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own.Scored, "epochs", 0)
-    outcome = command("train", *SCORED, "optimized_metric=val/f1", outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.metrics["val/f1_best"] == 0.75
-
-
-def test_a_score_that_nobody_logs_is_asked_for_after_the_first_epoch_that_could_have_it(
+def test_an_own_score_can_be_searched_for_and_one_that_nobody_logs_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """After the first epoch that could have it."""
+    monkeypatch.setattr(own.Scored, "epochs", 0)
+    outcome = command("train", *SCORED, "optimized_metric=val/f1", outputs=tmp_path / "a")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.metrics["val/f1_best"] == 0.75
     monkeypatch.setattr(own.Scored, "epochs", 0)
     words = [*SCORED, "trainer.check_val_every_n_epoch=2", "optimized_metric=val/f2"]
-    outcome = command("train", *words, outputs=tmp_path)
+    outcome = command("train", *words, outputs=tmp_path / "b")
     says(outcome, "optimized_metric=val/f2: not measured in this run; there are: ")
     assert "val/f1" in outcome.err
     assert own.Scored.epochs == 2
@@ -99,12 +87,9 @@ def test_no_gpu(tmp_path: Path) -> None:
     says(command("train", "trainer=ddp", outputs=tmp_path), line)
 
 
-def test_eval_needs_a_checkpoint(tmp_path: Path) -> None:
+def test_eval_is_as_strict(tmp_path: Path) -> None:
     line = "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"
     says(command("eval", outputs=tmp_path), line)
-
-
-def test_eval_compares_settings_with_what_is_declared(tmp_path: Path) -> None:
     words = [f"ckpt_path={ROOT / 'LICENSE'}", "trainer.detect_anomaly=x"]
     says(command("eval", *words, outputs=tmp_path), "trainer.detect_anomaly=x: expected true or f")
 
@@ -114,12 +99,6 @@ def test_data_that_cannot_be_downloaded(tmp_path: Path) -> None:
     outcome = command("train", f"paths.data_dir={data_dir}", dead, outputs=tmp_path)
     says(outcome, "cannot download train-images-idx3-ubyte.gz (http://127.0.0.1:9/train-images")
     assert outcome.err.rstrip().endswith(f"into {data_dir / 'MNIST' / 'raw'}")
-
-
-def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
-    overrides = ["trainer=ddp_sim", "trainer.oversubscribe=true", "data.batch_size=127"]
-    line = "data.batch_size=127: 2 processes share each batch: expected a multiple of 2"
-    says(command("train", *overrides, outputs=tmp_path), line)
 
 
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:
@@ -144,9 +123,9 @@ def test_what_a_fit_shows_is_said_before_its_first_step(tmp_path: Path) -> None:
 
 
 def test_a_sweep_says_a_line_for_each_job_that_fails(tmp_path: Path) -> None:
-    outcome = command("train", "-m", "seed=x,y", outputs=tmp_path)
+    outcome = command("train", "-m", "hydra/launcher=basic", "seed=x,y", outputs=tmp_path)
     expected = "expected a whole number from 0 to 4294967295, or null for a new one"
-    assert sorted(outcome.err.splitlines()) == [
+    assert outcome.err.splitlines() == [
         f"error: job 0 (seed=x): seed=x: {expected}",
         f"error: job 1 (seed=y): seed=y: {expected}",
     ]
@@ -167,7 +146,7 @@ def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_our_own_fault_exits_with_1_and_a_traceback(
+def test_our_own_fault_exits_with_1_and_a_traceback_as_full_error_brings_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("digits.training.trainer.make_trainer", lambda *_: 1 / 0)
@@ -175,11 +154,6 @@ def test_our_own_fault_exits_with_1_and_a_traceback(
     assert outcome.code == 1
     assert "Traceback" in outcome.err
     assert outcome.err.splitlines()[-1] == "error: division by zero"
-
-
-def test_full_error_brings_the_traceback_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     outcome = command("train", "seed=-1", outputs=tmp_path)
     assert outcome.code == 2

@@ -6,19 +6,14 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.commands import ROOT, UNSEEN, Outcome, command, finish, process, python, tool
-from support.sweeps import assert_same_weights
+from support.commands import ROOT, Outcome, command, finish, process, python, tool
+from support.sweeps import QUICK, assert_same_weights, folder_of_sweep, saved, wait_for
 
-QUICK = (
-    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "trainer.limit_test_batches=1",
-    "model.hidden_size=8", "data.val_size=1000", *UNSEEN, "logger=csv",
-)  # fmt: skip
 LR = "model.optimizer.lr"
 POOLED = ("00_lr-0.001_seed-0", "01_lr-0.001_seed-1", "02_lr-0.003_seed-0", "03_lr-0.003_seed-1")
 if sys.platform != "linux":
@@ -29,13 +24,10 @@ def sweep(*words: str, outputs: Path) -> Outcome:
     return command("train", "-m", *QUICK, *words, outputs=outputs)
 
 
-def folder(outputs: Path) -> Path:
-    (there,) = outputs.glob("multirun/*")
-    return there
-
-
 def rows(outputs: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder(outputs) / "leaderboard.csv").read_text().splitlines()))
+    return list(
+        csv.DictReader((folder_of_sweep(outputs) / "leaderboard.csv").read_text().splitlines())
+    )
 
 
 def status(path: Path) -> dict[str, Any]:
@@ -56,7 +48,10 @@ def test_a_pool_and_one_after_the_other_end_in_the_same_bits(
     words = ("hydra/launcher=basic", f"{LR}=0.003", "seed=0,1")
     basic = sweep(*words, outputs=tmp_path)
     assert (basic.code, basic.err) == (0, "")
-    assert [path.name for path in sorted(folder(tmp_path).glob("0*"))] == ["00_seed-0", "01_seed-1"]
+    assert [path.name for path in sorted(folder_of_sweep(tmp_path).glob("0*"))] == [
+        "00_seed-0",
+        "01_seed-1",
+    ]
     assert basic.out.splitlines()[0] == "#0 : seed=0"
     pool = {row["seed"]: row for row in rows(pooled.outputs) if row[LR] == "0.003"}
     for one in rows(tmp_path):
@@ -71,10 +66,10 @@ def test_a_sweep_that_chooses_ranks_and_does_not_look_at_the_test_set(pooled: Ou
     assert [row["job"] for row in rows(pooled.outputs)] == [POOLED[i] for i in (2, 3, 0, 1)]
     assert pooled.out.splitlines()[-2] == "best  model.optimizer.lr=0.003"
     assert not any("test/acc" in row for row in rows(pooled.outputs))
-    assert {path.name for path in folder(pooled.outputs).iterdir()} == {
+    assert {path.name for path in folder_of_sweep(pooled.outputs).iterdir()} == {
         *POOLED, "leaderboard.csv", "multirun.yaml", "sweep.html", "sweep.json"
     }  # fmt: skip
-    best = folder(pooled.outputs) / POOLED[2]
+    best = folder_of_sweep(pooled.outputs) / POOLED[2]
     assert (best / "output.log").read_text().count("Epoch 2/2 ") == 1
     metrics = json.loads((best / "metrics.json").read_text())
     assert f"{LR}=0.003" in metrics["command"]
@@ -91,7 +86,7 @@ def test_resume_passes_a_sweeps_jobs_over(pooled: Outcome) -> None:
 
 
 def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
-    path = folder(pooled.outputs)
+    path = folder_of_sweep(pooled.outputs)
     before = (path / "leaderboard.csv").read_bytes()
     for name in ("leaderboard.csv", "sweep.html", "sweep.json"):
         (path / name).rename(path / f"old-{name}")
@@ -111,7 +106,7 @@ def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
 
 
 def test_added_values_add_jobs_and_the_winner_alone_is_tested_when_asked(pooled: Outcome) -> None:
-    path = folder(pooled.outputs)
+    path = folder_of_sweep(pooled.outputs)
     before = {job: (path / job / "status.json").read_bytes() for job in POOLED}
     words = (f"{LR}=0.003,0.00001", "seed=0", "test=true")
     outcome = command("train", "-m", "sweep=latest", *words, outputs=pooled.outputs)
@@ -145,7 +140,7 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
         ("02_how-kill", "killed", "its last words"),
     ]  # fmt: skip
     assert "job 02_how-kill killed (callbacks.bad.how=kill): its last words" in outcome.out
-    log = folder(tmp_path) / "00_how-raise" / "output.log"
+    log = folder_of_sweep(tmp_path) / "00_how-raise" / "output.log"
     assert "RuntimeError: it broke" in log.read_text()
 
 
@@ -153,7 +148,6 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
 def test_fail_fast_stops(tmp_path: Path) -> None:
     outcome = sweep("fail_fast=true", "hydra.launcher.jobs=1", "seed=-1,0,1", outputs=tmp_path)
     assert outcome.code == 2
-    assert [path.name for path in folder(tmp_path).glob("[0-9]*")] == ["00_seed--1"]
     assert ": 3 jobs, 1 failed, 2 waiting" in outcome.out
 
 
@@ -171,12 +165,14 @@ def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: P
     told = {row["job"]: row for row in rows(tmp_path)}
     assert {row["status"] for row in told.values()} <= {"finished", "pruned"}
     for job, row in told.items():
-        epochs = csv.DictReader((folder(tmp_path) / job / "metrics.csv").read_text().splitlines())
+        epochs = csv.DictReader(
+            (folder_of_sweep(tmp_path) / job / "metrics.csv").read_text().splitlines()
+        )
         scores = [float(line["val/acc"]) for line in epochs if line["val/acc"]]
         assert float(row["val/acc_best"]) == pytest.approx(max(scores))
         assert (row["status"] == "pruned") == row["ended"].startswith("pruned: val/acc is behind")
         assert int(row["epochs"]) == len(scores) if row["status"] == "finished" else True
-    assert (folder(tmp_path) / "study.db").is_file()
+    assert (folder_of_sweep(tmp_path) / "study.db").is_file()
 
 
 @pytest.mark.slow
@@ -205,10 +201,10 @@ ENDLESS = ["trainer.max_epochs=2000", "data.val_size=1000", "logger=csv", "model
 def test_ctrl_c_saves_tells_and_goes_on(launcher: str, tmp_path: Path) -> None:
     words = [f"hydra/launcher={launcher}", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", "-m", *words, start_new_session=True) as run:
-        wait_for(lambda: any(tmp_path.rglob("last.ckpt")), run)
+        wait_for(lambda: saved(tmp_path), run)
         os.killpg(run.pid, signal.SIGINT)
         out, err = run.communicate(timeout=60)
-    path = folder(tmp_path)
+    path = folder_of_sweep(tmp_path)
     assert run.returncode == 130
     assert err.splitlines()[-1] == f"stopped; go on with python src/train.py -m sweep={path}"
     assert " stopped" in out
@@ -225,34 +221,36 @@ def test_jobs_end_with_the_sweeps_process_alone(tmp_path: Path) -> None:
     """Not with its group: the server that forks them would live on with them."""
     words = ["-m", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", *words, start_new_session=True) as run:
-        wait_for(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2, run)
+        wait_for(lambda: saved(tmp_path) == 2, run)
         run.kill()
     wait_for(lambda: still_running(tmp_path) == [])
 
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    """Killed with all its processes, at three moments."""
-    words = [*QUICK, "trainer.max_epochs=40", "trainer.limit_train_batches=60", "seed=0,1,2"]
+    """Killed with all its processes, before its first job has saved, and later."""
+    words = [*QUICK, "trainer.max_epochs=30", "trainer.limit_train_batches=60", "seed=0,1,2"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     python("src/train.py", "-m", *words, f"paths.outputs_dir={whole}")
     given = ["-m", *words, f"paths.outputs_dir={killed}"]
-    finished: dict[str, bytes] = {}
-    for moment in (2.5, 5.0, 7.0):
+    finished: dict[Path, bytes] = {}  # is not run again
+    for is_time in (
+        lambda: any(killed.rglob("status.json")),
+        lambda: saved(killed),
+        lambda: any(status(path)["status"] == "finished" for path in killed.glob("multirun/*/0*")),
+    ):
         with process("src/train.py", *given, start_new_session=True) as run:
-            time.sleep(moment)
+            wait_for(is_time, run)
             os.killpg(run.pid, signal.SIGKILL)
         wait_for(lambda: still_running(killed) == [])
-        for path in killed.glob("multirun/*/*/status.json"):
-            if path.parent.name in finished:
-                assert path.read_bytes() == finished[path.parent.name]
-            elif status(path.parent)["status"] == "finished":
-                finished[path.parent.name] = path.read_bytes()
-        if any(killed.glob("multirun/*/sweep.json")):
-            given = ["-m", f"sweep={folder(killed)}"]
+        given = ["-m", f"sweep={folder_of_sweep(killed)}"]
+        for path in killed.glob("multirun/*/0*"):
+            if status(path)["status"] == "finished":
+                finished[path / "status.json"] = (path / "status.json").read_bytes()
     python("src/train.py", *given)
     assert [r["val/acc_best"] for r in rows(killed)] == [r["val/acc_best"] for r in rows(whole)]
     assert [row["status"] for row in rows(killed)] == ["finished"] * 3
+    assert {path: path.read_bytes() for path in finished} == finished
     assert_same_weights(killed, whole, 3)
 
 
@@ -275,17 +273,8 @@ def test_the_peers_own_commands_run(words: list[str], tmp_path: Path) -> None:
     assert len(rows(tmp_path)) == (4 if "ddp_sim" not in words[0] else 2)
 
 
-def wait_for(is_so: Any, run: Any = None) -> None:
-    end = time.monotonic() + 60
-    while not is_so():
-        assert run is None or run.poll() is None, run.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def log_of(path: Path) -> str:
-    log = path / "train.log"
-    return log.read_text() if log.is_file() else ""
+    return (path / "train.log").read_text() if (path / "train.log").is_file() else ""
 
 
 def still_running(outputs: Path) -> list[str]:

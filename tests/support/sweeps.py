@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,13 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+
+from support.commands import UNSEEN
+
+QUICK = (
+    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "trainer.limit_test_batches=1",
+    "model.hidden_size=8", "data.val_size=1000", *UNSEEN, "logger=csv",
+)  # fmt: skip
 
 
 def job(
@@ -58,3 +67,22 @@ class Bad(Callback):
         if self.how == "not":
             for parameter in pl_module.parameters():
                 parameter.data.fill_(float("nan"))
+
+
+def wait_for(is_so: Callable[[], object], run: Any = None, seconds: float = 90) -> None:
+    """While the process `run`, if any, runs."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert run is None or run.poll() is None, run.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def saved(outputs: Path) -> int:
+    """How many jobs have a checkpoint."""
+    return len(list(outputs.rglob("last.ckpt")))
+
+
+def folder_of_sweep(outputs: Path) -> Path:
+    (folder,) = outputs.glob("multirun/*")
+    return folder
