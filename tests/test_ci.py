@@ -58,13 +58,10 @@ def test_lint_comes_first_and_every_test_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fails", "last"),
     [
-        ("*/pip*", "pip install -q -e .[dev]"),
-        ("*check\\ .", "ruff check ."),
-        ("*format*", "ruff format --check ."),
+        ("*/pip*", "pip "),
+        ("*check\\ .", "ruff check"),
         ("*/mypy*", "mypy "),
-        ("*/pytest\\ ", "pytest "),
-        ("*slow", "pytest -m slow"),
-        ("*-m\\ venv*", "python3 -m venv"),
+        ("*slow", "pytest -m"),
     ],
 )
 def test_what_fails_fails_it(fails: str, last: str, tmp_path: Path) -> None:

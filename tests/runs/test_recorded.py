@@ -70,15 +70,12 @@ def test_nothing_else_is_taken(config: Any, choices: Any, tmp_path: Path) -> Non
     assert words(recorded(tmp_path, config, choices)) == []
 
 
-TEXTS = {"yaml": "a: [", "0": "\0", "loop": "model: &a {x: *a}", "long": "x" * 70_000}
-
-
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_a_damaged_record_is_one_line(text: str, tmp_path: Path) -> None:
+def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
     run = recorded(tmp_path, {}, {})
-    run.config.write_text(text)
-    with pytest.raises(InputError, match=r"config\.yaml: no run's settings, or damaged"):
-        words(run)
+    for text in ("a: [", "\0", "model: &a {x: *a}", "x" * 70_000):
+        run.config.write_text(text)
+        with pytest.raises(InputError, match=r"config\.yaml: no run's settings, or damaged"):
+            words(run)
 
 
 def test_more_settings_than_a_model_has_are_refused(tmp_path: Path) -> None:

@@ -120,15 +120,15 @@ def test_the_command_says_so_in_one_line(run: Outcome, tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (2, f"error: ckpt_path={path}: {COUNTERS}\n")
 
 
-@pytest.mark.parametrize("loop", ["validate_loop", "test_loop", "predict_loop"])
-def test_a_test_never_begins_in_the_middle(loop: str, run: Outcome, tmp_path: Path) -> None:
-    content = content_of(run)
-    for kind in ("total", "current"):
-        content["loops"][loop]["batch_progress"][kind] = dict.fromkeys(EVENTS, 5)
+def test_a_test_never_begins_in_the_middle(run: Outcome, tmp_path: Path) -> None:
+    content, loops = content_of(run), ("validate_loop", "test_loop", "predict_loop")
+    for loop in loops:
+        for kind in ("total", "current"):
+            content["loops"][loop]["batch_progress"][kind] = dict.fromkeys(EVENTS, 5)
     torch.save(content, tmp_path / "x.ckpt")
     read = AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt")
-    assert read["loops"].keys() == {"fit_loop", "validate_loop", "test_loop", "predict_loop"}
-    assert read["loops"][loop] == {}
+    assert [read["loops"][loop] for loop in loops] == [{}, {}, {}]
+    assert read["loops"].keys() == {"fit_loop", *loops}
 
 
 def test_no_file_that_a_checkpoint_names_is_removed(run: Outcome, tmp_path: Path) -> None:

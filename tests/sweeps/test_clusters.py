@@ -50,7 +50,7 @@ def test_sbatch_is_told_in_its_units_and_learns_no_secret(calls: Path, tmp_path:
     asked = {line.removeprefix("#SBATCH --") for line in script.read_text().splitlines()}
     assert asked >= {
         "mem=4GB", "time=90", "cpus-per-task=3", "gpus-per-node=2", "nodes=1", "requeue",
-        "ntasks-per-node=1", "signal=USR2@120", "account=me", "job-name=digits",
+        "ntasks-per-node=1", "signal=USR1@120", "account=me", "job-name=digits",
     }  # fmt: skip
     files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
     assert any(b"seed=5" in path.read_bytes() for path in files if path.suffix == ".pkl")

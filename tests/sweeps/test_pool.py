@@ -115,6 +115,7 @@ def test_a_signal_lets_those_under_way_save_and_starts_no_other(tmp_path: Path) 
 CPU = [
     # cores, trainer.devices, asked, jobs: at once, threads of each process
     (2, 1, None, 12, (2, 1)),
+    (2, 1, 2, 12, (2, 1)),
     (8, 1, None, 3, (3, 2)),
     (8, 1, 2, 12, (2, 4)),
     (8, 3, None, None, (2, 1)),

@@ -50,6 +50,9 @@ def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) 
     given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
     with process("src/train.py", *given) as run:
         wait_for(lambda: saved(tmp_path) == 2)
+        (job, _) = sorted(tmp_path.rglob("slurm_id"))
+        said("scancel", "--signal=USR1", number := job.read_text())  # as before its time is over
+        wait_for(lambda: job.is_file() and job.read_text() != number)
         urgent = said(
             "sbatch", "--parsable", "--output=/dev/null", "-p", "high", "-n2", "--wrap", "sleep 3"
         ).strip()
