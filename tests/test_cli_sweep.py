@@ -162,16 +162,13 @@ def test_a_search_prunes_in_other_processes_and_keeps_the_best_epoch(tmp_path: P
     )  # fmt: skip
     outcome = sweep(*words, outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-    told = {row["job"]: row for row in rows(tmp_path)}
-    assert {row["status"] for row in told.values()} <= {"finished", "pruned"}
-    for job, row in told.items():
-        epochs = csv.DictReader(
-            (folder_of_sweep(tmp_path) / job / "metrics.csv").read_text().splitlines()
-        )
+    for row in rows(tmp_path):
+        path = folder_of_sweep(tmp_path) / row["job"] / "metrics.csv"
+        epochs = csv.DictReader(path.read_text().splitlines())
         scores = [float(line["val/acc"]) for line in epochs if line["val/acc"]]
         assert float(row["val/acc_best"]) == pytest.approx(max(scores))
-        assert (row["status"] == "pruned") == row["ended"].startswith("pruned: val/acc is behind")
-        assert int(row["epochs"]) == len(scores) if row["status"] == "finished" else True
+        was_pruned = row["ended"].startswith("pruned: val/acc is behind")
+        assert row["status"] == ("pruned" if was_pruned else "finished")
     assert (folder_of_sweep(tmp_path) / "study.db").is_file()
 
 
@@ -255,22 +252,11 @@ def test_a_killed_sweep_goes_on_to_the_same_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["hparams_search=mnist_optuna", "hydra.sweeper.n_trials=4",
-         "hydra.sweeper.sampler.n_startup_trials=2", "++trainer.fast_dev_run=true"],
-        ["trainer=ddp_sim", "trainer.max_epochs=3", "trainer.limit_train_batches=0.01",
-         "model.optimizer.lr=0.005,0.02"],
-    ],
-    ids=["optuna", "ddp_sim"],
-)  # fmt: skip
-def test_the_peers_own_commands_run(words: list[str], tmp_path: Path) -> None:
+def test_a_sweep_of_runs_in_several_processes(tmp_path: Path) -> None:
+    words = ["trainer=ddp_sim", "trainer.oversubscribe=true", f"{LR}=0.005,0.02", *QUICK]
     code, _, err = finish("src/train.py", "-m", *words, f"paths.outputs_dir={tmp_path}")
     assert (code, err) == (0, "")
-    done = {row["status"] for row in rows(tmp_path)}
-    assert done == {"finished"}
-    assert len(rows(tmp_path)) == (4 if "ddp_sim" not in words[0] else 2)
+    assert [row["status"] for row in rows(tmp_path)] == ["finished"] * 2
 
 
 def log_of(path: Path) -> str:

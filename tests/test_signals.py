@@ -51,15 +51,8 @@ def test_a_signal_stops_at_once_but_in_a_fit(name: str, code: int) -> None:
         send(name)()  # while a fit gets its data
 
 
-def test_the_second_signal_stops_at_once() -> None:
+def test_the_second_signal_stops_at_once_and_so_do_twenty_seconds() -> None:
     assert stopped(send("SIGTERM"), send("SIGINT"), lambda: None) == (1, 130)
-
-
-def test_a_signal_nobody_looked_for_stops_at_the_end() -> None:
-    assert stopped(send("SIGTERM"), lambda: None) == (2, 143)
-
-
-def test_patience_ends() -> None:
     assert stopped(send("SIGTERM"), send("SIGALRM"), lambda: None) == (1, 143)
 
 

@@ -53,19 +53,13 @@ def test_a_secret_is_neither_printed_nor_written(override: str, tmp_path: Path) 
 
 
 def test_a_run_with_a_secret_in_its_settings_writes_where_it_came_from(tmp_path: Path) -> None:
-    outcome = command(
-        "train",
+    words = [
         f"data.mirrors=['file:///nowhere/{ENTERS}','{EMBEDDED.as_uri()}']",
-        f"paths.data_dir={tmp_path}/data",
-        f"+model.note='a {ENTERS} b'",
-        "model._target_=support.own.Noted",
-        "model.hidden_size=8",
-        "trainer.max_epochs=1",
-        "trainer.limit_train_batches=3",
-        "trainer.limit_test_batches=1",
-        "callbacks.samples=null",
-        outputs=tmp_path,
-    )
+        f"paths.data_dir={tmp_path}/data", f"+model.note='a {ENTERS} b'", "model.hidden_size=8",
+        "model._target_=support.own.Noted", "trainer.max_epochs=1", "callbacks.samples=null",
+        "trainer.limit_train_batches=3", "trainer.limit_test_batches=1",
+    ]  # fmt: skip
+    outcome = command("train", *words, outputs=tmp_path)
     assert outcome.code == 0, outcome.err
     assert "hunter2" not in outcome.out + outcome.err + written(outcome.folder)
     assert f"a {ENTERS} b" in written(outcome.folder / "tensorboard")

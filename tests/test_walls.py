@@ -33,8 +33,6 @@ WITHOUT_TORCH = [
     *(f"runs.{m}" for m in ("configs", "folder", "recipe", "recorded", "run", "status", "words")),
     "serving.limits",
 ]  # fmt: skip
-
-
 WITHOUT_LIGHTNING = ["model.network", "runs.checkpoint", "prediction", "exporting", "serving"]
 
 

@@ -64,15 +64,13 @@ def test_what_cannot_be_started_or_shared_is_named(
         processes.check(run(train=False, **changes))  # a test has 10,000 images
 
 
-@pytest.mark.parametrize(
-    ("devices", "count"), [("-1", 8), ("auto", 8), (6, 6), ([0, 7], 2), ("0,1,2", 3)]
-)
-def test_gpus_are_counted(devices: object, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_gpus", lambda: {"cuda": 8})
-    gpus = {"trainer__accelerator": "auto", "trainer__devices": devices}
-    processes.check(run(**gpus, data__batch_size=count * 7))
-    with pytest.raises(InputError, match=f"batch_size=1: {count} processes share each batch"):
-        processes.check(run(**gpus, data__batch_size=1))
+    for devices, count in (("-1", 8), ("auto", 8), (6, 6), ([0, 7], 2), ("0,1,2", 3)):
+        gpus = {"trainer__accelerator": "auto", "trainer__devices": devices}
+        processes.check(run(**gpus, data__batch_size=count * 7))
+        with pytest.raises(InputError, match=f"batch_size=1: {count} processes share each batch"):
+            processes.check(run(**gpus, data__batch_size=1))
 
 
 def test_an_accelerator_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,17 +80,17 @@ def test_an_accelerator_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> No
         processes.check(run(trainer__accelerator="mps", trainer__devices=-1))
 
 
-@pytest.mark.parametrize("launched", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
-def test_a_launcher_has_started_them(
-    launched: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launcher_has_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "cores", lambda: 1)  # srun may give each process one
-    for name, value in launched.items():
-        monkeypatch.setenv(name, value)
-    processes.check(run(trainer__devices=2))
-    processes.check(run(trainer__num_nodes=2))
-    with pytest.raises(InputError, match=r"devices=2 trainer\.num_nodes=2: 4 processes, but the l"):
-        processes.check(run(trainer__devices=2, trainer__num_nodes=2))
+    for launched in (TORCHRUN, SRUN):
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in launched.items():
+                environment.setenv(name, value)
+            processes.check(run(trainer__devices=2))
+            processes.check(run(trainer__num_nodes=2))
+            both = {"trainer__devices": 2, "trainer__num_nodes": 2}
+            with pytest.raises(InputError, match=r"num_nodes=2: 4 processes, but the l"):
+                processes.check(run(**both))
 
 
 def test_a_single_run_in_a_job_of_many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """Slips are found before torch is imported: on the settings as Hydra composes them."""
 
-from typing import Any
-
 import pytest
 from omegaconf import OmegaConf
 
@@ -73,13 +71,11 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "line"), LINES, ids=[f"{key}={value}" for key, value, _ in LINES]
-)
-def test_what_is_wrong_is_named(key: str, value: Any, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        settings.check(run(WITH_ALL, **{key: value}))
-    assert str(caught.value).startswith(f"{key}={line}")
+def test_what_is_wrong_is_named() -> None:
+    for key, value, line in LINES:
+        with pytest.raises(InputError) as caught:
+            settings.check(run(WITH_ALL, **{key: value}))
+        assert str(caught.value).startswith(f"{key}={line}")
 
 
 def test_adams_averages() -> None:
@@ -89,30 +85,29 @@ def test_adams_averages() -> None:
             settings.check(cfg)
 
 
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        (
-            {"optimized_metric": "val/acc"},
-            "optimized_metric=val/acc: expected data.val_size above 0 too, e.g. 5000",
-        ),
-        ({"train": False}, "train=false: nothing to test; expected ckpt_path=latest or ckpt_path="),
-        ({"train": False, "test": False}, "train=false test=false: nothing to do; expected one"),
-        ({"ckpt_path": "???"}, "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"),
-        (
-            {"callbacks.stop": {"_target_": "x.EarlyStopping", "monitor": "val/f1"}},
-            "callbacks.stop.monitor=val/f1: expected data.val_size above 0 too, e.g. 5000",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_does_not_go_together_is_named(changes: dict[str, Any], line: str) -> None:
-    cfg = run()
-    for key, value in changes.items():
-        OmegaConf.update(cfg, key, value, force_add=True)
-    with pytest.raises(InputError) as caught:
-        settings.check(cfg)
-    assert str(caught.value).startswith(line)
+TOGETHER = [
+    (
+        {"optimized_metric": "val/acc"},
+        "optimized_metric=val/acc: expected data.val_size above 0 too, e.g. 5000",
+    ),
+    ({"train": False}, "train=false: nothing to test; expected ckpt_path=latest or ckpt_path="),
+    ({"train": False, "test": False}, "train=false test=false: nothing to do; expected one"),
+    ({"ckpt_path": "???"}, "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"),
+    (
+        {"callbacks.stop": {"_target_": "x.EarlyStopping", "monitor": "val/f1"}},
+        "callbacks.stop.monitor=val/f1: expected data.val_size above 0 too, e.g. 5000",
+    ),
+]
+
+
+def test_what_does_not_go_together_is_named() -> None:
+    for changes, line in TOGETHER:
+        cfg = run()
+        for key, value in changes.items():
+            OmegaConf.update(cfg, key, value, force_add=True)
+        with pytest.raises(InputError) as caught:
+            settings.check(cfg)
+        assert str(caught.value).startswith(line)
 
 
 def test_training_scores_are_there_after_an_epoch_only() -> None:

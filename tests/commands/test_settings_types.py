@@ -37,24 +37,24 @@ def test_the_reference_passes() -> None:
     settings.check_types(WITH_ALL)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "line"),
-    [
-        ("trainer.detect_anomaly", "x", "x: expected true or false"),
-        ("trainer.profiler", 5, "5: expected settings with a _target_, text, null"),
-        ("trainer.fast_dev_run", 1.5, "1.5: expected a whole number, true or false"),
-        ("trainer.deterministic", "x", "x: expected true or false, warn, null"),
-        ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
-        ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
-        ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
-        ("model.optimizer.eps", None, "null: expected a number"),
-        ("model.scheduler", "abc", "abc: expected settings with a _target_, null"),
-    ],
-)
-def test_another_kind_than_declared_is_named(key: str, value: Any, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        settings.check_types(run(WITH_ALL, **{key: value}))
-    assert str(caught.value) == f"{key}={line}"
+OTHER_KINDS: list[tuple[str, Any, str]] = [
+    ("trainer.detect_anomaly", "x", "x: expected true or false"),
+    ("trainer.profiler", 5, "5: expected settings with a _target_, text, null"),
+    ("trainer.fast_dev_run", 1.5, "1.5: expected a whole number, true or false"),
+    ("trainer.deterministic", "x", "x: expected true or false, warn, null"),
+    ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
+    ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
+    ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
+    ("model.optimizer.eps", None, "null: expected a number"),
+    ("model.scheduler", "abc", "abc: expected settings with a _target_, null"),
+]
+
+
+def test_another_kind_than_declared_is_named() -> None:
+    for key, value, line in OTHER_KINDS:
+        with pytest.raises(InputError) as caught:
+            settings.check_types(run(WITH_ALL, **{key: value}))
+        assert str(caught.value) == f"{key}={line}"
 
 
 def test_what_is_declared_or_cannot_be_told_passes() -> None:

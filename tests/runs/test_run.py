@@ -54,22 +54,22 @@ def test_half_a_run(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        (".hydra/overrides.yaml", b"{"),
-        (".hydra/config.yaml", b"\xff"),
-        (".hydra/config.yaml", b"a: " + b"x" * 70_000),
-        ("metrics.csv", b"\xff"),
-        ("metrics.csv", b"epoch\n" + b"1" * 200_000),
-    ],
-    ids=str,
-)
-def test_what_can_not_be_read_is_named(name: str, content: bytes, tmp_path: Path) -> None:
-    (half(tmp_path) / name).write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        run.read(tmp_path)
-    assert str(tmp_path / name) in str(caught.value)
+DAMAGED = [
+    (".hydra/overrides.yaml", b"{"),
+    (".hydra/config.yaml", b"\xff"),
+    (".hydra/config.yaml", b"a: " + b"x" * 70_000),
+    ("metrics.csv", b"\xff"),
+    ("metrics.csv", b"epoch\n" + b"1" * 200_000),
+]
+
+
+def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
+    for number, (name, content) in enumerate(DAMAGED):
+        (folder := tmp_path / str(number)).mkdir()
+        (half(folder) / name).write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            run.read(folder)
+        assert str(folder / name) in str(caught.value)
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 import struct
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,9 +97,6 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         "a huge view of one value": lambda: saved(
             content(state_dict={WEIGHT: torch.zeros(1).expand(1 << 20, 1 << 20)})
         ),
-        "a number of a million digits": lambda: archive(
-            b"\x80\x02\x8b" + struct.pack("<i", 200_000) + b"\x7f" * 200_000 + b"."
-        ),
     }
 
 
@@ -131,7 +127,6 @@ def lies() -> dict[str, Callable[[], bytes]]:
             b"\x80\x02}.", **{"../../../evil": b"x", "/evil": b"x"}
         ),
         "two pickles of one name": lambda: _twice(b"\x80\x02}."),
-        "the old tar format": _tar,
     }
 
 
@@ -178,30 +173,9 @@ def two_directories(hidden: bytes) -> bytes:
     return evil[:evil_end] + good[:good_list] + bytes(entries) + end
 
 
-def two_cases(hidden: bytes) -> bytes:
-    """The same for names that torch takes for one."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as packed:
-        for name, data in (("b/DATA.PKL", hidden), ("b/x/data.pkl", b"\x80\x02}.")):
-            packed.writestr(name, data)
-        packed.writestr("b/byteorder", b"little")
-        packed.writestr("b/version", b"3\n")
-    return file.getvalue()
-
-
 def _twice(pickled: bytes) -> bytes:
     file = io.BytesIO(archive(pickled))
     with zipfile.ZipFile(file, "a") as packed:
         info = zipfile.ZipInfo("archive/data.pkl_")
         packed.writestr(info, pickled)
     return file.getvalue().replace(b"data.pkl_", b"data.pkl\0")
-
-
-def _tar() -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as packed:
-        for name in ("sys_info", "pickle", "storages", "tensors", "../../evil"):
-            entry = tarfile.TarInfo(name)
-            entry.size = 4
-            packed.addfile(entry, io.BytesIO(b"\x80\x02N."))
-    return file.getvalue()

@@ -92,11 +92,10 @@ def test_fail_fast_starts_none_after_one_that_failed(tmp_path: Path) -> None:
     assert code == 2
 
 
-@pytest.mark.parametrize(
-    ("codes", "worst"), [([0, 0], 0), ([2, 0], 2), ([2, 1], 1), ([1, 2], 1), ([2, -9], 1)]
-)
-def test_our_fault_outweighs_wrong_input(codes: list[int], worst: int, tmp_path: Path) -> None:
-    assert ran(Fake(2, codes), tmp_path, 2)[1] == worst
+def test_our_fault_outweighs_wrong_input(tmp_path: Path) -> None:
+    for codes, worst in (([0, 0], 0), ([2, 0], 2), ([2, 1], 1), ([1, 2], 1)):
+        (folder := tmp_path / f"{codes}").mkdir()
+        assert ran(Fake(2, codes), folder, 2)[1] == worst
 
 
 def test_a_signal_lets_those_under_way_save_and_starts_no_other(tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_a_signal_lets_those_under_way_save_and_starts_no_other(tmp_path: Path) 
     ]  # fmt: skip
 
 
-CPU = [
+CPU: list[Any] = [
     # cores, trainer.devices, asked, jobs: at once, threads of each process
     (2, 1, None, 12, (2, 1)),
     (2, 1, 2, 12, (2, 1)),
@@ -124,14 +123,11 @@ CPU = [
 ]
 
 
-@pytest.mark.parametrize(("cores", "devices", "asked", "jobs", "expected"), CPU)
-def test_cores_are_divided(
-    cores: int, devices: object, asked: int | None, jobs: int | None, expected: tuple[int, int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(pool, "cores", lambda: cores)
-    trainer = OmegaConf.create({"accelerator": "cpu", "devices": devices})
-    assert pool.divide(trainer, asked, jobs) == Slots(*expected)
+def test_cores_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, devices, asked, jobs, expected in CPU:
+        monkeypatch.setattr(pool, "cores", lambda cores=cores: cores)
+        trainer = OmegaConf.create({"accelerator": "cpu", "devices": devices})
+        assert pool.divide(trainer, asked, jobs) == Slots(*expected)
 
 
 def test_gpus_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
