@@ -93,7 +93,9 @@ def test_python_has_its_handlers_and_its_log_back_after_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of Ctrl+C, say, in a notebook; whether the run ended well or not."""
-    root, handlers = logging.getLogger(), {n: signal.getsignal(n) for n in signals.SIGNALS}
+    root, handlers = logging.getLogger(), {n: lambda *_: None for n in signals.SIGNALS}
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     log, argv, environment = (root.level, root.handlers[:]), sys.argv, dict(os.environ)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="seed=-1: expected a whole number"):
