@@ -2,68 +2,32 @@
 
 import json
 import resource
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
-from digits.training import trainer
 from support import own
-from support.commands import ROOT, UNSEEN, Outcome, command, finish
+from support.commands import ROOT, UNSEEN, Outcome, command
 from support.hostile import Runs
 
 # One or two for each way in which an error arises; test_settings and others have the rest
 LINES = {
-    "trainer.max_epoch=3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",
-    "zzz=1": "zzz: no such setting; --cfg job shows all",
-    "model.optimizer.betas=1": "model.optimizer.betas: comes with model/optimizer=adam",
     "trainer.max_epochs": "trainer.max_epochs: expected SETTING=VALUE (",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: expected a whole number from 1, or -1 for",
-    "trainer.max_time=00:00:00:00": "trainer.max_time=00:00:00:00: expected a time above 0 as DD",
-    "trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: expected one of auto, ddp, ddp_fi",
-    "trainer.profiler=5": "trainer.profiler=5: expected settings with a _target_, text, null",
-    "paths.output_dir=null": "paths.output_dir=null: expected a path",
-    "data=foo": "data=foo: no such config; there are: mnist",
-    "model/optimizer=sdg": "model/optimizer=sdg: no such config; there are: adam, adamw, rms",
     "experiment=[reference,foo]": "In 'train': Could not load 'experiment/foo'.",
-    "logger=null": "logger=null: no such config; there are: csv, default, many_loggers, mlflow, n",
-    "task_name=é": """task_name=é: expected quotes around such characters: 'task_name="é"'""",
     "task_name=a#b": """task_name=a#b: expected quotes around such characters: 'task_name="a#b"'""",
-    "tags=[é]": """tags=[é]: expected quotes around such characters: 'tags=["..."]'""",
-    "+trainer.foo={a:#}": """+trainer.foo={a:#}: expected quotes around such characters: '+trai""",
-    "é=1": "é=1: expected SETTING=VALUE (",
     "callbacks=early_stopping": "callbacks.early_stopping.monitor=val/acc: expected data.val_s",
-    "ckpt_path=latest": "ckpt_path=latest: no run under ",
-    "ckpt_path=nope.ckpt": "ckpt_path=nope.ckpt: no such file; expected a .ckpt file, or latest",
     "ckpt_path=LICENSE": "ckpt_path=LICENSE: not a checkpoint written by train.py, or damaged",
-    "resume=latest": "resume=latest: no run under ",
-    "resume=nope": "resume=nope: no run's folder: ",
     "resume='a\nb'": "resume=a b: no run's folder: ",
-    "trainer.devices=abc": "trainer: `devices` selected with `CPUAccelerator` should be an int > 0",
-    "trainer.devices=0": "trainer: `Trainer(devices=0)` value is not a valid input using cpu accel",
     "trainer.devices=-3": "trainer: `devices` selected with `CPUAccelerator` should be an int > 0",
-    "trainer.devices=1.5": "trainer.devices=1.5: expected a list, text, a whole number",
-    "trainer.devices=99": "trainer.devices=99: more processes than this machine's ",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: torch finds none here; expected one of a",
-    "trainer.precision=8": "trainer.precision=8: expected 64, 32, 16, transformer-engine, transfor",
-    "trainer.limit_val_batches=-1": "trainer: You have passed invalid value -1 for limit_val_batch",
-    "model.scheduler_interval=batch": "model.scheduler_interval=batch: expected epoch, step",
     "model.optimizer.weight_decay=-1": "model.optimizer: Invalid weight_decay value: -1",
-    "trainer.limit_train_batches=7.5": "trainer: You have passed invalid value 7.5 for",
-    "model.optimizer._target_=torch.optim.SGD": "model.optimizer: SGD.__init__() got an unexp",
-    "callbacks.bar=abc": "callbacks.bar: expected settings with a _target_, or null for none",
     "+trainer.foo=1": "trainer: Trainer.__init__() got an unexpected keyword argument 'foo'",
-    "trainer._target_=os.system": "trainer: Target 'os.system' is blocklisted",
     "paths.data_dir=/proc/x": "paths.data_dir: cannot write /proc/x/MNIST/raw/train-images-idx3-",
-    "paths.data_dir=a\nb": r"paths.data_dir=a\nb: expected SETTING=VALUE (",
-    "hydra.run.dir=/proc/x": "cannot write /proc/x: ",
     "hydra.run.dir=LICENSE": "cannot write LICENSE: File exists; paths.outputs_dir=FOLDER writes",
     "hydra.mode=x": "hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]",
-    "--nope": "--nope: no such flag; --help shows all",
-    "--trainer.max_epochs=3": "--trainer.max_epochs: no such flag; a setting is written without t",
     "--config-dir=/nowhere": "Additional config directory '/nowhere' not found",
-    "--config-path=/nowhere": "Primary config directory not found. Check that the config directory",
 }
 
 
@@ -80,69 +44,46 @@ def test_one_line(override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("option", ["disabled", "none", "stdout", "default"])
-def test_another_job_logging_of_hydras_works(option: str, tmp_path: Path) -> None:
-    words = [f"hydra/job_logging={option}", "trainer.fast_dev_run=true", "callbacks=none"]
-    outcome = command("train", *words, "logger=none", outputs=tmp_path)
+def test_another_job_logging_of_hydras_works(tmp_path: Path) -> None:
+    words = ["trainer.fast_dev_run=true", "callbacks=none", "logger=none", "model.hidden_size=8"]
+    outcome = command("train", *words, "hydra/job_logging=disabled", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-
-
-def test_a_refused_run_leaves_a_folder_of_somebodys_as_it_was(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    words = [f"hydra.run.dir={tmp_path}", "model.optimizer._target_=torch.optim.SGD"]
-    says(command("train", *words, outputs=tmp_path), "model.optimizer: SGD.__init__() got an unexp")
-    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 SCORED = (
     "model._target_=support.own.Scored", "data.val_size=1000", "trainer.max_epochs=3",
     "trainer.limit_train_batches=3", "trainer.limit_val_batches=1", "test=false", *UNSEEN,
+    "logger=csv", "model.hidden_size=8",
 )  # fmt: skip
 
 
-def test_an_own_score_can_be_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_score_can_be_searched_for_and_one_that_nobody_logs_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first epoch that could have it."""
     monkeypatch.setattr(own.Scored, "epochs", 0)
-    outcome = command("train", *SCORED, "optimized_metric=val/f1", outputs=tmp_path)
+    outcome = command("train", *SCORED, "optimized_metric=val/f1", outputs=tmp_path / "a")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.metrics["val/f1_best"] == 0.75
-
-
-@pytest.mark.parametrize(
-    ("words", "epochs"), [([], 1), (["trainer.check_val_every_n_epoch=2"], 2)], ids=["1", "2"]
-)
-def test_a_score_that_nobody_logs_is_asked_for_after_the_first_epoch_that_could_have_it(
-    words: list[str], epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(own.Scored, "epochs", 0)
-    outcome = command("train", *SCORED, *words, "optimized_metric=val/f2", outputs=tmp_path)
-    line = "optimized_metric=val/f2: not measured in this run; there are: "
-    says(outcome, line)
+    words = [*SCORED, "trainer.check_val_every_n_epoch=2", "optimized_metric=val/f2"]
+    outcome = command("train", *words, outputs=tmp_path / "b")
+    says(outcome, "optimized_metric=val/f2: not measured in this run; there are: ")
     assert "val/f1" in outcome.err
-    assert own.Scored.epochs == epochs
+    assert own.Scored.epochs == 2
 
 
 def test_a_run_that_diverges_keeps_its_folder(tmp_path: Path) -> None:
-    words = ["model.optimizer.lr=1e30", "trainer.max_epochs=1", "trainer.limit_train_batches=20"]
+    words = ["model.optimizer.lr=1e30", "trainer.max_epochs=1", "trainer.limit_train_batches=20",
+             "model.hidden_size=8", *UNSEEN, "logger=csv"]  # fmt: skip
     outcome = command("train", *words, outputs=tmp_path)
     says(outcome, "training diverged: train/loss is nan in epoch 1; a lower model.optimizer.lr may")
     assert json.loads((outcome.folder / "status.json").read_text())["status"] == "diverged"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-@pytest.mark.parametrize("override", ["trainer.accelerator=gpu", "trainer=gpu", "trainer=ddp"])
-def test_no_gpu(override: str, tmp_path: Path) -> None:
-    line = "trainer.accelerator=gpu: torch finds none here; expected one of auto, cpu"
-    says(command("train", override, outputs=tmp_path), line)
-
-
-def test_eval_needs_a_checkpoint(tmp_path: Path) -> None:
+def test_eval_is_as_strict(tmp_path: Path) -> None:
     line = "ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE"
     says(command("eval", outputs=tmp_path), line)
-
-
-def test_eval_compares_settings_with_what_is_declared(tmp_path: Path) -> None:
-    words = [f"ckpt_path={ROOT / 'LICENSE'}", "trainer.detect_anomaly=x"]
-    says(command("eval", *words, outputs=tmp_path), "trainer.detect_anomaly=x: expected true or f")
 
 
 def test_data_that_cannot_be_downloaded(tmp_path: Path) -> None:
@@ -150,14 +91,6 @@ def test_data_that_cannot_be_downloaded(tmp_path: Path) -> None:
     outcome = command("train", f"paths.data_dir={data_dir}", dead, outputs=tmp_path)
     says(outcome, "cannot download train-images-idx3-ubyte.gz (http://127.0.0.1:9/train-images")
     assert outcome.err.rstrip().endswith(f"into {data_dir / 'MNIST' / 'raw'}")
-
-
-def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
-    overrides = ["trainer=ddp_sim", "data.batch_size=127", "trainer.max_epochs=1"]
-    code, _, err = finish("src/train.py", *overrides, f"paths.outputs_dir={tmp_path}")
-    assert code == 2
-    line = "error: data.batch_size=127: 2 processes share each batch: expected a multiple of 2"
-    assert err == f"{line}\n"
 
 
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:
@@ -182,39 +115,30 @@ def test_what_a_fit_shows_is_said_before_its_first_step(tmp_path: Path) -> None:
 
 
 def test_a_sweep_says_a_line_for_each_job_that_fails(tmp_path: Path) -> None:
-    outcome = command("train", "-m", "seed=x,y", outputs=tmp_path)
+    outcome = command("train", "-m", "hydra/launcher=basic", "seed=x,y", outputs=tmp_path)
     expected = "expected a whole number from 0 to 4294967295, or null for a new one"
-    assert sorted(outcome.err.splitlines()) == [
+    assert outcome.err.splitlines() == [
         f"error: job 0 (seed=x): seed=x: {expected}",
         f"error: job 1 (seed=y): seed=y: {expected}",
     ]
     assert outcome.code == 2
 
 
-@pytest.mark.parametrize("sweep", ["seed=range(5,1)", "model=glob(x*)"])
-def test_a_sweep_without_a_job_is_refused(sweep: str, tmp_path: Path) -> None:
-    outcome = command("train", "-m", sweep, outputs=tmp_path)
-    says(outcome, f"{sweep}: no job to run; expected at least one value")
+def test_a_sweep_without_a_job_is_refused(tmp_path: Path) -> None:
+    outcome = command("train", "-m", "seed=range(5,1)", outputs=tmp_path)
+    says(outcome, "seed=range(5,1): no job to run; expected at least one value")
 
 
 def test_a_checkpoint_that_would_run_code(tmp_path: Path) -> None:
     victim, path = tmp_path / "victim", tmp_path / "x.ckpt"
     torch.save({"state_dict": Runs(victim)}, path)
-    for script, more in (("train", []), ("train", ["train=false"]), ("eval", [])):
-        outcome = command(script, f"ckpt_path={path}", *more, outputs=tmp_path / "out")
+    for script in ("train", "eval"):
+        outcome = command(script, f"ckpt_path={path}", outputs=tmp_path / "out")
         says(outcome, f"ckpt_path={path}: not a checkpoint written by train.py, or damaged")
     assert not victim.exists()
 
 
-def test_a_warning_of_a_path_of_two_lines_is_known(tmp_path: Path) -> None:
-    folder = tmp_path / "a\nb"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        trainer.quieten_lightning()
-        warnings.warn(f"Checkpoint directory {folder} exists and is not empty.", stacklevel=1)
-
-
-def test_our_own_fault_exits_with_1_and_a_traceback(
+def test_our_own_fault_exits_with_1_and_a_traceback_as_full_error_brings_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("digits.training.trainer.make_trainer", lambda *_: 1 / 0)
@@ -222,11 +146,6 @@ def test_our_own_fault_exits_with_1_and_a_traceback(
     assert outcome.code == 1
     assert "Traceback" in outcome.err
     assert outcome.err.splitlines()[-1] == "error: division by zero"
-
-
-def test_full_error_brings_the_traceback_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     outcome = command("train", "seed=-1", outputs=tmp_path)
     assert outcome.code == 2

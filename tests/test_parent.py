@@ -49,15 +49,3 @@ child = "import time; print(1, flush=True); time.sleep(9); print(2)"
 subprocess.Popen([sys.executable, "-c", child], preexec_fn=end_with_parent).wait()
 """
     check_child_ends(code)
-
-
-def test_what_a_test_starts_ends_with_the_tests() -> None:
-    """However they end: here the process is what pytest is otherwise."""
-    code = """
-import sys; sys.path.insert(0, "tests")
-from support.commands import process
-says = "import time; print(1, flush=True); time.sleep(9); print(2)"
-with process("-c", says, stdout=None) as run:
-    run.wait()
-"""
-    check_child_ends(code)

@@ -1,10 +1,15 @@
+import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import pytest
 
-from digits import signals
+from digits import signals, train
+from digits.errors import InputError
 from digits.imports import importing
 
 
@@ -46,15 +51,8 @@ def test_a_signal_stops_at_once_but_in_a_fit(name: str, code: int) -> None:
         send(name)()  # while a fit gets its data
 
 
-def test_the_second_signal_stops_at_once() -> None:
+def test_the_second_signal_stops_at_once_and_so_do_twenty_seconds() -> None:
     assert stopped(send("SIGTERM"), send("SIGINT"), lambda: None) == (1, 130)
-
-
-def test_a_signal_nobody_looked_for_stops_at_the_end() -> None:
-    assert stopped(send("SIGTERM"), lambda: None) == (2, 143)
-
-
-def test_patience_ends() -> None:
     assert stopped(send("SIGTERM"), send("SIGALRM"), lambda: None) == (1, 143)
 
 
@@ -89,3 +87,20 @@ def test_without_a_signal_nothing_happens() -> None:
     assert stopped(lambda: None, lambda: None) == (2, 0)
     assert not signals.asked()
     assert signal.alarm(0) == 0
+
+
+def test_python_has_its_handlers_and_its_log_back_after_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Ctrl+C, say, in a notebook; whether the run ended well or not."""
+    root, handlers = logging.getLogger(), {n: lambda *_: None for n in signals.SIGNALS}
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    log, argv, environment = (root.level, root.handlers[:]), sys.argv, dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="seed=-1: expected a whole number"):
+        train("seed=-1")
+    settings = ("trainer.fast_dev_run=true", "model.hidden_size=8", "callbacks=none")
+    assert train(*settings, "logger=none").status.status == "finished"
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    assert (root.level, root.handlers, sys.argv, dict(os.environ)) == (*log, argv, environment)

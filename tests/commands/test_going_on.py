@@ -1,5 +1,4 @@
 import os
-import re
 from pathlib import Path
 
 import hydra
@@ -14,22 +13,21 @@ from digits.runs.words import Words, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 
 RUN_COULD_SAY = [
-    "trainer.max_epochs=5", "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
-    "seed=3", "data.val_size=5000", "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
+    "model/optimizer=adamw", "+experiment=reference", "~callbacks.bar",
+    "model.optimizer.lr=1e-3", "logger=[csv,tensorboard]",
     "++trainer.fast_dev_run=true", "callbacks.early_stopping.patience=2", "test=false",
     "paths.data_dir=/data sets/mnist", "model.scheduler.eta_min=-0.1",
-    "trainer=ddp", "trainer.accelerator=gpu",
-    "trainer.profiler=simple", "callbacks.best.monitor=val/loss", "optimized_metric=val/acc",
+    "trainer=ddp", "trainer.profiler=simple", "callbacks.best.monitor=val/loss",
 ]  # fmt: skip
+
+
 FOLDER_COULD_SAY = [
-    "model._target_=os.system", "+callbacks.x._target_=os.system", "+x={_target_:os.system}",
-    "callbacks.samples.path=/home/me/.bashrc", "callbacks.last.dirpath=x", "hydra.sweep.subdir=x",
-    "hydra.searchpath=[file:///evil]", "x.y=${oc.env:SECRET}", "seed=${oc.env:SECRET}",
-    "data.mirrors=[http://evil]", "--config-dir=/evil", "paths.root_dir=/etc", "-m", "x",
-    "paths.data_dir=${oc.env:SECRET}", "trainer.profiler.filename=x", "hydra/callbacks=evil",
-    "trainer.devices=6", "++trainer.devices=6", "trainer.num_nodes=2", "trainer.strategy=ddp",
-    "trainer.oversubscribe=true", "~trainer.strategy", "trainer.strategy.x=1",
-    "+trainer.default_root_dir=x", "experiment=../../evil", "model.x=a\nb",
+    "model._target_=os.system", "+x={_target_:os.system}", "model.x=a\nb", "--config-dir=/evil",
+    "callbacks.samples.path=/home/me/.bashrc", "hydra.searchpath=[file:///evil]", "-m",
+    "seed=${oc.env:SECRET}", "data.mirrors=[http://evil]", "paths.root_dir=/etc",
+    "trainer.profiler.filename=x", "hydra/callbacks=evil", "++trainer.devices=6",
+    "trainer.num_nodes=2", "trainer.strategy=ddp", "~trainer.strategy", "trainer.strategy.x=1",
+    "trainer.oversubscribe=true", "+trainer.default_root_dir=x", "experiment=../../evil",
 ]  # fmt: skip
 
 
@@ -54,36 +52,29 @@ def to(folder: Path) -> list[str]:
     return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
-@pytest.mark.parametrize("word", RUN_COULD_SAY)
-def test_plain_settings_of_the_run_are_taken_over(word: str, tmp_path: Path) -> None:
-    assert words(tmp_path, before=[word]) == [*to(tmp_path), word]
+def with_checkpoint(folder: Path, name: str) -> Path:
+    path = folder / "checkpoints" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
 
 
-@pytest.mark.parametrize("word", FOLDER_COULD_SAY)
-def test_a_folder_is_not_trusted_with_code_or_paths(word: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not taken from a file; expected it to be given"):
-        words(tmp_path, before=["seed=1", word])
+def test_plain_settings_of_the_run_are_taken_over(tmp_path: Path) -> None:
+    """But for where it was, and for what is given again."""
+    given = ["seed=9", "model._target_=mine.Model"]
+    where = ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"]
+    before = [*where, "seed=5", "model._target_=os.system", *RUN_COULD_SAY]
+    assert words(tmp_path, *given, before=before) == [*to(tmp_path), *RUN_COULD_SAY, *given]
 
 
-def test_all_that_must_be_given_again_is_named_at_once(tmp_path: Path) -> None:
-    before = ["trainer.devices=2", "seed=1", "trainer.strategy=ddp"]
+def test_a_folder_is_not_trusted_with_code_or_paths(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        words(tmp_path, before=before)
+        words(tmp_path, before=["seed=1", *FOLDER_COULD_SAY])
+    told = " ".join(FOLDER_COULD_SAY).replace("\n", r"\n")
     assert str(caught.value) == (
-        f"resume={tmp_path}: its run was started with trainer.devices=2 trainer.strategy=ddp, "
-        "which is not taken from a file; expected it to be given again"
+        f"resume={tmp_path}: its run was started with {told}, which is not taken from a file; "
+        "expected it to be given again"
     )
-
-
-@pytest.mark.parametrize("name", ["my run", "run (1)", "a,b"])
-def test_its_images_are_no_part_of_a_folder_whose_name_has_escapes(
-    name: str, tmp_path: Path
-) -> None:
-    (folder := tmp_path / name).mkdir()
-    escaped = re.sub(r"([ (),])", r"\\\1", str(folder))
-    folder_of(folder, f"- paths.data_dir={escaped}/data\n")
-    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
-        rewritten(f"resume={quoted(folder)}")
 
 
 def stopped(folder: Path, *given: str) -> str:
@@ -96,95 +87,70 @@ def stopped(folder: Path, *given: str) -> str:
 
 
 def test_a_stopped_run_says_what_to_type(tmp_path: Path) -> None:
-    assert stopped(tmp_path) == "stopped; nothing was saved yet"
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    line = f"stopped; go on with resume={tmp_path}"
-    assert stopped(tmp_path, "trainer=ddp_sim", "seed=3") == line
+    folder = tmp_path / "a\nb"
+    assert stopped(folder) == "stopped; nothing was saved yet"
+    last = with_checkpoint(folder, "last.ckpt")
+    line = rf"stopped; go on with resume={tmp_path}/a\nb"
+    assert stopped(folder, "trainer=ddp_sim", "seed=3") == line
     given = ["trainer.devices=2", "seed=3", "data.mirrors=['http://a b']"]
     again = """trainer.devices=2 'data.mirrors=['"'"'http://a b'"'"']'"""
-    assert stopped(tmp_path, *given) == f"{line} {again}"
-    once_more = [f"resume={tmp_path}", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", *given]
-    assert stopped(tmp_path, *once_more) == f"{line} {again}"
+    assert stopped(folder, *given) == f"{line} {again}"
+    once_more = [f"resume='{tmp_path}'", f"ckpt_path='{last.parent}'", *given]
+    assert stopped(tmp_path / "a\nb", *once_more) == f"{line} {again}"
 
 
-def test_a_path_of_two_lines_is_said_in_one(tmp_path: Path) -> None:
-    last = tmp_path / "a\nb" / "checkpoints" / "last.ckpt"
-    last.parent.mkdir(parents=True)
-    last.touch()
-    assert stopped(tmp_path / "a\nb") == rf"stopped; go on with resume={tmp_path}/a\nb"
-
-
-@pytest.mark.parametrize("place", ["{}/data", "'{}/data'", "{}/../{}/.", "link"])
 def test_its_images_are_no_part_of_a_folder(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (folder := tmp_path / "run").mkdir()
-    (tmp_path / "link").symlink_to(folder)
-    word = f"paths.data_dir={place.replace('{}', str(folder), 1).replace('{}', 'run')}"
-    with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
-        words(folder, before=[word])
-    assert word in words(folder, word, before=[word])
-
-
-@pytest.mark.parametrize("word", ["hydra.run.dir=/etc/x", "task_name=x", "paths.outputs_dir=/etc"])
-def test_where_the_run_was_is_not_asked(word: str, tmp_path: Path) -> None:
-    assert words(tmp_path, before=[word]) == to(tmp_path)
-
-
-def test_what_is_given_again_goes_before(tmp_path: Path) -> None:
-    before = ["trainer.max_epochs=5", "model._target_=os.system", "seed=1"]
-    given = ["trainer.max_epochs=9", "model._target_=mine.Model"]
-    assert words(tmp_path, *given, before=before) == [*to(tmp_path), "seed=1", *given]
+    (tmp_path / "link").symlink_to(folder := tmp_path / "a b")
+    escaped = str(folder).replace(" ", r"\ ")
+    for place in (f"'{folder}/data'", f"{folder}/../a b/.", "link", escaped):
+        word = f"paths.data_dir={place}"
+        with pytest.raises(InputError, match=r"paths\.data_dir=.* is not taken from a file"):
+            words(folder, before=[word])
+        assert word in words(folder, word, before=[word])
 
 
 def test_a_run_goes_on_where_it_is_and_not_where_it_began(tmp_path: Path) -> None:
     before = ["ckpt_path=/somewhere/else.ckpt"]
     assert words(tmp_path, before=before) == [*to(tmp_path), *before]  # nothing was saved yet
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "previous.ckpt").touch()  # last.ckpt was removed
+    with_checkpoint(tmp_path, "previous.ckpt")  # last.ckpt was removed
     assert words(tmp_path, before=before) == to(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a: b\n", "- 1\n", "- [a]\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, "é: ["]
-)
-def test_a_folder_without_readable_settings_is_no_runs(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or dam"):
-        rewritten(f"resume={folder_of(tmp_path, text)}")
+def test_a_folder_without_readable_settings_is_no_runs(tmp_path: Path) -> None:
+    aliases = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
+    for text in ("", "a: b\n", "- 1\n", "\0", "- &a [*a]\n", "- a\n- " + "[" * 5000, aliases):
+        folder = folder_of(tmp_path, text)
+        with pytest.raises(InputError, match=r"no run's folder: .*overrides\.yaml is missing or"):
+            rewritten(f"resume={folder}")
 
 
-@pytest.mark.parametrize(
-    "given",
-    [[], ["seed=1"], ["resume=null"], ["ckpt_path=x.ckpt"], ["ckpt_path=latest", "train=False"]],
-)
-def test_other_command_lines_stay(given: list[str]) -> None:
-    assert rewritten(*given) == given
+REFUSED = {
+    "resume=latest ckpt_path=x": "resume=latest ckpt_path=x: expected one of them",
+    "resume=x -m": "resume=x: goes on with one run; expected no -m",
+    "ckpt_path=latest hydra.mode=MULTIRUN": "ckpt_path=latest: goes on with one run; expected no",
+    "resume=x train=false": "resume=x train=false: expected ckpt_path=FILE, to test it",
+    "resume=latest paths.outputs_dir=nowhere": "resume=latest: no run under nowhere has a checkpo",
+    "resume=/nowhere": "resume=/nowhere: no run's folder: ",
+    "sweep=x": "sweep=x: goes on with a sweep; expected -m too",
+    "-m sweep=/none": "sweep=/none: no sweep's folder: /none/sweep.json is mi",
+    "-m sweep=latest paths.outputs_dir=nowhere": "sweep=latest: no sweep under nowhere yet; pytho",
+}
 
 
-@pytest.mark.parametrize(
-    ("given", "line"),
-    [
-        (["resume=latest", "ckpt_path=x"], "resume=latest ckpt_path=x: expected one of them"),
-        (["resume=x", "-m"], "resume=x: goes on with one run; expected no -m"),
-        (["resume=x", "hydra.mode=MULTIRUN"], "resume=x: goes on with one run; expected no -m"),
-        (["ckpt_path=latest", "--multirun"], "ckpt_path=latest: goes on with one run; exp"),
-        (["resume=x", "train=false"], "resume=x train=false: expected ckpt_path=FILE, to test it"),
-        (
-            ["resume=latest", "paths.outputs_dir=nowhere"],
-            "resume=latest: no run under nowhere has a checkpoint yet",
-        ),
-        (["resume=/nowhere"], "resume=/nowhere: no run's folder: "),
-    ],
-)
-def test_what_cannot_be_gone_on_with_is_named(given: list[str], line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        rewritten(*given)
-    assert str(caught.value).startswith(line)
+def test_what_cannot_be_gone_on_with_is_named_and_other_command_lines_stay() -> None:
+    for given, line in REFUSED.items():
+        with pytest.raises(InputError) as caught:
+            rewritten(*given.split())
+        assert str(caught.value).startswith(line)
+    for words in (["resume=null"], ["ckpt_path=latest", "train=False"], ["--multirun", "seed=0,1"]):
+        assert rewritten(*words) == words
 
 
 def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1"], {})
     (tmp_path / "checkpoints").mkdir()
     for name, make in {
         "train.log": lambda path: path.symlink_to(__file__),
@@ -194,46 +160,37 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
         make(tmp_path / name)
         with pytest.raises(InputError, match=f"{name} is a link or a device"):
             words(tmp_path, before=[])
+        with pytest.raises(InputError, match=f"{name} is a link or a device"):
+            rewritten("-m", f"sweep={tmp_path}")
         (tmp_path / name).unlink()
 
 
 def test_no_more_words_are_read_than_a_command_line_has(tmp_path: Path) -> None:
     assert len(words(tmp_path, before=["seed=1"] * 256)) == 3 + 256
-    with pytest.raises(InputError, match="missing or damaged"):
-        words(tmp_path, before=["seed=1"] * 257)
-    with pytest.raises(InputError, match="missing or damaged"):
-        words(tmp_path, before=["paths.data_dir=" + "x" * (1 << 14)])
+    for before in (["seed=1"] * 257, ["paths.data_dir=" + "x" * (1 << 14)]):
+        with pytest.raises(InputError, match="missing or damaged"):
+            words(tmp_path, before=before)
 
 
 def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
     folder, precious = tmp_path / "run", tmp_path / "precious.txt"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    keep_as(folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "previous.ckpt")
+    last = with_checkpoint(folder, "last.ckpt")
+    keep_as(last, last.with_name("previous.ckpt"))
     words(folder, before=[])  # two names of one file, both of them here
     precious.write_text("mine")
     os.link(precious, folder / "train.log")
-    with pytest.raises(
-        InputError, match=r"run/train\.log is a file elsewhere, too \(a hard link\)"
-    ):
+    elsewhere = r"run/train\.log is a file elsewhere, too \(a hard link\)"
+    with pytest.raises(InputError, match=elsewhere):
         words(folder, before=[])
 
 
-def test_aliases_do_not_grow(tmp_path: Path) -> None:
-    text = "- &a " + "x" * 10_000 + "\n" + "- *a\n" * 200
-    with pytest.raises(InputError, match="missing or damaged"):
-        rewritten(f"resume={folder_of(tmp_path, text)}")
-
-
-@pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "tail\\", "é(1)[2]{3}=4", 'q"q'])
-def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / name
-    folder.mkdir()
-    text = quoted(folder)
-    override = OverridesParser.create().parse_override(f"resume={text}")
-    assert str(override.value()) == str(folder)
-    folder_of(folder, "[]\n")
-    assert rewritten(f"resume={text}")[0] == f"resume={text}"
+def test_any_folder_can_be_named(tmp_path: Path) -> None:
+    for name in ("a, b", "it's", "tail\\", "é(1)[2]{3}=4"):
+        folder = folder_of(tmp_path / name, "[]\n")
+        text = quoted(folder)
+        override = OverridesParser.create().parse_override(f"resume={text}")
+        assert str(override.value()) == str(folder)
+        assert rewritten(f"resume={text}")[0] == f"resume={text}"
 
 
 def test_the_outputs_folder_may_be_named_by_the_environment(
@@ -241,8 +198,7 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
 ) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     folder = folder_of(tmp_path / "runs" / "train" / "x", "[]\n")
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "last.ckpt").touch()
+    with_checkpoint(folder, "last.ckpt")
     given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
     assert f"resume='{folder}'" in rewritten(*given)
 
@@ -250,47 +206,39 @@ def test_the_outputs_folder_may_be_named_by_the_environment(
 # a sweep
 
 SWEEP_COULD_SAY = [
-    "model.optimizer.lr=1e-4,3e-4", "seed=range(10)", "seed=0,1,2", "data.val_size=10000",
-    "model=mlp", "model/optimizer=adam,sgd", "experiment=glob(*)", "trainer.max_epochs=2",
-    "model.optimizer.lr=tag(log, interval(0.0001, 0.1))", "hydra/launcher=local",
-    "hydra/sweeper=optuna", "hydra/sweeper/sampler=gp", "hydra.sweeper.n_trials=10",
+    "model.optimizer.lr=1e-4,3e-4", "seed=range(10)", "model/optimizer=adam,sgd",
+    "experiment=glob(*)", "model.hidden_size=tag(log, interval(0.0001, 0.1))",
+    "hydra/launcher=local", "hydra/sweeper/sampler=gp", "hydra.sweeper.n_trials=10",
     "hydra.launcher.jobs=2", "hydra.sweeper.sampler.n_startup_trials=5",
-    "optimized_metric=val/acc", "hparams_search=mnist_optuna", "++trainer.fast_dev_run=true",
+    "hparams_search=mnist_optuna", "++trainer.fast_dev_run=true",
 ]  # fmt: skip
+
+
 NOT_FOR_A_SWEEP = [
     "hydra.sweeper.sampler._target_=os.system", "hydra.sweeper.storage=postgresql://a/b",
     "model._target_=os.system,os.getcwd", "data.mirrors=[http://evil]", "trainer.devices=2,99",
-    "hydra.launcher.setup=[rm]", "hydra.sweep.dir=/etc", "x=choice(${oc.env:HOME},2)", "nonsense",
+    "hydra.launcher.setup=[rm]", "hydra.sweep.dir=/etc", "x=choice(${oc.env:HOME},2)",
     "callbacks.best.dirpath=/a,/b", "hydra/callbacks=evil",
-    "model.optimizer.lr=choice(a;b,c)",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", SWEEP_COULD_SAY)
-def test_plain_words_are_taken_over(word: str, tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write([word], {})
-    words = rewritten("-m", f"sweep={tmp_path}")
-    assert words == ["--multirun", f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'", word]
+def test_plain_words_are_taken_over(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(SWEEP_COULD_SAY, {})
+    where = [f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'"]
+    assert rewritten("-m", f"sweep={tmp_path}") == ["--multirun", *where, *SWEEP_COULD_SAY]
+    words = rewritten("seed=0,1,2", f"sweep={tmp_path}", "-m")
+    assert words[3:] == [*(w for w in SWEEP_COULD_SAY if w != "seed=range(10)"), "seed=0,1,2"]
 
 
-@pytest.mark.parametrize("word", NOT_FOR_A_SWEEP)
-def test_words_that_could_do_harm_are_to_be_given_again(word: str, tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1", word], {})
+def test_words_that_could_do_harm_are_to_be_given_again(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).write(["seed=0,1", *NOT_FOR_A_SWEEP], {})
     with pytest.raises(InputError) as refused:
         rewritten("-m", f"sweep={tmp_path}")
     assert str(refused.value) == (
-        f"sweep={tmp_path}: it was started with {word}, which is not taken from a file; expected "
-        "it to be given again"
+        f"sweep={tmp_path}: it was started with {' '.join(NOT_FOR_A_SWEEP)}, which is not taken "
+        "from a file; expected it to be given again"
     )
-    if word not in ("nonsense", "model.optimizer.lr=choice(a;b,c)"):  # Hydra has none such
-        assert rewritten("-m", f"sweep={tmp_path}", word)[-1] == word
-
-
-def test_what_is_given_now_replaces_what_was_given(tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1", "data.val_size=10"], {})
-    words = rewritten("seed=0,1,2", f"sweep={tmp_path}", "-m")
-    where = [f"sweep='{tmp_path}'", f"hydra.sweep.dir='{tmp_path}'"]
-    assert words == ["--multirun", *where, "data.val_size=10", "seed=0,1,2"]
+    assert rewritten("-m", f"sweep={tmp_path}", *NOT_FOR_A_SWEEP)[4:] == NOT_FOR_A_SWEEP
 
 
 def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
@@ -300,21 +248,3 @@ def test_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
         os.utime(sweep.file, (age, age))
     words = rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}")
     assert f"hydra.sweep.dir='{tmp_path}/multirun/a'" in words
-    with pytest.raises(InputError, match=f"sweep=latest: no sweep under {tmp_path}/x yet; python"):
-        rewritten("-m", "sweep=latest", f"paths.outputs_dir={tmp_path}/x")
-
-
-def test_other_command_lines_stay_as_they_are(tmp_path: Path) -> None:
-    for words in (["--multirun", "seed=0,1"], ["sweep=null"]):
-        assert rewritten(*words) == words
-    with pytest.raises(InputError, match="sweep=x: goes on with a sweep; expected -m too"):
-        rewritten("sweep=x")
-    with pytest.raises(InputError, match=r"sweep=/none: no sweep's folder: /none/sweep.json is mi"):
-        rewritten("-m", "sweep=/none")
-
-
-def test_a_link_in_the_folder_is_refused(tmp_path: Path) -> None:
-    SweepFolder(tmp_path).write(["seed=0,1"], {})
-    (tmp_path / "0").symlink_to("/etc")
-    with pytest.raises(InputError, match="is a link or a device; expected none in it"):
-        rewritten("-m", f"sweep={tmp_path}")

@@ -33,17 +33,16 @@ def outputs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_newer_sweep_stands_for_its_winner(outputs: Path) -> None:
+def test_a_newer_sweep_stands_for_its_winner_a_newer_run_for_itself(outputs: Path) -> None:
     winner = outputs / "multirun" / "b" / "1"
     assert newest.run_or_winner(outputs, "latest").path == winner
     best = winner / "checkpoints" / "best.ckpt"
     assert newest.checkpoint("latest", str(outputs)) == best
     assert newest_run(outputs, "resume=latest").path == outputs / "train" / "a"
-
-
-def test_a_newer_run_is_taken_itself(outputs: Path) -> None:
     run = trained(outputs / "train" / "c", 9)
     assert newest.checkpoint("latest", str(outputs)) == run / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match=r"ckpt_path=latest: no run under .*/none has a checkp"):
+        newest.checkpoint("latest", str(outputs / "none"))
 
 
 def test_a_sweep_that_chose_nothing_stands_for_its_newest_job(tmp_path: Path) -> None:
@@ -65,17 +64,3 @@ def test_the_winner_that_predict_takes_is_named(
     code, _, err = tool("predict", str(Path(__file__).parents[2] / "docs/drawings/photo.jpg"))
     assert code == 2
     assert err.startswith(f"error: --ckpt {tmp_path}/outputs/multirun/b/1/checkpoints/best.ckpt: ")
-
-
-def test_without_a_run_the_folder_that_was_searched_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """outputs of the current folder, wherever the program is."""
-    monkeypatch.chdir(tmp_path)
-    code, _, err = tool("predict", "x.png")
-    assert code == 2
-    assert err == "error: x.png: no such file\n" or f"no run under {tmp_path}/outputs has" in err
-    with pytest.raises(
-        InputError, match=r"ckpt_path=latest: no run under .*/none has a checkpoint"
-    ):
-        newest.checkpoint("latest", "/none")

@@ -37,65 +37,43 @@ def test_the_reference_passes() -> None:
     settings.check_types(WITH_ALL)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "line"),
-    [
-        ("trainer.detect_anomaly", "x", "x: expected true or false"),
-        ("trainer.profiler", 5, "5: expected settings with a _target_, text, null"),
-        ("trainer.fast_dev_run", 1.5, "1.5: expected a whole number, true or false"),
-        ("trainer.deterministic", "x", "x: expected true or false, warn, null"),
-        ("trainer.enable_model_summary", "x", "x: expected true or false, null"),
-        ("trainer.default_root_dir", 5, "5: expected text, a path, null"),
-        ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
-        ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
-        ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
-        ("callbacks.summary.tags", 5, "5: expected a list, null"),
-        ("callbacks.best.mode", 5, "5: expected text"),
-        ("model.scheduler.eta_min", "x", "x: expected a number"),
-        ("model.optimizer.eps", None, "null: expected a number"),
-        ("model.scheduler", "abc", "abc: expected settings with a _target_, null"),
-    ],
-)
-def test_another_kind_than_declared_is_named(key: str, value: Any, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        settings.check_types(run(WITH_ALL, **{key: value}))
-    assert str(caught.value) == f"{key}={line}"
+OTHER_KINDS: list[tuple[str, Any, str]] = [
+    ("trainer.detect_anomaly", "x", "x: expected true or false"),
+    ("trainer.profiler", 5, "5: expected settings with a _target_, text, null"),
+    ("trainer.fast_dev_run", 1.5, "1.5: expected a whole number, true or false"),
+    ("trainer.deterministic", "x", "x: expected true or false, warn, null"),
+    ("trainer.devices", 1.5, "1.5: expected a list, text, a whole number"),
+    ("callbacks.early_stopping.patience", True, "true: expected a whole number"),
+    ("callbacks.early_stopping.min_delta", "x  y", "x  y: expected a number"),
+    ("model.optimizer.eps", None, "null: expected a number"),
+    ("model.scheduler", "abc", "abc: expected settings with a _target_, null"),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("anything", [1]),
-        ("shape", 3),
-        ("path", "a/b"),
-        ("numbers", [1, 2.5]),
-        ("word", 1),
-        ("inner", {"_target_": "nobody.knows"}),
-        ("unknown", 1),
-    ],
-)
-def test_what_is_declared_or_cannot_be_told_passes(name: str, value: Any) -> None:
-    settings.check_types(OmegaConf.create({"a": ODD | {name: value}}))
+def test_another_kind_than_declared_is_named() -> None:
+    for key, value, line in OTHER_KINDS:
+        with pytest.raises(InputError) as caught:
+            settings.check_types(run(WITH_ALL, **{key: value}))
+        assert str(caught.value) == f"{key}={line}"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "line"),
-    [
+def test_what_is_declared_or_cannot_be_told_passes() -> None:
+    for name, value in {
+        "anything": [1], "shape": 3, "path": "a/b", "numbers": [1, 2.5], "word": 1, "unknown": 1,
+        "inner": {"_target_": "nobody.knows"},
+    }.items():  # fmt: skip
+        settings.check_types(OmegaConf.create({"a": ODD | {name: value}}))
+    for name, value, line in (
         ("path", 5, "5: expected settings with a _target_, null"),
         ("numbers", 5, "5: expected a list"),
         ("word", True, "true: expected yes, 1"),
         ("text", [1, 2], "[1, 2]: expected text"),
-    ],
-)
-def test_odd_kinds(name: str, value: Any, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        settings.check_types(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
-    assert str(caught.value) == f"a.b.{name}={line}"
-
-
-@pytest.mark.parametrize("target", ["nope.Nope", "", "os.getcwd", "builtins.dict"])
-def test_targets_that_declare_nothing_pass(target: str) -> None:
-    settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
+    ):
+        with pytest.raises(InputError) as caught:
+            settings.check_types(OmegaConf.create({"a": {"b": ODD | {name: value}}}))
+        assert str(caught.value) == f"a.b.{name}={line}"
+    for target in ("nope.Nope", "builtins.dict"):
+        settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
 
 
 def test_a_signal_while_a_class_is_imported_ends_the_run(

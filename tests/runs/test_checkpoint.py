@@ -34,53 +34,36 @@ def test_another_architecture_is_named(tmp_path: Path) -> None:
         checkpoint.check_fits(path, DigitClassifier(8))
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"hello\n", b"PK\x03\x04", b"\x80\x04N.", bytes(100)], ids=repr
-)
-def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "x.ckpt").write_bytes(data)
-    with pytest.raises(InputError, match=r"ckpt_path=.*x\.ckpt: not a checkpoint"):
-        checkpoint.read(str(tmp_path / "x.ckpt"))
-
-
-def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    path = Path(written(tmp_path / "x.ckpt"))
-    whole = path.read_bytes()
-    for size in (len(whole) - 1, len(whole) // 2, 10):
-        path.write_bytes(whole[:size])
-        with pytest.raises(InputError, match="not a checkpoint"):
+def test_other_and_truncated_files_are_refused(tmp_path: Path) -> None:
+    whole = Path(written(path := tmp_path / "x.ckpt")).read_bytes()
+    for data in (
+        b"",
+        b"hello\n",
+        b"PK\x03\x04",
+        b"\x80\x04N.",
+        whole[:-1],
+        whole[: len(whole) // 2],
+    ):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"ckpt_path=.*x\.ckpt: not a checkpoint"):
             checkpoint.read(str(path))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_content_of_another_kind_is_refused(tmp_path: Path) -> None:
+    for changes in (
         {"state_dict": {1: torch.zeros(1)}},
-        {"state_dict": {"net.1.weight": "x"}},
-        {"best_scores": {"val/acc_best": "high"}},
+        {"best_scores": {"x": "high"}},
         {"hyper_parameters": None},
-    ],
-    ids=str,
-)
-def test_content_of_another_kind_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="not a checkpoint"):
-        checkpoint.read(written(tmp_path / "x.ckpt", **changes))
+    ):
+        with pytest.raises(InputError, match="not a checkpoint"):
+            checkpoint.read(written(tmp_path / "x.ckpt", **changes))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"hidden_size": 0},
-        {"hidden_size": 1 << 40},
-        {"hidden_size": "8"},
-        {"hidden_size": 8, "_target_": "os.system"},
-    ],
-)
-def test_settings_of_a_checkpoint_are_checked(tmp_path: Path, settings: dict[str, Any]) -> None:
-    path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
-    with pytest.raises(InputError, match="unknown settings"):
-        checkpoint.model_of(path, checkpoint.read(path))
+def test_settings_of_a_checkpoint_are_checked(tmp_path: Path) -> None:
+    for settings in ({}, {"hidden_size": 0}, {"hidden_size": "8"}):
+        path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
+        with pytest.raises(InputError, match="unknown settings"):
+            checkpoint.model_of(path, checkpoint.read(path))
 
 
 def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
@@ -103,7 +86,7 @@ class Mode(StrEnum):
     FAST = "fast"
 
 
-@pytest.mark.parametrize("name", ["hyper_parameters", "callbacks"])
-def test_texts_of_a_kind_of_their_own_are_saved_as_plain_ones(name: str) -> None:
-    saved = plain_data.of_checkpoint({name: {"mode": Mode.FAST}})[name]["mode"]
-    assert (type(saved), saved) == (str, "fast")
+def test_texts_of_a_kind_of_their_own_are_saved_as_plain_ones() -> None:
+    for name in ("hyper_parameters", "callbacks"):
+        saved = plain_data.of_checkpoint({name: {"mode": Mode.FAST}})[name]["mode"]
+        assert (type(saved), saved) == (str, "fast")

@@ -9,7 +9,6 @@ from digits import load
 from digits.errors import DivergedError, InputError
 from digits.runs import folder, status
 from digits.runs.folder import RunFolder
-from digits.runs.status import Status
 from digits.signals import Stopped
 from support.commands import Outcome, finish
 
@@ -37,20 +36,10 @@ def test_the_newest_run_has_a_checkpoint_and_is_no_job_of_a_sweep(tmp_path: Path
     assert next(folder.trained(tmp_path)).path == tmp_path / "multirun" / "c" / "1"
 
 
-def test_a_run_is_judged_by_its_best_checkpoint(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    assert run.judged == tmp_path / "checkpoints" / "last.ckpt"
-    run.checkpoints.mkdir()
-    run.best.touch()
-    assert run.judged == tmp_path / "checkpoints" / "best.ckpt"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("nope", "no such file"), (".", "a folder"), ("x" * 300, "File name too")]
-)
-def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, kind: str) -> None:
-    with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
-        folder.existing(str(tmp_path / name))
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    for name, kind in (("nope", "no such file"), (".", "a folder"), ("x" * 300, "File name too")):
+        with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
+            folder.existing(str(tmp_path / name))
 
 
 def test_what_became_of_a_run_is_known(tmp_path: Path) -> None:
@@ -58,25 +47,21 @@ def test_what_became_of_a_run_is_known(tmp_path: Path) -> None:
     assert run.status() is None
     with run.held():
         status.begin(tmp_path)
-        assert run.status() == Status("running", begun=run.status().begun)
+        assert run.status().status == "running"
     assert run.status().status == "killed"
-    for error, expected in {
-        None: ("finished", None, 0),
-        KeyboardInterrupt(): ("stopped", None, 130),
-        Stopped(15): ("stopped", None, 143),
-        ZeroDivisionError("x"): ("failed", "x", 1),
-        InputError("data.val_size=-1: no"): ("failed", "data.val_size=-1: no", 2),
-        OSError(28, "No space left", "x"): (
-            "failed",
-            "cannot write x: No space left; paths.outputs_dir=FOLDER writes elsewhere",
-            2,
-        ),
-        DivergedError("train/loss is nan"): ("diverged", "train/loss is nan", 2),
-    }.items():
+    full = "cannot write x: No space left; paths.outputs_dir=FOLDER writes elsewhere"
+    for error, *expected in (
+        (None, "finished", None, 0),
+        (KeyboardInterrupt(), "stopped", None, 130),
+        (Stopped(15), "stopped", None, 143),
+        (ZeroDivisionError("x"), "failed", "x", 1),
+        (OSError(28, "No space left", "x"), "failed", full, 2),
+        (DivergedError("train/loss is nan"), "diverged", "train/loss is nan", 2),
+    ):
         status.begin(tmp_path)
         status.end(tmp_path, error)
         found = run.status()
-        assert (found.status, found.error, found.code) == expected
+        assert [found.status, found.error, found.code] == expected
         assert found.begun <= found.ended
         status.end(tmp_path, InputError("what came later"))
         assert run.status() == found
@@ -92,12 +77,10 @@ def test_the_end_of_another_process_is_no_end_of_the_run(tmp_path: Path) -> None
     assert (run.status().status, run.status().error) == ("killed", None)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"status": 1}', '{"status": "x", "more": "y"}', "[" * 9999]
-)
-def test_a_status_that_no_run_wrote_is_none(text: str, tmp_path: Path) -> None:
-    (tmp_path / "status.json").write_text(text)
-    assert RunFolder(tmp_path).status() is None
+def test_a_status_that_no_run_wrote_is_none(tmp_path: Path) -> None:
+    for text in ("", "[]", '{"status": 1}', '{"status": "x", "more": "y"}', "[" * 9999):
+        (tmp_path / "status.json").write_text(text)
+        assert RunFolder(tmp_path).status() is None
 
 
 def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,50 +96,19 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.M
     os.close(reader)
 
 
-def test_without_locks_a_run_that_has_not_ended_is_running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_finished_run_has_what_its_folder_names_and_a_cleared_one_nothing_of_it(
+    finished: Outcome, tmp_path: Path
 ) -> None:
-    def has_none(*_: int) -> None:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr("fcntl.flock", has_none)
-    run = RunFolder(tmp_path)
-    with run.held():
-        status.begin(tmp_path)
-    assert run.status().status == "running"
-
-
-def test_the_folder_of_a_checkpoint_is_found() -> None:
-    assert RunFolder.of(Path("a/checkpoints/best.ckpt")).path == Path.cwd() / "a"
-    assert RunFolder.of(Path("a/b/best.ckpt")) is None
-
-
-def test_a_finished_run_has_what_its_folder_names(finished: Outcome) -> None:
-    run = RunFolder(finished.folder)
-    names = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
-    assert names >= {
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(finished.folder, run.path)
+    assert {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")} >= {
         "checkpoints/last.ckpt", "checkpoints/previous.ckpt", "checkpoints/best.ckpt",
         "metrics.json", "metrics.csv", "status.json", "tensorboard", "figures",
-        "evidence.npz", "report.html",
-        ".hydra/overrides.yaml", ".hydra/config.yaml",
+        "evidence.npz", "report.html", ".hydra/overrides.yaml", ".hydra/config.yaml",
     }  # fmt: skip
-    for path in (run.last, run.previous, run.best, run.metrics_json, run.metrics_csv, run.overrides,
-                 run.config, run.status_json, run.tensorboard, run.figures):  # fmt: skip
-        assert path.exists()
     assert run.status().status == "finished"
-
-
-def test_a_cleared_folder_has_nothing_of_the_run(finished: Outcome, tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    shutil.copytree(finished.folder, run.path)
+    run.last.write_bytes(b"")
+    assert load(run.path).path == run.best  # is read by its best checkpoint
     (run.path / "notes.txt").touch()
     run.clear()
-    left = {path.name for path in run.path.iterdir()}
-    assert left == {"notes.txt", "train.log", "hparams.yaml"}
-
-
-def test_a_run_is_read_by_its_best_checkpoint(finished: Outcome, tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    shutil.copytree(finished.folder, run.path)
-    run.last.write_bytes(b"")
-    assert load(run.path).path == run.best
+    assert {path.name for path in run.path.iterdir()} == {"notes.txt", "train.log", "hparams.yaml"}

@@ -5,7 +5,7 @@ import resource
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,14 +72,6 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
     assert victim.exists()  # the corpus is live: a careless reader does run it
 
 
-def test_a_file_that_is_larger_than_any_of_ours_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.ckpt"
-    path.write_bytes(SMALL)
-    with path.open("r+b") as file:
-        file.truncate(5 << 30)  # with a hole: it takes no disk
-    refusal(path)
-
-
 def changed(data: bytes, at: float, kind: str, value: int) -> bytes:
     i = int(at * len(data))
     return {
@@ -100,7 +92,7 @@ kinds = st.sampled_from(["flip", "cut", "drop", "repeat", "zero"])
 places = st.floats(0, 1, exclude_max=True)
 
 
-@settings(derandomize=True, max_examples=1500, deadline=None, database=None)
+@settings(derandomize=True, max_examples=300, deadline=None, database=None)
 @given(places, kinds, st.integers(1, 255))
 def test_a_damaged_checkpoint_is_refused_or_as_it_was(
     fuzzed: Path, at: float, kind: str, value: int
@@ -114,7 +106,7 @@ def test_a_damaged_checkpoint_is_refused_or_as_it_was(
     assert same(content, expected)
 
 
-@settings(derandomize=True, max_examples=500, deadline=None, database=None)
+@settings(derandomize=True, max_examples=100, deadline=None, database=None)
 @given(st.binary(max_size=200))
 def test_any_pickle_in_a_zip_is_refused(fuzzed: Path, data: bytes) -> None:
     fuzzed.write_bytes(hostile.archive(b"\x80\x02" + data))
@@ -147,73 +139,37 @@ def test_packed_entries_are_refused_though_all_else_is_right(tmp_path: Path) -> 
     assert "not a checkpoint" in refusal(path)
 
 
-def test_more_than_two_mebibytes_besides_tensors_is_refused(tmp_path: Path) -> None:
+def test_too_much_besides_tensors_and_too_much_altogether_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ckpt"
     path.write_bytes(hostile.saved(hostile.content(note="x" * 250_000)))
     assert checkpoint.read(str(path))["note"] == "x" * 250_000
+    with path.open("r+b") as file:
+        file.truncate(5 << 30)  # with a hole: it takes no disk
+    refusal(path)
     path.write_bytes(hostile.saved(hostile.content(note="x" * (1 << 21))))
     refusal(path)
 
 
-def test_a_long_list_of_entries_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "x.ckpt"
-    many = {f"data/{i}": b"" for i in range(40_000)}
-    path.write_bytes(repacked(SMALL, zipfile.ZIP_STORED, **many))
-    monkeypatch.setattr(zipfile, "ZipInfo", lambda *_: pytest.fail("it was read"))
-    refusal(path)
-
-
-def with_attributes(mapping: bytes, **attributes: str) -> bytes:
-    """The pickle of an OrderedDict that BUILD gives `attributes`, which hide its own."""
-    word = "".join(f"X{chr(len(text))}\0\0\0{text}" for item in attributes.items() for text in item)
-    return mapping + b"}(" + word.encode() + b"ub"
-
-
 def test_nothing_but_parts_comes_along_with_a_mapping(tmp_path: Path) -> None:
+    """BUILD gives an OrderedDict attributes, which hide its own."""
     path = tmp_path / "x.ckpt"
     data = hostile.saved(hostile.content(last=OrderedDict()))
-    empty = b"ccollections\nOrderedDict\n"
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         pickled = file.read("archive/data.pkl")
-    at = pickled.rindex(b")R")  # of the last OrderedDict's call
-    begin, end = pickled[: at + 2], pickled[at + 2 :]
-    assert empty in begin
-    evil = with_attributes(begin, _metadata="x", items="y", get="z", keys="w") + end
+    at = pickled.rindex(b")R") + 2  # after the last OrderedDict's call
+    assert b"ccollections\nOrderedDict\n" in pickled[:at]
+    hidden = b"}(" + b"".join(b"X%c\0\0\0%s" % (len(w), w) for w in (b"items", b"y")) + b"ub"
+    evil = pickled[:at] + hidden + pickled[at:]
     path.write_bytes(repacked(data, zipfile.ZIP_STORED, **{"data.pkl": evil}))
     careless = torch.load(path, weights_only=True)
     assert careless["last"].items == "y"  # the corpus is live
     last = checkpoint.read(str(path))["last"]
-    assert (type(last), last) == (dict, {})
-    assert list(last.items()) == []
+    assert (type(last), last, list(last.items())) == (dict, {}, [])
     assert type(checkpoint.read(str(path))["state_dict"]) is dict
 
 
-@pytest.mark.parametrize(
-    "value",
-    [10**400, -(1 << 128), {1, 2}, 1j, "\ud800", {(1,): 2}, torch.zeros(2).expand(1 << 20, 2)],
-    ids=["10**400", "-2**128", "set", "complex", "surrogate", "tuple for a key", "view"],
-)
-def test_values_of_other_kinds_are_refused(value: Any, tmp_path: Path) -> None:
-    (tmp_path / "x.ckpt").write_bytes(hostile.saved(hostile.content(x=value)))
-    refusal(tmp_path / "x.ckpt")
-
-
-def test_parts_that_share_memory_no_longer_do(tmp_path: Path) -> None:
-    values = torch.zeros(4, 4)
-    shared = {"a": values, "b": values.T, "c": values[0].expand(2, 4)}
-    (tmp_path / "x.ckpt").write_bytes(hostile.saved(hostile.content(x=shared)))
-    read = checkpoint.read(str(tmp_path / "x.ckpt"))["x"]
-    read["a"] += 1
-    assert all(tensor.is_contiguous() for tensor in read.values())
-    assert read["b"].count_nonzero() == read["c"].count_nonzero() == 0
-
-
-@pytest.mark.parametrize("make", [hostile.two_directories, hostile.two_cases])
-def test_torch_reads_a_zip_in_its_own_way(make: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    """Which is why it gets a copy."""
-    data = make(b"\x80\x02cbuiltins\nbytearray\nJ" + bytes([5, 0, 0, 0]) + b"\x85R.")
-    assert torch.load(io.BytesIO(data), weights_only=True) == bytearray(5)
-    (tmp_path / "x.ckpt").write_bytes(data)
-    refusal(tmp_path / "x.ckpt")
+def test_values_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    view = torch.zeros(2).expand(1 << 20, 2)
+    for value in (10**400, {1, 2}, "\ud800", {(1,): 2}, view):
+        (tmp_path / "x.ckpt").write_bytes(hostile.saved(hostile.content(x=value)))
+        refusal(tmp_path / "x.ckpt")

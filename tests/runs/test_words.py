@@ -4,44 +4,37 @@ from digits.errors import InputError
 from digits.runs.words import Words
 from support.commands import tool
 
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        ("--nope seed=1", "--nope: no such flag; --help shows all"),
-        ("--multi-run seed=1", "--multi-run: no such flag; did you mean --multirun?"),
-        ("--config-dri=x", "--config-dri: no such flag; did you mean --config-dir?"),
-        (
-            "--trainer.max_epochs=3",
-            "--trainer.max_epochs: no such flag; a setting is written without the dashes: "
-            "trainer.max_epochs=3",
-        ),
-        ("--seed=3 -m", "--seed: no such flag; a setting is written without the dashes: seed=3"),
-        ("--cfg jobs", "argument --cfg/-c: invalid choice: 'jobs' (choose from "),
-        ("--cfg", "argument --cfg/-c: expected one argument; --help shows all"),
-        ("seed=1 -m lr=2", "lr=2: expected beside the others, flags before or after them all"),
-    ],
-)
-def test_unknown_flags_are_one_line(words: str, line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        Words.parse(words.split())
-    assert str(caught.value).startswith(line)
-    assert "\n" not in str(caught.value)
+LINES = {
+    "--multi-run seed=1": "--multi-run: no such flag; did you mean --multirun?",
+    "--seed=3 -m": "--seed: no such flag; a setting is written without the dashes: seed=3",
+    "--cfg jobs": "argument --cfg/-c: invalid choice: 'jobs' (choose from ",
+    "--cfg": "argument --cfg/-c: expected one argument; --help shows all",
+    "seed=1 -m lr=2": "lr=2: expected beside the others, flags before or after them all",
+}
 
 
-@pytest.mark.parametrize("words", [["--ckptt", "x", "a.png"], ["a.png", "--top", "1\n2"]])
-def test_the_tools_say_it_in_one_line_too(words: list[str]) -> None:
-    code, out, err = tool("predict", *words)
-    assert (code, out) == (2, "")
-    assert err in (
-        "error: --ckptt: no such flag; did you mean --ckpt?\n",
-        "error: argument --top: 1 2: expected a whole number from 1 to 10; --help shows all\n",
-    )
+def test_unknown_flags_are_one_line() -> None:
+    for words, line in LINES.items():
+        with pytest.raises(InputError) as caught:
+            Words.parse(words.split())
+        assert str(caught.value).startswith(line)
+        assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("words", ["--help", "--hydra-help", "-c job", "-i", "-sc query=bash"])
-def test_a_question_runs_no_job(words: str) -> None:
-    assert Words.parse(words.split()).asks
+def test_the_tools_say_it_in_one_line_too() -> None:
+    assert tool("predict", "--ckptt", "x", "a.png") == (
+        2, "", "error: --ckptt: no such flag; did you mean --ckpt?\n"
+    )  # fmt: skip
+    for given in ("0", "11", "1\n2"):
+        line = "expected a whole number from 1 to 10; --help shows all\n"
+        said = f"error: argument --top: {given.replace(chr(10), ' ')}: {line}"
+        assert tool("predict", "a.png", "--top", given) == (2, "", said)
+    assert "--top" not in tool("predict", "a.png", "--top", "10")[2]
+
+
+def test_a_question_runs_no_job() -> None:
+    for words in ("--help", "--hydra-help", "-c job", "-i", "-sc query=bash"):
+        assert Words.parse(words.split()).asks
 
 
 def test_a_command_line_is_taken_apart() -> None:

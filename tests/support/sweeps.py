@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,13 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+
+from support.commands import UNSEEN
+
+QUICK = (
+    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "trainer.limit_test_batches=1",
+    "model.hidden_size=8", "data.val_size=1000", *UNSEEN, "logger=csv",
+)  # fmt: skip
 
 
 def job(
@@ -30,16 +39,16 @@ def job(
     return folder
 
 
-def assert_same_weights(one: Path, other: Path, count: int) -> None:
-    """Of the jobs of a sweep under each."""
-    mine, theirs = (_weights(outputs) for outputs in (one, other))
-    assert len(mine) == len(theirs) == count
-    for a, b in zip(mine, theirs, strict=True):
+def assert_same_weights(one: Path, other: Path, count: int, mine: str = "*") -> None:
+    """Of the jobs of a sweep under each; of `one`, those whose names match `mine`."""
+    ours, theirs = _weights(one, mine), _weights(other, "*")
+    assert len(ours) == len(theirs) == count
+    for a, b in zip(ours, theirs, strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def _weights(outputs: Path) -> list[dict[str, Any]]:
-    paths = sorted(outputs.glob("multirun/*/*/checkpoints/last.ckpt"))
+def _weights(outputs: Path, names: str) -> list[dict[str, Any]]:
+    paths = sorted(outputs.glob(f"multirun/*/{names}/checkpoints/last.ckpt"))
     return [torch.load(path, weights_only=True)["state_dict"] for path in paths]
 
 
@@ -58,3 +67,22 @@ class Bad(Callback):
         if self.how == "not":
             for parameter in pl_module.parameters():
                 parameter.data.fill_(float("nan"))
+
+
+def wait_for(is_so: Callable[[], object], run: Any = None, seconds: float = 90) -> None:
+    """While the process `run`, if any, runs."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert run is None or run.poll() is None, run.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def saved(outputs: Path) -> int:
+    """How many jobs have a checkpoint."""
+    return len(list(outputs.rglob("last.ckpt")))
+
+
+def folder_of_sweep(outputs: Path) -> Path:
+    (folder,) = outputs.glob("multirun/*")
+    return folder

@@ -28,14 +28,15 @@ def ran(folder: Path, *words: str, threads: int | None = None) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 def test_it_is_a_run_in_the_folder_it_was_given(tmp_path: Path) -> None:
     folder = tmp_path / "it's here" / "7"
     assert ran(folder, "tags=[j${hydra:job.num}]", threads=1) == 0
     run = RunFolder(folder)
     assert run.status().status == "finished"  # type: ignore[union-attr]
     assert run.measured()["device"] == "cpu, 1 thread"
-    assert "Epoch 1/1 " in (folder / "output.log").read_text()
     assert run.measured()["tags"] == "j7"
+    assert "Epoch 1/1 " in (folder / "output.log").read_text()
 
 
 def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
@@ -60,6 +61,9 @@ def test_half_done_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
     resume = f"resume='{folder}'"
     assert to_begin_or_go_on(run, words) == ["model.hidden_size=4", "seed=123", resume]
     run.last.unlink()
+    with run.held(), pytest.raises(InputError, match="another process is training there"):
+        to_begin_or_go_on(run, words)
+    assert run.status_json.is_file()
     assert to_begin_or_go_on(run, words) == words  # and begins anew
     assert not run.has_run()
 
@@ -68,32 +72,22 @@ def test_half_done_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
     ("words", "name"),
     [
         (["model.optimizer.lr=0.001", "seed=2"], "03_lr-0.001_seed-2"),
-        (["seed=-1"], "03_seed--1"),
         (["lr=0.0012635598", "n=10000", "m=1e-05"], "03_lr-0.001264_n-10000_m-1e-05"),
         (["model/optimizer=adam", "+m.note=it is / here"], "03_optimizer-adam_note-it-is-here"),
         (["model.optimizer.lr=1", "model.scheduler.lr=2"], "03_optimizer.lr-1_scheduler.lr-2"),
-        (["data=a", "model.data=b"], "03_data-a_model.data-b"),
         (["~callbacks.bar"], "03_bar"),
         (["x=${oc.env:HOME}"], "03_x-oc.env-HOME"),
         (["x=../../etc"], "03_x-etc"),
         (["x=" + "y" * 300], "03_x-" + "y" * 24),
-        ([f"x{i}={'y' * 24}" for i in range(20)], None),
         (["x=é"], "03_x"),
         ([], "03"),
     ],
 )
-def test_a_jobs_folder_says_what_differs(words: list[str], name: str | None) -> None:
-    found = name_of(3, 12, words)
-    assert found == name or (name is None and len(found) <= 100)
-    assert re.fullmatch(r"[\w.+-]+", found, re.ASCII)
+def test_a_jobs_folder_says_what_differs(words: list[str], name: str) -> None:
+    assert name_of(3, 12, words) == name
 
 
-def test_a_jobs_number_is_as_wide_as_the_largest() -> None:
+def test_a_jobs_name_is_short_and_its_number_as_wide_as_the_largest() -> None:
+    name = name_of(3, 12, [f"x{i}={'y' * 24}" for i in range(20)])
+    assert re.fullmatch(r"[\w.+-]{80,100}", name, re.ASCII)
     assert [name_of(7, count, []) for count in (1, 10, 100, 101)] == ["07", "07", "07", "007"]
-
-
-def test_nothing_is_removed_under_a_running_job(tmp_path: Path) -> None:
-    run = RunFolder(folder_of_job(tmp_path, "0", [], "running"))
-    with run.held(), pytest.raises(InputError, match="another process is training there"):
-        to_begin_or_go_on(run, [])
-    assert run.status_json.is_file()

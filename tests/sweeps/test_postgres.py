@@ -1,27 +1,24 @@
 """Sweeps that share a study in a real PostgreSQL."""
 
 import os
-import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
 
 from digits.sweeps.study import opened, space_of, trial
 from support import postgres
-from support.commands import UNSEEN, process, python
+from support.commands import process, python
+from support.sweeps import QUICK, wait_for
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not postgres.programs(), reason="needs PostgreSQL's initdb"),
 ]
-QUICK = (
-    "hparams_search=mnist_optuna", "hydra.sweeper.n_trials=30", "trainer.max_epochs=3",
-    "trainer.limit_train_batches=2", "trainer.limit_val_batches=1", "logger=csv",
-    *UNSEEN, "hydra.sweeper.study_name=shared", "hydra/launcher=local",
+SEARCH = (
+    *QUICK, "hparams_search=mnist_optuna", "hydra.sweeper.n_trials=10", "hydra/launcher=local",
+    "hydra.sweeper.study_name=shared",
 )  # fmt: skip
 
 
@@ -32,45 +29,33 @@ def url() -> Iterator[str]:
 
 
 def test_two_sweeps_open_a_new_study_at_once_are_killed_and_go_on(url: str, tmp_path: Path) -> None:
-    random.seed(0)
-    where = f"hydra.sweeper.storage={url}"
+    """One as its first job has begun, the other as one has ended."""
+    shared = (f"hydra.sweeper.storage={url}", "hydra.sweeper.study_name=shared")
     outputs = [tmp_path / name for name in "ab"]
-    begin = [["-m", *QUICK, where, f"paths.outputs_dir={folder}"] for folder in outputs]
-    for kill in range(2):
-        words = begin if not kill else [
-            ["-m", "sweep=latest", where, "hydra.sweeper.study_name=shared",
-             f"paths.outputs_dir={folder}"] for folder in outputs
-        ]  # fmt: skip
-        with (
-            process("src/train.py", *words[0], start_new_session=True) as one,
-            process("src/train.py", *words[1], start_new_session=True) as two,
-        ):
-            for run in (one, two):
-                time.sleep(random.uniform(5, 9))
-                assert run.poll() is None, run.communicate()
-                os.killpg(run.pid, signal.SIGKILL)
+    begin = [["-m", *SEARCH, *shared, f"paths.outputs_dir={folder}"] for folder in outputs]
     with (
-        process("src/train.py", *words[0]) as one,
-        process("src/train.py", *words[1]) as two,
+        process("src/train.py", *begin[0], start_new_session=True) as one,
+        process("src/train.py", *begin[1], start_new_session=True) as two,
     ):
-        assert one.communicate(timeout=300)[1] == ""
-        assert two.communicate(timeout=300)[1] == ""
+        for run, folder, what in zip(
+            (one, two), outputs, ("status.json", "metrics.json"), strict=True
+        ):
+            wait_for(lambda f=folder, w=what: any(f.rglob(w)), run)  # type: ignore[misc]
+            os.killpg(run.pid, signal.SIGKILL)
+    again = [["-m", "sweep=latest", *shared, f"paths.outputs_dir={folder}"] for folder in outputs]
+    with process("src/train.py", *again[0]) as one, process("src/train.py", *again[1]) as two:
+        assert [run.communicate(timeout=300)[1] for run in (one, two)] == ["", ""]
         assert (one.returncode, two.returncode) == (0, 0)
-    storage = optuna.storages.RDBStorage(url)
-    study = optuna.load_study(study_name="shared", storage=storage)
-    trials = study.trials
+    storage, study = opened(url, "shared", ["maximize"])
+    trials = study.get_trials()
     storage.engine.dispose()
     counted = [trial for trial in trials if "sweep" in trial.user_attrs]  # that became jobs
     assert {trial.state.name for trial in counted} <= {"COMPLETE", "PRUNED"}
-    assert len(counted) == 30
-    ran = [
-        path.parent.name for folder in outputs for path in folder.glob("multirun/*/*/status.json")
-    ]
-    assert sorted((name.partition("_")[0].lstrip("0") or "0" for name in ran), key=int) == sorted(
-        (str(t.number) for t in counted), key=int
-    )
-    for folder in outputs:
-        assert len(list(folder.glob("multirun/*"))) == 1
+    assert len(counted) == 10
+    ran = [p.parent.name for folder in outputs for p in folder.glob("multirun/*/*/status.json")]
+    numbers = [int(name.partition("_")[0]) for name in ran]
+    assert sorted(numbers) == sorted(trial.number for trial in counted)
+    assert [len(list(folder.glob("multirun/*"))) for folder in outputs] == [1, 1]
 
 
 def test_a_new_database_is_made_by_one_of_several(url: str) -> None:

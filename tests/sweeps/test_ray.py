@@ -2,21 +2,16 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import UNSEEN, process, python
-from support.sweeps import assert_same_weights
+from support.commands import process, python
+from support.sweeps import QUICK, assert_same_weights, saved, wait_for
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
-QUICK = (
-    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
-    "data.val_size=1000", *UNSEEN, "logger=csv",
-)  # fmt: skip
 
 
 def test_jobs_end_as_in_the_pool(tmp_path: Path) -> None:
@@ -89,11 +84,7 @@ def test_a_job_whose_node_dies_goes_on_elsewhere(cluster: tuple, tmp_path: Path)
     words = ["-m", *QUICK, "trainer.max_epochs=60", "trainer.limit_train_batches=60", "seed=3,4"]
     where = ["hydra/launcher=ray", f"hydra.launcher.address={made.address}"]
     with process("src/train.py", *words, *where, f"paths.outputs_dir={tmp_path}/a") as run:
-        end = time.monotonic() + 90
-        while len(list(tmp_path.rglob("last.ckpt"))) < 2:
-            assert run.poll() is None, run.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.3)
+        wait_for(lambda: saved(tmp_path) == 2, run)
         made.remove_node(node, allow_graceful=False)
         made.add_node(num_cpus=2)
         _, err = run.communicate(timeout=240)
@@ -109,10 +100,7 @@ def test_ctrl_c_saves(tmp_path: Path) -> None:
     words = ["-m", *QUICK, "trainer.max_epochs=3000", "seed=1,2", "hydra/launcher=ray"]
     given = [*words, f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", *given, start_new_session=True) as run:
-        end = time.monotonic() + 90
-        while len(list(tmp_path.rglob("last.ckpt"))) < 2:
-            assert time.monotonic() < end
-            time.sleep(0.3)
+        wait_for(lambda: saved(tmp_path) == 2, run)
         os.kill(run.pid, signal.SIGINT)
         _, err = run.communicate(timeout=90)
     assert run.returncode == 130

@@ -2,24 +2,19 @@
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import slurm
-from support.commands import UNSEEN, process, python
-from support.sweeps import assert_same_weights
+from support.commands import process, python
+from support.sweeps import QUICK, assert_same_weights, folder_of_sweep, saved, wait_for
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing())),
 ]
-QUICK = (
-    "trainer.max_epochs=2", "trainer.limit_train_batches=3", "model.hidden_size=8",
-    "data.val_size=1000", *UNSEEN, "logger=csv",
-)  # fmt: skip
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
 
 
@@ -27,13 +22,6 @@ SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with slurm.cluster(tmp_path_factory.mktemp("slurm")):
         yield
-
-
-def until(is_so: Callable[[], object], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.3)
 
 
 def said(*command: str) -> str:
@@ -48,7 +36,7 @@ def test_jobs_end_as_in_the_pool_and_a_wrong_one_is_a_line(running: None, tmp_pa
     line = "model.optimizer.lr=-1: expected a number above 0, up to 3.4e+38"
     assert err == f"error: job 1 (model.optimizer.lr=-1): {line}\n"
     assert "best  model.optimizer.lr=0.003" in out
-    (folder,) = tmp_path.glob("a/multirun/*")
+    folder = folder_of_sweep(tmp_path / "a")
     assert sorted(path.name for path in folder.glob("[0-9]*")) == [
         "00_lr-0.001", "01_lr--1", "02_lr-0.003"
     ]  # fmt: skip
@@ -61,11 +49,14 @@ def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) 
     words = ["-m", *QUICK, "trainer.max_epochs=60", "trainer.limit_train_batches=60", "seed=3,4"]
     given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
     with process("src/train.py", *given) as run:
-        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
+        wait_for(lambda: saved(tmp_path) == 2)
+        (job, _) = sorted(tmp_path.rglob("slurm_id"))
+        said("scancel", "--signal=USR1", number := job.read_text())  # as before its time is over
+        wait_for(lambda: job.is_file() and job.read_text() != number)
         urgent = said(
             "sbatch", "--parsable", "--output=/dev/null", "-p", "high", "-n2", "--wrap", "sleep 3"
         ).strip()
-        until(lambda: urgent not in said("squeue", "--noheader", "--format=%i"))
+        wait_for(lambda: urgent not in said("squeue", "--noheader", "--format=%i"))
         _, err = run.communicate(timeout=200)
     assert (run.returncode, err) == (0, "")
     logs = [path.read_text() for path in tmp_path.glob("a/multirun/*/*/train.log")]
@@ -77,9 +68,9 @@ def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) 
 def test_a_killed_sweep_finds_its_jobs_in_the_queue_again(running: None, tmp_path: Path) -> None:
     words = ["-m", *QUICK, "trainer.max_epochs=100", "trainer.limit_train_batches=60", "seed=3"]
     with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
-        until(lambda: any(tmp_path.rglob("last.ckpt")))
+        wait_for(lambda: saved(tmp_path))
         run.kill()
-    (folder,) = tmp_path.glob("multirun/*")
+    folder = folder_of_sweep(tmp_path)
     number = (folder / "00" / "slurm_id").read_text()
     again = ["-m", f"sweep={folder}", "hydra.launcher.poll_seconds=1"]
     with process("src/train.py", *again) as run:
@@ -95,8 +86,8 @@ def test_a_killed_sweep_finds_its_jobs_in_the_queue_again(running: None, tmp_pat
 def test_a_cancelled_job_is_recorded_and_the_others_go_on(running: None, tmp_path: Path) -> None:
     words = ["-m", *QUICK, "trainer.limit_train_batches=60", "trainer.max_epochs=5,3000"]
     with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
-        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
-        (folder,) = tmp_path.glob("multirun/*")
+        wait_for(lambda: saved(tmp_path) == 2)
+        folder = folder_of_sweep(tmp_path)
         said("scancel", (folder / "01_max_epochs-3000" / "slurm_id").read_text())
         out, _ = run.communicate(timeout=120)
     assert run.returncode != 0
@@ -106,7 +97,7 @@ def test_a_cancelled_job_is_recorded_and_the_others_go_on(running: None, tmp_pat
 def test_ctrl_c_empties_the_queue(running: None, tmp_path: Path) -> None:
     words = ["-m", *QUICK, "trainer.max_epochs=3000", "seed=1,2,3"]
     with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
-        until(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 2)
+        wait_for(lambda: saved(tmp_path) == 2)
         run.send_signal(2)
         _, err = run.communicate(timeout=60)
     assert run.returncode == 130

@@ -108,15 +108,14 @@ def _executor(folder: Path, options: dict[str, Any]) -> Any:
     more = dict(options.pop("more", None) or {})
     names = {"timeout_min": "time", "mem_gb": "mem"}
     given = {names.get(name, name): value for name, value in options.items() if value is not None}
-    given |= {"additional_parameters": {"requeue": True} | more, "use_srun": True}
+    asked = {"requeue": True, "signal": f"USR1@{SIGNAL_DELAY_S}"}  # submitit's own is USR2
+    given |= {"additional_parameters": asked | more, "use_srun": True}
     if "mem" in given:
         given["mem"] = f"{given['mem']}GB"
     import submitit
 
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=MOST_TRIES)
-    executor.update_parameters(
-        job_name="digits", signal_delay_s=SIGNAL_DELAY_S, nodes=1, ntasks_per_node=1, **given
-    )
+    executor.update_parameters(job_name="digits", nodes=1, ntasks_per_node=1, **given)
     return executor
 
 
