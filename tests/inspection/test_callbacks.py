@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from digits.inspection import evidence, watch
 from digits.inspection.reporting import Report
 from digits.inspection.watch import Watch
+from digits.training.scores import Scored
 from digits.training.trainer import quieten_lightning
 from support.tensorboard import points
 
@@ -56,9 +57,8 @@ def trainer(folder: Path, callback: Callback, **settings: Any) -> L.Trainer:
     quieten_lightning()
     return L.Trainer(
         accelerator="cpu",
-        callbacks=[callback],
+        callbacks=[callback, Scored()],
         logger=TensorBoardLogger(folder, "", "tensorboard"),
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,

@@ -10,7 +10,6 @@ SAID = np.array([0, 1, 1, 1, 0, 2])
 def test_rows_of_a_confusion_matrix_are_true_classes() -> None:
     counts = statistics.confusion(TRUE, SAID, 3)
     assert counts.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 1]]
-    assert statistics.confused_most(counts) == (0, 1, 3)
 
 
 def test_precision_recall_and_f1_are_of_each_class() -> None:
