@@ -31,7 +31,6 @@ LAYOUT = {
     "training": {
         "learning rate": ["Multiline", [r"^watch/lr"]],
         "norms": ["Multiline", [r"^watch/(gradient|weight)_norm$"]],
-        "images per second": ["Multiline", [r"^watch/images_per_second$"]],
     },
 }
 BINS = 64

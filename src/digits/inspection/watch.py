@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -26,17 +25,15 @@ Seen = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by a layer's name: it, wha
 
 class Watch(Callback):
     """Logs after each epoch the learning rate and the norm of all weights together. TensorBoard has
-    the scores by epoch, images per second, histograms of weights and of the activations that 1,000
-    training images (or a batch) cause, and the share of dead ReLUs, too.
+    the scores by epoch, histograms of weights and of the activations that 1,000 training images (or
+    a batch) cause, and the share of dead ReLUs, too.
     """
 
     def __init__(self) -> None:
         self.x_B: Tensor | None = None
-        self.begin, self.first, self.validated = 0.0, 0, 0.0
+        self.is_validated = False  # the epoch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.fit_loop.restarted_mid_epoch:  # then Lightning does not start the epoch again
-            self._begin(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
         for writer in writers(trainer):
             tensorboard.layout(writer)
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -53,26 +50,17 @@ class Watch(Callback):
         first_call = pl_module.register_forward_pre_hook(keep)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._begin(0)
-
-    def _begin(self, first: int) -> None:
-        """From batch `first` of an epoch."""
-        self.begin, self.validated, self.first = time.monotonic(), 0.0, first
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.validated -= time.monotonic()
+        self.is_validated = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.validated += time.monotonic()
+        self.is_validated = True
 
     def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        step, speed = trainer.global_step - 1, self._images_per_second(trainer)
+        step = trainer.global_step - 1
         self._log_norms(trainer, step)
         seen = self._look(trainer, pl_module)
         for writer in writers(trainer):
-            tensorboard.by_epoch(writer, trainer, with_validation=bool(self.validated))
-            if speed:
-                writer.add_scalar("watch/images_per_second", speed, step)
+            tensorboard.by_epoch(writer, trainer, with_validation=self.is_validated)
             for name, weight in pl_module.named_parameters():
                 tensorboard.histogram(writer, f"watch_weights/{name}", weight, step)
             for name, (layer, _, values) in seen.items():
@@ -96,15 +84,6 @@ class Watch(Callback):
             log.debug("its activations are not logged: %s", error)
             self.x_B = None
             return {}
-
-    def _images_per_second(self, trainer: L.Trainer) -> float | None:
-        """Of all processes, without validation; None if the data does not tell."""
-        size = getattr(trainer.train_dataloader, "batch_size", None)
-        last = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        seconds = time.monotonic() - self.begin - self.validated
-        if not isinstance(size, int) or seconds <= 0:
-            return None
-        return (last - self.first) * size * trainer.world_size / seconds
 
 
 class WatchSteps(Watch):
