@@ -94,11 +94,9 @@ def batches(trainer: L.Trainer, stage: str) -> Iterator[Any]:
         yield trainer.strategy.batch_to_device(moved)
 
 
-def _answers(
-    module: nn.Module, batches: Iterator[Any], rank: int, processes: int
-) -> Answers | None:
-    """Of this process, which has the images rank, rank + processes, ...; None if the batches, or
-    what it answers, are no classifier's.
+def _answers(module: nn.Module, batches: Iterator[Any], rank: int, processes: int) -> Answers:
+    """Of this process, which has the images rank, rank + processes, ... Raises whatever if the
+    batches, or what it answers, are no classifier's.
     """
     labels: list[Tensor] = []
     answers: list[Tensor] = []
@@ -106,18 +104,16 @@ def _answers(
     place = rank
     for batch in batches:
         if not is_labelled(batch):
-            return None
+            raise TypeError("its batches are not (images, labels)")
         x_B, y_B = batch[:2]
-        logits_BP = module(x_B)
-        if not _are_logits(logits_BP, len(y_B)):
-            return None
         labels.append(y_B.cpu())
-        answers.append(probabilities(logits_BP))
+        answers.append(probabilities(module(x_B)))
+        count, *others = answers[-1].shape
+        if count != len(y_B) or len(others) != 1 or others[0] < 2:
+            raise TypeError("its answers are no logits (B, K)")
         places_B = torch.arange(len(y_B)) * processes + place
         wrong = _worst([*wrong, *_mistakes(x_B, y_B, answers[-1], places_B)])
         place += len(y_B) * processes
-    if not labels:
-        return None
     labels_N = torch.cat(labels).numpy()
     places_N = np.arange(len(labels_N)) * processes + rank
     return places_N, labels_N, torch.cat(answers).cpu().numpy(), wrong
@@ -130,11 +126,6 @@ def is_labelled(batch: Any) -> bool:
     return batch[1].ndim == 1 and not batch[1].is_floating_point()
 
 
-def _are_logits(answer: Any, count: int) -> bool:
-    is_float = isinstance(answer, Tensor) and answer.is_floating_point()
-    return is_float and answer.ndim == 2 and len(answer) == count and answer.shape[1] > 1
-
-
 def probabilities(logits_BP: Tensor) -> Tensor:
     """Float32, on the logits' device. What adds up to 1 is taken for probabilities already."""
     logits_BP = logits_BP.float()
@@ -145,13 +136,12 @@ def probabilities(logits_BP: Tensor) -> Tensor:
 
 
 def _mistakes(x_B: Any, y_B: Tensor, answers_BP: Tensor, places_B: Tensor) -> Iterator[Mistake]:
-    """The most confident of a batch, if it has pictures."""
-    confidence_B, predicted_B = answers_BP.max(1)
-    wrong_M = (predicted_B != y_B).nonzero()[:, 0]
-    wrong_M = wrong_M[confidence_B[wrong_M].argsort(descending=True)[:MOST_PICTURES]]
-    if len(wrong_M) and isinstance(x_B, Tensor) and (shown := pictures(x_B[wrong_M])) is not None:
-        places = places_B[wrong_M.cpu()].tolist()
-        yield from zip(places, confidence_B[wrong_M].tolist(), shown, strict=True)
+    """Of a batch, if it has pictures."""
+    confidence_B, predicted_B = (each.cpu() for each in answers_BP.max(1))
+    wrong_M = (predicted_B != y_B.cpu()).nonzero()[:, 0]
+    if isinstance(x_B, Tensor) and (shown := pictures(x_B[wrong_M.to(x_B.device)])) is not None:
+        places, confidences = places_B[wrong_M].tolist(), confidence_B[wrong_M].tolist()
+        yield from zip(places, confidences, shown, strict=True)
 
 
 def _worst(found: list[Mistake]) -> list[Mistake]:

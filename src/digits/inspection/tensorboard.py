@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from digits.inspection.evidence import Evidence, Pixels
 from digits.text import flat
 
-LAYOUT = {
+LAYOUT = {  # of the page CUSTOM SCALARS, with training and validation in one chart
     "train and val": {
         "loss": ["Multiline", [r"^train/loss$", r"^val/loss$"]],
         "accuracy": ["Multiline", [r"^train/acc$", r"^val/acc$"]],
@@ -43,11 +43,6 @@ def writers(trainer: Trainer) -> Iterator[SummaryWriter]:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
             yield logger.experiment
-
-
-def layout(writer: SummaryWriter) -> None:
-    """The page CUSTOM SCALARS, with training and validation in one chart."""
-    writer.add_custom_scalars(LAYOUT)
 
 
 def by_epoch(writer: SummaryWriter, trainer: Trainer, with_validation: bool) -> None:

@@ -35,7 +35,7 @@ class Watch(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for writer in writers(trainer):
-            tensorboard.layout(writer)
+            writer.add_custom_scalars(tensorboard.LAYOUT)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule) and data.train is not None:
             self.x_B = data.train[0][:PROBED] / 255
