@@ -135,7 +135,7 @@ def test_several_digits_have_boxes_and_can_be_read_each(folder: Path, ckpt: str)
 def test_what_the_model_saw_is_shown_and_saved(folder: Path, ckpt: str, tmp_path: Path) -> None:
     given = (folder / "1.png").read_bytes()
     code, out, _ = tool("predict", "-", "--show", "--ckpt", ckpt, stdin=given)
-    assert (code, out.splitlines()[-1].split()[:2]) == (0, ["-", "0"])
+    assert (code, out.splitlines()[-1].split()[:2]) == (0, ["-", "4"])
     shown = [line for line in out.splitlines() if set(line) <= set(" ░▒▓█")]
     assert 20 <= len(shown) <= 22
     assert {len(line) for line in shown} == {56}

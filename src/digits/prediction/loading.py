@@ -134,7 +134,7 @@ def _try_out(run: Network) -> None:
     expected = f"expected uint8 (N, {SIDE}, {SIDE}) to probabilities (N, {CLASSES})"
     try:
         p_NK = run(images_NHW)
-        fits = p_NK.shape == (2, CLASSES) and (p_NK >= 0).all()  # false for NaN
+        fits = p_NK.shape == (2, CLASSES) and bool((p_NK >= 0).all())  # false for NaN
         fits = fits and np.allclose(p_NK.sum(1), 1, atol=1e-5)
     except Exception as error:  # a dozen kinds
         raise InputError(f"{expected}; it says {_reason(error)}") from error
