@@ -25,10 +25,10 @@ def task(arguments: argparse.Namespace) -> None:
         report.write(findings, path, None if arguments.output else own.figures)
         print(preview.of_run(findings, columns))
     else:
-        compared = comparison.compare([report.read(run) for run in runs])
+        page = comparison.of(comparison.compare([report.read(run) for run in runs]))
         path = arguments.output or _place(arguments.runs)
-        comparison.write(compared, path)
-        print(preview.of_several(compared))
+        report.write_page(page, path)
+        print(preview.of_several(page))
     print(f"report {relative(path)}")
 
 

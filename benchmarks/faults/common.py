@@ -18,7 +18,6 @@ from digits.signals import end_with_parent
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("src/train.py",)
-OF_TIME = "watch/images_per_second"  # a curve that no two runs have in common
 PARTS = (
     "state_dict",
     "optimizer_states",
@@ -145,7 +144,7 @@ def differing_parts(path: Path, other: Path) -> list[str]:
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard's files have: (step, value) for each tag, doubled steps and all."""
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-    tags = set(events.Tags()["scalars"]) - {OF_TIME}
+    tags = events.Tags()["scalars"]
     return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
 
 

@@ -23,7 +23,7 @@ MOMENTS = {
     "the end of an epoch": (DigitClassifier, "on_train_epoch_end"),
     "the start of an epoch": (_TrainingEpochLoop, "on_run_start"),
     "the test": (DigitClassifier, "test_step"),
-    "cutting the logs": (logs, "_rows"),
+    "cutting the logs": (logs.CSVLogger, "go_on_from"),
     "writing a file": (os, "fsync"),
     "replacing a file": (Path, "replace"),
     "keeping the checkpoint before": (os, "link"),

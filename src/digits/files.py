@@ -28,6 +28,13 @@ def home() -> Path:
     return Path.cwd()
 
 
+def python_path() -> str:
+    """For processes that are to import this package, not another that is installed."""
+    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    own = str(PACKAGE.parent)
+    return os.pathsep.join([own, *(path for path in there if path not in ("", own))])
+
+
 def called(command: str) -> str:
     """Return how the user calls `command`: as `digits-train`, or `python src/train.py`."""
     installed = Path(sys.argv[0]).stem.startswith("digits-")

@@ -11,21 +11,20 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from digits.inspection import evidence, watch
+from digits.inspection import evidence
 from digits.inspection.reporting import Report
 from digits.inspection.watch import Watch
+from digits.training.scores import Scored
 from digits.training.trainer import quieten_lightning
 from support.tensorboard import points
 
 
 class Told(L.LightningModule):
-    """Answers class 1 to all images in the epochs `right`, else 0. A training step takes 1 s of
-    `clock`, a validation step 100 s.
-    """
+    """Answers class 1 to all images in the epochs `right`, else 0."""
 
     def __init__(self, right: set[int]) -> None:
         super().__init__()
-        self.right, self.clock = right, 0.0
+        self.right = right
         self.bias = nn.Parameter(torch.zeros(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,11 +32,9 @@ class Told(L.LightningModule):
         return (says * 5 + self.bias).expand(len(x), 2)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        self.clock += 1
         return nn.functional.cross_entropy(self(batch[0]), batch[1])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.clock += 100
         right = (self(batch[0]).argmax(1) == batch[1]).float().mean()
         self.log("val/acc", right)
 
@@ -56,9 +53,8 @@ def trainer(folder: Path, callback: Callback, **settings: Any) -> L.Trainer:
     quieten_lightning()
     return L.Trainer(
         accelerator="cpu",
-        callbacks=[callback],
+        callbacks=[callback, Scored()],
         logger=TensorBoardLogger(folder, "", "tensorboard"),
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
@@ -71,19 +67,20 @@ def fit(network: Told, folder: Path, callback: Callback, **settings: Any) -> Non
     trainer(folder, callback, **settings).fit(network, loader(4), loader(8))
 
 
+def read(folder: Path) -> Any:
+    return evidence.read(folder / "evidence.npz")
+
+
 def test_evidence_is_the_best_epochs(tmp_path: Path) -> None:
     report = Report(str(tmp_path), test=False)
     fit(Told(right={1}), tmp_path, report, max_epochs=3)
-    found = evidence.read(tmp_path / "evidence.npz")
-    assert found is not None
+    found = read(tmp_path)
     assert str(found.stage) == "val"
     assert (found.count, found.correct) == (8, 8)
     again = Report(str(tmp_path), test=False)
     again.load_state_dict(report.state_dict())
     fit(Told(right=set()), tmp_path, again, max_epochs=1)
-    kept = evidence.read(tmp_path / "evidence.npz")
-    assert kept is not None
-    assert kept.correct == 8, "a run that goes on knows how good the best was"
+    assert read(tmp_path).correct == 8, "a run that goes on knows how good the best was"
 
 
 def test_an_epoch_without_validation_has_no_score_of_it(tmp_path: Path) -> None:
@@ -110,17 +107,9 @@ def test_dead_relus_are_of_the_first_batch_of_somebodys_data(tmp_path: Path) -> 
     assert not network._forward_pre_hooks
 
 
-def test_speed_is_that_of_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Told(set())
-    monkeypatch.setattr(watch.time, "monotonic", lambda: network.clock)
-    fit(network, tmp_path, Watch(), max_epochs=2, num_sanity_val_steps=0)
-    assert points(tmp_path, "watch/images_per_second") == [(1, 4.0), (3, 4.0)]
-
-
 def test_evidence_is_of_the_first_of_several_test_sets(tmp_path: Path) -> None:
     trainer(tmp_path, Report(str(tmp_path))).test(Told({0}), [loader(3), loader(8)], verbose=False)
-    found = evidence.read(tmp_path / "evidence.npz")
-    assert found is not None
+    found = read(tmp_path)
     assert (str(found.stage), found.count, found.correct) == ("test", 8, 8)
 
 
@@ -140,6 +129,5 @@ def test_a_test_step_that_makes_images_ready_is_told_of(
 ) -> None:
     trainer(tmp_path, Report(str(tmp_path))).test(Prepared({0}), loader(8), verbose=False)
     assert "test/acc is 1.0000, but what forward answers is right for 0.0000 of" in caplog.text
-    found = evidence.read(tmp_path / "evidence.npz")
-    assert found is not None
+    found = read(tmp_path)
     assert found.correct == 0

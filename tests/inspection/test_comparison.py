@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from digits.inspection import comparison, preview, report
-from digits.inspection.comparison import Compared
 from digits.inspection.evidence import Evidence
+from digits.inspection.report import Findings, Page
 from support import findings
 from support.runs import made
 
@@ -23,31 +23,28 @@ def with_right(*places: int) -> Evidence:
     )  # fmt: skip
 
 
-def compared(folder: Path, *runs: tuple[dict, Evidence]) -> Compared:
-    folders = [
-        made(folder / str(number), config=settings | {"paths": {"x": number}}, found=found)
-        for number, (settings, found) in enumerate(runs)
+def read(folder: Path, *runs: tuple[dict, Evidence]) -> list[Findings]:
+    return [
+        report.read(made(folder / str(n), config=settings | {"paths": {"x": n}}, found=evidence))
+        for n, (settings, evidence) in enumerate(runs)
     ]
-    return comparison.compare([report.read(path) for path in folders])
 
 
-@pytest.fixture
-def four(tmp_path: Path) -> Compared:
+def page(folder: Path, *runs: tuple[dict, Evidence]) -> Page:
+    return comparison.of(comparison.compare(read(folder, *runs)))
+
+
+RIGHT = [(0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 5, 6), (0, 1, 2), (0, 4, 5, 6, 7)]
+SETTINGS = [{"model": {"lr": lr}, "seed": n, "epochs": 2} for lr in (0.1, 0.9) for n in (0, 1)]
+FOUR = [(each, with_right(*places)) for each, places in zip(SETTINGS, RIGHT, strict=True)]
+
+
+def test_settings_that_differ_are_named_and_the_best_comes_first(tmp_path: Path) -> None:
     """Two settings with two seeds each: 6, 7; 3, 5 of 8 right."""
-    return compared(
-        tmp_path,
-        ({"model": {"lr": 0.1}, "seed": 0, "epochs": 2}, with_right(0, 1, 2, 3, 4, 5)),
-        ({"model": {"lr": 0.1}, "seed": 1, "epochs": 2}, with_right(0, 1, 2, 3, 4, 5, 6)),
-        ({"model": {"lr": 0.9}, "seed": 0, "epochs": 2}, with_right(0, 1, 2)),
-        ({"model": {"lr": 0.9}, "seed": 1, "epochs": 2}, with_right(0, 4, 5, 6, 7)),
-    )
-
-
-def test_settings_that_differ_are_named_and_the_best_comes_first(four: Compared) -> None:
-    assert four.names == ["model.lr", "seed"]
-    assert four.labels == ["lr 0.1, seed 0", "lr 0.1, seed 1", "lr 0.9, seed 0", "lr 0.9, seed 1"]
-    made = comparison.of(four)
+    made = page(tmp_path, *FOUR)
     assert made.verdict == "Best: lr 0.1, seed 1 with 0.8750"
+    assert made.status == "They differ in model.lr, seed."
+    assert list(made.figures) == ["curves of all runs", "images on which the runs disagree"]
     (runs, over_seeds) = made.tables
     assert [row[0] for row in runs.rows] == [
         "lr 0.1, seed 1", "lr 0.1, seed 0", "lr 0.9, seed 1", "lr 0.9, seed 0",
@@ -59,54 +56,49 @@ def test_settings_that_differ_are_named_and_the_best_comes_first(four: Compared)
         ["0.1", "2", "0.8125", "0.0884", "0.0184 to 1.0000", "-", "-"],
         ["0.9", "2", "0.5000", "0.1768", "0.0000 to 1.0000", "-1.0000 to 0.4816", "0.13"],
     ]
+    lines = preview.of_several(made).splitlines()
+    assert lines[0] == made.verdict
+    assert lines[lines.index("Over seeds") + 2].split()[:3] == ["0.1", "2", "0.8125"]
 
 
 def test_the_mean_is_over_the_replicates_that_were_recorded(tmp_path: Path) -> None:
     told = {"replicates": ["seed", "data.fold"]}
-    several = compared(tmp_path, *(
+    several = page(tmp_path, *(
         (told | {"lr": lr, "seed": n, "data": {"fold": n}}, with_right(*range(lr + n)))
         for lr in (1, 4) for n in (0, 1)
     ))  # fmt: skip
-    over = comparison.of(several).tables[1]
+    over = several.tables[1]
     assert over.title == "Over seed, data.fold"
     assert [list(row[:3]) for row in over.rows] == [["4", "2", "0.5625"], ["1", "2", "0.1875"]]
     assert over.rows[1][-2:] == ["-0.3750 to -0.3750", "-"], "a t test needs a spread"
 
 
-def test_images_on_which_they_disagree_are_shown(four: Compared) -> None:
+def test_images_on_which_they_disagree_are_shown() -> None:
     """Image 0 is right in all; 3, 6 in half of the runs, which comes first."""
-    curves, images = comparison.of(four).figures
-    assert (curves.name, images.name) == (
-        "curves of all runs", "images on which the runs disagree",
-    )  # fmt: skip
-    shown, captions, title = comparison.divided(four)
+    shown, captions, title = comparison.divided([evidence for _, evidence in FOUR])
     assert title == "7 of 8 images are right in some runs, wrong in others"
     assert list(shown)[:2] == [3, 6]
     assert captions[:2] == [("cat", "2 of 4 right"), ("dog", "2 of 4 right")]
 
 
 def test_two_runs_say_what_each_took_an_image_for(tmp_path: Path) -> None:
-    both = compared(tmp_path, ({"seed": 0}, with_right(0, 1)), ({"seed": 1}, with_right(0, 2)))
+    both = with_right(0, 1), with_right(0, 2)
     shown, captions, _ = comparison.divided(both)
-    assert list(shown) == [1, 2]
-    assert captions == [("cat", "cat / dog"), ("cat", "dog / cat")]
-    pair = comparison.of(both).tables[-1]
+    assert (list(shown), captions) == ([1, 2], [("cat", "cat / dog"), ("cat", "dog / cat")])
+    pair = page(tmp_path, ({"seed": 0}, both[0]), ({"seed": 1}, both[1])).tables[-1]
     assert pair.rows == [["seed 0", "seed 1", "1", "1", "1"]]
     assert "Of their settings it says nothing" in pair.note
 
 
-def test_runs_on_other_images_are_not_paired(tmp_path: Path) -> None:
-    other = findings.evidence()
-    both = compared(tmp_path, ({"seed": 0}, with_right(0)), ({"seed": 1}, other))
-    made = comparison.of(both)
-    assert [table.title for table in made.tables] == ["Runs", "Over seeds"]
-    assert [figure.name for figure in made.figures] == ["curves of all runs"]
-
-
-def test_runs_whose_settings_do_not_differ_are_told_apart_by_name(tmp_path: Path) -> None:
-    both = compared(tmp_path, ({"seed": 0}, with_right(0)), ({"seed": 0}, with_right(1)))
-    assert both.labels == ["0", "1"]
-    assert comparison.of(both).status == "They differ in nothing that their settings tell."
+@pytest.mark.parametrize("seed", [0, 1])
+def test_runs_on_other_images_are_not_paired(tmp_path: Path, seed: int) -> None:
+    """Those whose settings do not differ are told apart by name."""
+    made = page(tmp_path, ({"seed": 0}, with_right(0)), ({"seed": seed}, findings.evidence()))
+    assert [table.title for table in made.tables] == ["Runs", "Over seeds"][: seed + 1]
+    assert list(made.figures) == ["curves of all runs"]
+    names, what = [("0", "nothing that their settings tell"), ("seed 0", "seed")][seed]
+    assert made.tables[0].rows[-1][0] == names
+    assert made.status == f"They differ in {what}."
 
 
 def test_a_damaged_run_is_said_and_the_others_are_compared(tmp_path: Path) -> None:
@@ -119,14 +111,3 @@ def test_a_damaged_run_is_said_and_the_others_are_compared(tmp_path: Path) -> No
         "metrics.csv: no run's metrics, or damaged, or too large",
     ]
     assert [row[2] for row in page.tables[0].rows] == ["0.6250", "0.1250", "0.1250"]
-
-
-def test_a_terminal_has_the_tables(four: Compared) -> None:
-    lines = preview.of_several(four).splitlines()
-    assert lines[0] == "Best: lr 0.1, seed 1 with 0.8750"
-    start = lines.index("Over seeds")
-    assert lines[start + 1].split() == [
-        "model.lr", "seeds", "mean", "accuracy", "standard", "deviation", "95", "%", "interval",
-        "of", "the", "mean", "difference", "to", "the", "first,", "95", "%", "p",
-    ]  # fmt: skip
-    assert lines[start + 2].split()[:3] == ["0.1", "2", "0.8125"]

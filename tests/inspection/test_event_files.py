@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from digits.inspection import tensorboard
@@ -27,18 +25,3 @@ def test_a_histogram_has_each_finite_number_in_its_bucket(tmp_path: Path) -> Non
               if count}  # fmt: skip
     assert filled == {0.5: 1, 1.5: 1, 2.5: 2, 32: 1}, "64 buckets of half a unit"
     assert sum(read.Histograms("one")[0].histogram_value.bucket) == 1
-
-
-def test_the_projector_has_points_labels_and_pictures(tmp_path: Path) -> None:
-    hidden, pictures = torch.tensor([[0.5, 2.0], [0.0, 1.0]]), np.zeros((2, 4, 4), np.uint8)
-    columns = {"label": ["a", "b\tc"], "right": ["yes", "no"]}
-    for _ in range(2):  # another test takes the place of the first one
-        tensorboard.projector(tmp_path / "projector", hidden, columns, pictures)
-    (found,) = (tmp_path / "projector").glob("*/*")
-    assert found.name == "hidden layer"
-    assert (found / "tensors.tsv").read_text() == "0.5\t2.0\n0.0\t1.0\n"
-    assert (found / "metadata.tsv").read_text() == "label\tright\na\tyes\nbc\tno\n"
-    config = (tmp_path / "projector" / "projector_config.pbtxt").read_text()
-    assert config.count("tensor_path") == 1
-    sprite = np.asarray(Image.open(found / "sprite.png").convert("L"))
-    assert (sprite[:4] == 255).all(), "paper"

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from support.commands import Outcome
 
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(finished: Outcome) -> str:
     server = program.TensorBoard(default.get_plugins())
     words = ["--logdir", str(finished.folder), "--host", "127.0.0.1", "--port", "0"]
@@ -28,23 +28,17 @@ def url(finished: Outcome) -> str:
     return str(server.launch())  # in a thread, which ends with this process
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+@pytest.fixture
+def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(PATIENCE_MS)
-    yield page
-    page.close()
-
-
-def test_scores_are_its_first_page(page: Page, url: str) -> None:
+def test_scores_charts_pictures_and_settings_are_shown(page: Page, url: str) -> None:
     page.goto(f"{url}#timeseries")
     groups = page.locator(".group-title")
     expect(groups.first).to_be_visible(timeout=PATIENCE_MS)
@@ -52,28 +46,12 @@ def test_scores_are_its_first_page(page: Page, url: str) -> None:
         "Pinned", "best", "test", "train", "val", "views", "vs_epoch", "watch", "watch_activations",
         "watch_weights",
     ]  # fmt: skip
-
-
-def test_training_and_validation_are_in_one_chart(page: Page, url: str) -> None:
-    page.goto(f"{url}#custom_scalars")
+    page.goto(f"{url}?#custom_scalars")
     expect(page.get_by_text("Matches (2)").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("train and val")).to_be_visible()
-
-
-def test_pictures_are_shown(page: Page, url: str) -> None:
-    page.goto(f"{url}#images")
-    shown = page.locator("tf-image-loader img")
-    expect(shown).to_have_count(6, timeout=PATIENCE_MS)
-    page.wait_for_function(
-        "n => { const find = r => [...r.querySelectorAll('*')].flatMap(e => "
-        "[...(e.tagName === 'IMG' ? [e] : []), ...(e.shadowRoot ? find(e.shadowRoot) : [])]);"
-        "return find(document).filter(i => i.naturalWidth >= 420).length >= n }",
-        arg=6,
-    )
-
-
-def test_hyper_parameters_stand_beside_scores(page: Page, url: str, finished: Outcome) -> None:
-    page.goto(f"{url}#hparams")
+    page.goto(f"{url}?a#images")
+    expect(page.locator("tf-image-loader img")).to_have_count(6, timeout=PATIENCE_MS)
+    page.goto(f"{url}?b#hparams")
     expect(page.get_by_text("data.batch_size").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("test/acc").first).to_be_visible()
     expect(page.get_by_text("128.00").first).to_be_visible()

@@ -31,12 +31,10 @@ def test_a_unit_that_no_image_wakes_is_dead() -> None:
     hidden, answer = seen["1"][2], seen["2"][2]
     assert hidden.tolist() == [[1, 0, 0.5, 0], [2, 0, 0, 0]]
     assert watch.dead(hidden) == 0.5, "the second and the fourth"
+    channels = torch.tensor([1.0, -1.0]).view(1, 2, 1, 1).expand(3, 2, 5, 5)
+    assert watch.dead(channels) == 0.5, "a channel is a unit"
     assert torch.equal(seen["2"][1], hidden)
     assert torch.equal(answer, network[2](hidden))
-
-
-def test_a_channel_is_a_unit() -> None:
-    assert watch.dead(torch.tensor([1.0, -1.0]).view(1, 2, 1, 1).expand(3, 2, 5, 5)) == 0.5
 
 
 def test_the_network_and_random_numbers_to_come_are_left_as_they_were() -> None:
@@ -53,11 +51,7 @@ def test_the_network_and_random_numbers_to_come_are_left_as_they_were() -> None:
     assert torch.equal(state, torch.get_rng_state())
     assert not any(part._forward_hooks for part in network.modules())
     assert not seen["last"][2].requires_grad
-
-
-def test_it_is_left_as_it_was_by_an_error_too() -> None:
-    network = Divided()
     with pytest.raises(RuntimeError, match="shapes"):
         watch.look(network, torch.rand(8, 3))
-    assert network.drop.training
+    assert (network.norm.training, network.drop.training) == (True, False)
     assert not any(part._forward_hooks for part in network.modules())

@@ -14,7 +14,6 @@ from digits.exporting import formats
 from digits.model.network import network
 from digits.prediction import loading
 from support import hostile_onnx
-from support.commands import ROOT, finish
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +51,6 @@ def test_an_image_of_ink_and_one_without(small: bytes, tmp_path: Path) -> None:
     assert expected[1].max() > 0.2  # white is told from black
 
 
-def test_predicting_leaves_torch_alone(small: bytes, tmp_path: Path) -> None:
-    program = """if True:
-        import sys
-        import numpy as np
-        from digits.prediction import loading
-        print(loading.from_onnx(sys.argv[1]).network(np.zeros((3, 28, 28), np.uint8)).shape)
-        print(sorted({"torch", "lightning"} & sys.modules.keys()))
-    """
-    path = saved(tmp_path / "x.onnx", small)
-    code, out, err = finish("-W", "error", "-c", program, path, cwd=ROOT / "src")
-    assert (code, out, err) == (0, "(3, 10)\n[]\n", "")
-
-
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     for path, said in (
         (tmp_path / "no.onnx", "no such file"),
@@ -82,16 +68,11 @@ def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         loading.from_onnx(saved(tmp_path / "x.onnx", bytes(101)))
 
 
-@pytest.mark.parametrize("data", [b"", b"hello\n", b"PK\x03\x04", b"ORTM", bytes(100)], ids=repr)
-def test_other_files_are_refused(data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^--onnx .*x.onnx: not an ONNX file, or damaged"):
-        loading.from_onnx(saved(tmp_path / "x.onnx", data))
-
-
-def test_a_truncated_file_is_refused(small: bytes) -> None:
-    for size in {*range(0, len(small), 997), len(small) - 1}:
-        with pytest.raises(InputError, match=r"^not an ONNX file, or damaged"):
-            loading.onnx_network(small[:size])
+def test_other_files_and_parts_of_one_are_refused(small: bytes, tmp_path: Path) -> None:
+    parts = [small[:size] for size in {*range(0, len(small), 4999), len(small) - 1}]
+    for data in (b"hello\n", b"PK\x03\x04", b"ORTM", bytes(100), *parts):
+        with pytest.raises(InputError, match=r"^--onnx .*x.onnx: not an ONNX file, or damaged"):
+            loading.from_onnx(saved(tmp_path / "x.onnx", data))
 
 
 def test_a_changed_file_is_refused_or_works(
@@ -99,7 +80,7 @@ def test_a_changed_file_is_refused_or_works(
 ) -> None:
     damage = np.random.default_rng(0)
     refused = 0
-    for _ in range(400):
+    for _ in range(100):
         at = int(damage.integers(len(small)))
         changed = small[:at] + damage.bytes(1) + small[at + 1 :]
         try:
@@ -112,42 +93,31 @@ def test_a_changed_file_is_refused_or_works(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (hostile_onnx.external, "not an ONNX file, or damaged"),
-        (hostile_onnx.of_logits, "gives no probabilities"),
-        (hostile_onnx.of_a_library, "not an ONNX file, or damaged"),
-        (hostile_onnx.a_product_with_itself, "gives no probabilities"),
-        (hostile_onnx.a_huge_weight, "not an ONNX file, or damaged"),
-        (hostile_onnx.a_cube, "not an ONNX file, or damaged"),
-        (hostile_onnx.another_input, "not an ONNX file, or damaged"),
-        (hostile_onnx.two_inputs, r"takes tensor\(uint8\) .*, tensor\(float\) \[1\]; expected"),
-        (hostile_onnx.no_output, "not an ONNX file, or damaged"),
-        (hostile_onnx.no_input, "not an ONNX file, or damaged"),
-        (hostile_onnx.a_constant_input, "not an ONNX file, or damaged"),
-        (hostile_onnx.no_shape, r"takes tensor\(uint8\) \[\]; expected"),
-        (hostile_onnx.one_at_a_time, "takes 1 images at a time; expected any number"),
-        (
-            hostile_onnx.of_floats,
-            r"takes tensor\(float\) \['N', 28, 28\]; expected tensor\(uint8\)",
-        ),
-        (
-            hostile_onnx.of_32_pixels,
-            r"takes tensor\(uint8\) \['N', 32, 28\]; expected tensor\(uint8\) \['N', 28",
-        ),
-        (hostile_onnx.of_a_column, "gives no probabilities"),
-        (hostile_onnx.of_nothing, "gives no probabilities"),
-    ],
-)
+DAMAGED = "not an ONNX file, or damaged"
+EXPECTED = r"expected uint8 \(N, 28, 28\) to probabilities \(N, 10\); it "
+CHANGES: dict[str, tuple[Callable[[ModelProto], None], ...]] = {
+    DAMAGED: (
+        hostile_onnx.external, hostile_onnx.of_a_library, hostile_onnx.a_huge_weight,
+        hostile_onnx.no_output, hostile_onnx.no_input, hostile_onnx.a_constant_input,
+    ),
+    f"{EXPECTED}gives no probabilities": (
+        hostile_onnx.of_logits, hostile_onnx.a_product_with_itself, hostile_onnx.of_a_column,
+        hostile_onnx.of_nothing,
+    ),
+    f"{EXPECTED}says ": (
+        hostile_onnx.two_inputs, hostile_onnx.of_floats, hostile_onnx.one_at_a_time,
+        hostile_onnx.of_32_pixels,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", CHANGES)
 def test_another_model_is_refused(
-    change: Callable[[ModelProto], None],
-    said: str,
-    small: bytes,
-    capfd: pytest.CaptureFixture[str],
+    said: str, small: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model = format_.load_model_from_string(small)
-    change(model)
-    with pytest.raises(InputError, match=f"^{said}"):
-        loading.onnx_network(model.SerializeToString())
+    for change in CHANGES[said]:
+        model = format_.load_model_from_string(small)
+        change(model)
+        with pytest.raises(InputError, match=f"^{said}"):
+            loading.onnx_network(model.SerializeToString())
     assert capfd.readouterr() == ("", "")

@@ -72,7 +72,7 @@ def fit(
     logger = CSVLogger(folder, name="", version="")
     if ckpt_path:
         content = torch.load(ckpt_path, weights_only=True)
-        logger.go_on_from(Start(content=content).logged)
+        logger.go_on_from(Start(content=content).logged, 0)
     made = L.Trainer(
         logger=logger,
         callbacks=[BestScores(), last, *callbacks, ExactState(settings), Pauses(), Scored()],

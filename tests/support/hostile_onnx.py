@@ -23,24 +23,12 @@ def a_huge_weight(model: ModelProto) -> None:
     model.graph.initializer[0].dims[0] = 1 << 40
 
 
-def a_cube(model: ModelProto) -> None:
-    model.graph.initializer[0].dims.append(1)
-
-
-def another_input(model: ModelProto) -> None:
-    model.graph.input.append(model.graph.input[0])
-
-
 def two_inputs(model: ModelProto) -> None:
     model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
 
 def a_constant_input(model: ModelProto) -> None:
     model.graph.node[0].input[0] = model.graph.input[0].name = model.graph.initializer[0].name
-
-
-def no_shape(model: ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.ClearField("shape")
 
 
 def no_output(model: ModelProto) -> None:

@@ -1,6 +1,7 @@
 """A run's TensorBoard files, read back."""
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 with warnings.catch_warnings(action="ignore"):  # html5lib's, which comes along
@@ -9,7 +10,9 @@ with warnings.catch_warnings(action="ignore"):  # html5lib's, which comes along
 ALL = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
 
+@cache
 def events(run: Path) -> EventAccumulator:
+    """Of a run that has ended."""
     return EventAccumulator(str(run / "tensorboard"), size_guidance=ALL).Reload()
 
 

@@ -16,20 +16,19 @@ def csv_logger(folder: Path) -> logs.CSVLogger:
 def test_rows_from_a_step_on_are_cut(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("a,step,z\n1,9,\n2,10,\n,49,0.5\n3,50,\n4,5")  # the kill cut the last row
-    logs.cut_csv(path, 50)
-    assert path.read_text() == "a,step,z\n1,9,\n2,10,\n,49,0.5\n"
-    logs.cut_csv(path, 10)
-    assert path.read_text() == "a,step,z\n1,9,\n"
-    logs.cut_csv(path, 0)
-    assert not path.exists()
-    logs.cut_csv(path, 0)  # there is none
+    for step, left in (50, "1,9,\r\n2,10,\r\n,49,0.5\r\n"), (10, "1,9,\r\n"):
+        csv_logger(tmp_path).go_on_from(step, 0)
+        assert path.read_bytes().decode() == f"a,step,z\r\n{left}"
+    for _ in range(2):  # then there is none
+        csv_logger(tmp_path).go_on_from(0, 0)
+        assert not path.exists()
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0", "a,step\n1,x\n", "a,step\n1,2,3\n"])
 def test_what_is_no_table_of_ours_goes(text: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(text)
-    logs.cut_csv(path, 50)
+    csv_logger(tmp_path).go_on_from(50, 0)
     assert not path.exists()
 
 
@@ -38,23 +37,28 @@ def test_a_table_goes_on(tmp_path: Path) -> None:
     first.log_metrics({"a": 1.0}, step=1)
     first.save()
     second = csv_logger(tmp_path)
-    second.log_metrics({"a": 2.0}, step=2)
-    second.save()
-    second.log_metrics({"b": 3.0}, step=3)  # a new column
-    second.save()
+    for step, metrics in (2, {"a": 2.0}), (3, {"b": 3.0}):  # a new column
+        second.log_metrics(metrics, step=step)
+        second.save()
     assert (tmp_path / "metrics.csv").read_text().split() == [
-        "a,b,step",
-        "1.0,,1",
-        "2.0,,2",
-        ",3.0,3",
-    ]
+        "a,b,step", "1.0,,1", "2.0,,2", ",3.0,3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [200_000, 80 << 30], ids=["a number", "a hole of 80 GiB"])
+def test_a_table_larger_than_any_of_ours_is_one_line(size: int, tmp_path: Path) -> None:
+    with (tmp_path / "metrics.csv").open("wb") as file:
+        file.write(b"step\n" + b"1" * 200_000)
+        file.truncate(size)
+    with pytest.raises(InputError, match=r"its logs can't be read .* expected a run's, or none"):
+        csv_logger(tmp_path).go_on_from(5, 0)
 
 
 def tensorboard(folder: Path, steps: range) -> None:
     """A run that goes on at the first of `steps`, and is killed while it logs the last."""
     logger = logs.TensorBoardLogger(folder, name="", version="tensorboard")
     if steps.start:
-        logger.go_on_from(steps.start)
+        logger.go_on_from(steps.start, 0)
     before = set((folder / "tensorboard").glob("events*"))
     for step in steps:
         logger.log_metrics({"x": float(steps.start + step)}, step=step)
@@ -78,45 +82,20 @@ def test_curves_go_on_in_one_line_without_what_was_lost(
     assert curves(tmp_path) == {"x": [(0, 0), (1, 2)]}
 
 
-def test_a_run_that_goes_on_has_the_points_of_its_last_test_alone(tmp_path: Path) -> None:
-    for end in (3, 5):
+def test_a_run_that_goes_on_has_one_test_and_each_epoch_once(tmp_path: Path) -> None:
+    """Each epoch of three steps; killed after the second, the run goes on within it."""
+    for end in (2, 3):
         logger = logs.TensorBoardLogger(tmp_path, name="", version="tensorboard")
-        if end == 5:
-            logger.go_on_from(4)  # more than what the test was logged at
-        logger.log_metrics({"test/acc": end / 10, "val/acc_best": end / 10}, step=end)
-        logger.experiment.close()
+        if end == 3:
+            logger.go_on_from(4, 1)
+        for epoch in range(end - 1, end + 1) if end == 3 else range(1, end + 1):
+            logger.log_metrics({"val/acc_best": end / 10}, step=3 * epoch - 1)
+            logger.experiment.add_scalar("vs_epoch/val_acc", end / 10, epoch)
+        logger.log_metrics({"test/acc": end / 10}, step=3)
+        logger.end(succeeded=True)
+    old, new = pytest.approx(0.2), pytest.approx(0.3)
     assert curves(tmp_path) == {
-        "test/acc": [(5, 0.5)],
-        "best/val_acc": [(3, pytest.approx(0.3)), (5, 0.5)],
+        "test/acc": [(3, new)],
+        "best/val_acc": [(2, old), (5, new), (8, new)],
+        "vs_epoch/val_acc": [(1, old), (2, new), (3, new)],
     }
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "step\n" + "1\n" * ((1 << 20) + 1),
-        "step\n" + "," * ((1 << 14) + 1),
-        "step\n" + "1" * (1 << 20),
-    ],
-    ids=["rows", "columns", "a number"],
-)
-def test_a_table_larger_than_any_of_ours_is_not_read_to_its_end(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="more than"):
-        logs.cut_csv(path, 50)
-    assert path.read_text() == text
-
-
-def test_a_table_with_a_hole_of_80_gibibytes_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "metrics.csv").open("wb") as file:
-        file.truncate(80 << 30)
-    with pytest.raises(InputError, match="more than 67108864 bytes"):
-        csv_logger(tmp_path).go_on_from(5)
-
-
-def test_a_step_of_many_digits_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text("a,step\n1,2\n1," + "0" * 5000 + "\n")  # int() would raise
-    logs.cut_csv(path, 50)
-    assert path.read_text() == "a,step\n1,2\n"

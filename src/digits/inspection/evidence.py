@@ -6,6 +6,7 @@ S samples, U units, H W pixels (and 3 colours or none).
 
 import zipfile
 from dataclasses import dataclass, fields
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from digits.errors import InputError
 from digits.files import read_at_most, write_atomically
-from digits.inspection.statistics import Bools, Floats, Ints
+from digits.inspection import statistics
+from digits.inspection.statistics import Bools, Floats, Ints, Reliability
+from digits.runs.run import STAGES
 
 Pixels = NDArray[np.uint8]
 Strings = NDArray[np.str_]
 
-STAGES = ("test", "val")
 MAX_BYTES = 1 << 26  # of a file, which may come from anyone; MNIST's has 0.8 MB
 MAX_UNPACKED = 1 << 28
 MAX_CLASSES = 2_000  # a confusion matrix of more is not looked at
@@ -67,20 +69,30 @@ class Evidence:
     def accuracy(self) -> float:
         return self.correct / self.count
 
+    @property
+    def images(self) -> str:
+        return f"{STAGES[str(self.stage)]} images"
+
+    @cached_property
+    def counts_KK(self) -> Ints:
+        """The confusion matrix."""
+        return statistics.confusion(self.labels_N, self.predicted_N, len(self.names_K))
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        return statistics.reliability(self.confidence_N, self.is_right_N)
+
     def name(self, label: int) -> str:
         return str(self.names_K[label])
 
-    def sees_the_same(self, other: "Evidence") -> bool:
-        """Whether both are of the same images, as far as their labels can tell."""
-        return np.array_equal(self.labels_N, other.labels_N)
 
-
-KINDS = {  # of each array: dtype.kind, and its number of dimensions
-    "stage": ("U", {0}), "names_K": ("U", {1}), "labels_N": ("iu", {1}), "predicted_N": ("iu", {1}),
-    "confidence_N": ("f", {1}), "probabilities_NP": ("f", {2}), "shown_M": ("iu", {1}),
-    "pictures_MHW": ("u", {3, 4}), "samples_SHW": ("u", {3, 4}), "sample_labels_S": ("iu", {1}),
-    "weights_UHW": ("f", {3}), "units": ("iu", {0}),
+KINDS = {  # of each array, dtype.kind; the last letters of its name are its shape
+    "stage": "U", "names_K": "U", "labels_N": "iu", "predicted_N": "iu", "confidence_N": "f",
+    "probabilities_NP": "f", "shown_M": "iu", "pictures_MHW": "u", "samples_SHW": "u",
+    "sample_labels_S": "iu", "weights_UHW": "f", "units": "iu",
 }  # fmt: skip
+COUNTED = {"N": "labels_N", "K": "names_K", "M": "shown_M", "S": "sample_labels_S"}
+PLACES = {"labels_N": "K", "predicted_N": "K", "sample_labels_S": "K", "shown_M": "N"}
 
 
 def write(path: Path, evidence: Evidence) -> None:
@@ -95,11 +107,11 @@ def read(path: Path) -> Evidence | None:
     try:
         arrays = _arrays(read_at_most(path, MAX_BYTES))
         _check(arrays)
+        return Evidence(**arrays)
     except FileNotFoundError:
         return None
     except Exception as error:  # a flipped bit makes zipfile, zlib and numpy raise ten kinds
         raise InputError(f"{path}: no run's evidence, or damaged") from error
-    return Evidence(**arrays)
 
 
 def _arrays(packed: bytes) -> dict[str, Any]:
@@ -107,34 +119,25 @@ def _arrays(packed: bytes) -> dict[str, Any]:
         if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
             raise ValueError("too large")
     with np.load(BytesIO(packed), allow_pickle=False) as file:
-        optional = {"probabilities_NP": file.get("probabilities_NP", np.zeros((0, 0), np.float32))}
-        return {name: file[name] for name in KINDS if name not in optional} | optional
+        found = {name: file[name] for name in file.files if name in KINDS}
+    return {"probabilities_NP": np.zeros((0, 0), np.float32)} | found
 
 
 def _check(arrays: dict[str, Any]) -> None:
     """Raises ValueError unless the arrays fit each other."""
-    count, classes = len(arrays["labels_N"]), len(arrays["names_K"])
-    fits = [array.dtype.kind in KINDS[name][0] and array.ndim in KINDS[name][1]
-            for name, array in arrays.items()]  # fmt: skip
-    fits += [len(arrays[name]) == count for name in arrays if name.endswith("_N")]
-    fits += [_are_below(arrays[name], classes)
-             for name in ("labels_N", "predicted_N", "sample_labels_S")]  # fmt: skip
-    fits += [bool(((arrays[name] >= 0) & (arrays[name] <= 1)).all())
-             for name in ("confidence_N", "probabilities_NP")]  # fmt: skip
-    rows, known = arrays["probabilities_NP"].shape
-    fits += [rows in (0, count), known <= classes]
-    for pictures, labels in (("pictures_MHW", "shown_M"), ("samples_SHW", "sample_labels_S")):
-        fits.append(len(arrays[pictures]) == len(arrays[labels]))
-        fits.append(arrays[pictures].dtype == np.uint8 and arrays[pictures].shape[3:] in ((), (3,)))
-    for tiles in ("pictures_MHW", "samples_SHW", "weights_UHW"):
-        count_of, height, width = arrays[tiles].shape[:3]
-        fits.append(count_of <= MOST_PICTURES and 0 < height <= LARGEST and 0 < width <= LARGEST)
-    fits += [_are_below(arrays["shown_M"], count), 0 < classes <= MAX_CLASSES, count > 0]
-    fits.append(arrays["names_K"].dtype.itemsize <= 4 * LONGEST_NAME)
-    fits += [str(arrays["stage"]) in STAGES, bool(np.isfinite(arrays["weights_UHW"]).all())]
+    sizes = {letter: len(arrays[name]) for letter, name in COUNTED.items()}
+    fits = [str(arrays["stage"]) in STAGES, 0 < sizes["K"] <= MAX_CLASSES, sizes["N"] > 0]
+    for name, array in arrays.items():
+        shape = name.rpartition("_")[2] if name[-1].isupper() else ""
+        kind, colours = array.dtype.kind, array.shape[len(shape) :]
+        fits += [kind in KINDS[name], array.ndim >= len(shape)]
+        fits.append(colours == () or (kind, colours) == ("u", (3,)))
+        if shape and array.shape != (0, 0):  # no probabilities
+            fits.append(len(array) == sizes.get(shape[0], len(array)))
+        if shape.endswith("HW"):
+            sides = array.shape[1:3]
+            fits.append(len(array) <= MOST_PICTURES and min(sides) > 0 and max(sides) <= LARGEST)
+    for name, among in PLACES.items():
+        fits.append(bool(((arrays[name] >= 0) & (arrays[name] < sizes[among])).all()))
     if not all(fits):
         raise ValueError("arrays that don't fit each other")
-
-
-def _are_below(array: Any, bound: int) -> bool:
-    return len(array) == 0 or (int(array.min()) >= 0 and int(array.max()) < bound)

@@ -34,9 +34,10 @@ log = logging.getLogger(__name__)
 
 SAMPLES = 32
 UNITS = 64  # of the first layer, those with the largest weights
+NO_PICTURES = np.zeros((0, 1, 1), np.uint8)
 
-Answers = tuple[NDArray[Any], ...]  # labels_N, probabilities_NP
 Mistake = tuple[int, float, Pixels]  # place, confidence, picture
+Answers = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[Mistake]]  # places, labels, ...
 
 
 def evidence(trainer: L.Trainer, module: L.LightningModule, stage: str) -> Evidence | None:
@@ -50,17 +51,25 @@ def evidence(trainer: L.Trainer, module: L.LightningModule, stage: str) -> Evide
     mine = None
     try:
         with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
-            mine = _answers(module, batches(trainer, stage))
+            mine = _answers(
+                module, batches(trainer, stage), trainer.global_rank, trainer.world_size
+            )
     except Exception as error:  # somebody's model, which takes something else
         log.info("no evidence of the %s images: %s", stage, flat(repr(error))[:200])
-    parts = _of_all(mine)
-    if not parts or None in parts:
+    parts: list[Answers | None] = [mine] * trainer.world_size
+    if trainer.world_size > 1:
+        dist.gather_object(mine, parts if trainer.is_global_zero else None)
+    whole = [part for part in parts if part]
+    if not trainer.is_global_zero or len(whole) < len(parts):
         return None
     loader = _loader(trainer, stage)
-    data = getattr(loader, "dataset", None) if getattr(loader, "batch_size", None) else None
-    size = len(data) if isinstance(data, Sized) else None
-    (labels_N, probabilities_NP), worst = _whole(parts, size)
-    return _evidence(labels_N, probabilities_NP, worst, stage, module, trainer.datamodule)  # type: ignore[attr-defined]
+    images = getattr(loader, "dataset", None) if getattr(loader, "batch_size", None) else None
+    size = len(images) if isinstance(images, Sized) else None
+    places_N, labels_N, probabilities_NP = map(np.concatenate, list(zip(*whole, strict=True))[:3])
+    order = np.argsort(places_N)[:size]  # what is more was repeated, so that all had equally many
+    worst = _worst([each for part in whole for each in part[3] if each[0] < len(order)])
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return _evidence(labels_N[order], probabilities_NP[order], worst, stage, module, data)
 
 
 def is_whole(trainer: L.Trainer) -> bool:
@@ -85,25 +94,29 @@ def batches(trainer: L.Trainer, stage: str) -> Iterator[Any]:
         yield trainer.strategy.batch_to_device(moved)
 
 
-def _answers(module: nn.Module, batches: Iterator[Any]) -> tuple[Answers, list[Mistake]] | None:
-    """Of this process; None if the batches, or what it answers, are no classifier's."""
-    parts: list[Answers] = []
+def _answers(module: nn.Module, batches: Iterator[Any], rank: int, processes: int) -> Answers:
+    """Of this process, which has the images rank, rank + processes, ... Raises whatever if the
+    batches, or what it answers, are no classifier's.
+    """
+    labels: list[Tensor] = []
+    answers: list[Tensor] = []
     wrong: list[Mistake] = []
-    count = 0
+    place = rank
     for batch in batches:
         if not is_labelled(batch):
-            return None
+            raise TypeError("its batches are not (images, labels)")
         x_B, y_B = batch[:2]
-        logits_BP = module(x_B)
-        if not _are_logits(logits_BP, len(y_B)):
-            return None
-        probabilities_BP = probabilities(logits_BP)
-        wrong = _worst([*wrong, *_mistakes(x_B, y_B, probabilities_BP, count)])
-        parts.append((y_B.cpu().numpy(), probabilities_BP.cpu().numpy()))
-        count += len(y_B)
-    if not parts:
-        return None
-    return tuple(np.concatenate(each) for each in zip(*parts, strict=True)), wrong
+        labels.append(y_B.cpu())
+        answers.append(probabilities(module(x_B)))
+        count, *others = answers[-1].shape
+        if count != len(y_B) or len(others) != 1 or others[0] < 2:
+            raise TypeError("its answers are no logits (B, K)")
+        places_B = torch.arange(len(y_B)) * processes + place
+        wrong = _worst([*wrong, *_mistakes(x_B, y_B, answers[-1], places_B)])
+        place += len(y_B) * processes
+    labels_N = torch.cat(labels).numpy()
+    places_N = np.arange(len(labels_N)) * processes + rank
+    return places_N, labels_N, torch.cat(answers).cpu().numpy(), wrong
 
 
 def is_labelled(batch: Any) -> bool:
@@ -111,11 +124,6 @@ def is_labelled(batch: Any) -> bool:
     if not isinstance(batch, Sequence) or len(batch) < 2 or not isinstance(batch[1], Tensor):
         return False
     return batch[1].ndim == 1 and not batch[1].is_floating_point()
-
-
-def _are_logits(answer: Any, count: int) -> bool:
-    is_float = isinstance(answer, Tensor) and answer.is_floating_point()
-    return is_float and answer.ndim == 2 and len(answer) == count and answer.shape[1] > 1
 
 
 def probabilities(logits_BP: Tensor) -> Tensor:
@@ -127,14 +135,13 @@ def probabilities(logits_BP: Tensor) -> Tensor:
     return logits_BP.clamp(max=1) if are_already else logits_BP.softmax(1)
 
 
-def _mistakes(x_B: Any, y_B: Tensor, probabilities_BP: Tensor, first: int) -> Iterator[Mistake]:
-    """The most confident of a batch from place `first` on, if it has pictures."""
-    confidence_B, predicted_B = probabilities_BP.max(1)
-    wrong_M = (predicted_B != y_B).nonzero()[:, 0]
-    wrong_M = wrong_M[confidence_B[wrong_M].argsort(descending=True)[:MOST_PICTURES]]
-    if len(wrong_M) and isinstance(x_B, Tensor) and (shown := pictures(x_B[wrong_M])) is not None:
-        places = (first + wrong_M).tolist()
-        yield from zip(places, confidence_B[wrong_M].tolist(), shown, strict=True)
+def _mistakes(x_B: Any, y_B: Tensor, answers_BP: Tensor, places_B: Tensor) -> Iterator[Mistake]:
+    """Of a batch, if it has pictures."""
+    confidence_B, predicted_B = (each.cpu() for each in answers_BP.max(1))
+    wrong_M = (predicted_B != y_B.cpu()).nonzero()[:, 0]
+    if isinstance(x_B, Tensor) and (shown := pictures(x_B[wrong_M.to(x_B.device)])) is not None:
+        places, confidences = places_B[wrong_M].tolist(), confidence_B[wrong_M].tolist()
+        yield from zip(places, confidences, shown, strict=True)
 
 
 def _worst(found: list[Mistake]) -> list[Mistake]:
@@ -159,33 +166,6 @@ def pictures(x_B: Tensor) -> Pixels | None:
     return np.ascontiguousarray(x_B[:, ::step, ::step].cpu().numpy())
 
 
-def _of_all(mine: Any) -> list[Any]:
-    """Of each process, for the first one."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return [mine]
-    parts = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
-    dist.gather_object(mine, parts)
-    return parts or []
-
-
-def _whole(parts: Sequence[Any], size: int | None) -> tuple[Answers, list[Mistake]]:
-    """Process `rank` of n had the images rank, rank + n, ... of `size`; what is more was repeated,
-    so that all had equally many.
-    """
-    answers = []
-    for each in zip(*(part[0] for part in parts), strict=True):
-        whole = np.empty((sum(map(len, each)), *each[0].shape[1:]), each[0].dtype)
-        for rank, part in enumerate(each):
-            whole[rank :: len(parts)] = part
-        answers.append(whole[:size])
-    found = [
-        (place * len(parts) + rank, confidence, shown)
-        for rank, (_, wrong) in enumerate(parts)
-        for place, confidence, shown in wrong
-    ]
-    return tuple(answers), _worst([each for each in found if each[0] < len(answers[0])])
-
-
 def _evidence(
     labels_N: NDArray[Any], probabilities_NP: NDArray[Any], worst: list[Mistake], stage: str,
     module: nn.Module, data: Any,
@@ -193,8 +173,8 @@ def _evidence(
     """None of too many classes, none (labels below 0), or what are no probabilities."""
     weights_UHW, units = first_weights(module, getattr(data, "side", None))
     shown_SHW, sample_labels_S = samples(data)
-    classes = max(probabilities_NP.shape[1], int(labels_N.max()) + 1,
-                  int(sample_labels_S.max(initial=0)) + 1)  # fmt: skip
+    known = probabilities_NP.shape[1]
+    classes = max(known - 1, int(labels_N.max()), int(sample_labels_S.max(initial=0))) + 1
     if classes > MAX_CLASSES or labels_N.min() < 0 or not np.isfinite(probabilities_NP).all():
         return None
     keeps_all = probabilities_NP.size <= MOST_SCORES
@@ -206,9 +186,7 @@ def _evidence(
         confidence_N=probabilities_NP.max(1),
         probabilities_NP=probabilities_NP if keeps_all else np.zeros((0, 0), np.float32),
         shown_M=np.array([place for place, _, _ in worst], np.int64),
-        pictures_MHW=np.stack([shown for _, _, shown in worst])
-        if worst
-        else np.zeros((0, 1, 1), np.uint8),
+        pictures_MHW=np.stack([shown for _, _, shown in worst]) if worst else NO_PICTURES,
         samples_SHW=shown_SHW,
         sample_labels_S=sample_labels_S.astype(np.int32),
         weights_UHW=weights_UHW,
@@ -217,25 +195,20 @@ def _evidence(
 
 
 def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float32], int]:
-    """Of the first layer that has some and looks at pixels: (U, H, W) for the units whose weights
-    are largest, and how many there are.
+    """Of the first layer that has some, if it looks at pixels: (U, H, W) for the units whose
+    weights are largest, and how many there are.
     """
-    for layer in module.modules():
-        if not isinstance(layer, nn.Linear | nn.Conv2d):
-            continue
-        weight = layer.weight.detach().float()
-        if isinstance(layer, nn.Conv2d):
-            weight = weight.mean(1)
-        elif side and weight.shape[1] == side * side:
-            weight = weight.view(-1, side, side)
-        else:
-            break
-        largest = weight.flatten(1).norm(dim=1).argsort(descending=True)[:UNITS]
-        tiles = weight[largest.sort().values].cpu().numpy()
-        if max(tiles.shape[1:]) <= LARGEST and np.isfinite(tiles).all():
-            return tiles, len(weight)
-        break
-    return np.zeros((0, 1, 1), np.float32), 0
+    layers = (each for each in module.modules() if isinstance(each, nn.Linear | nn.Conv2d))
+    layer = next(layers, None)
+    weight = torch.zeros(0) if layer is None else layer.weight.detach().float()
+    if isinstance(layer, nn.Conv2d):
+        weight = weight.mean(1)
+    elif weight.ndim == 2 and side and weight.shape[1] == side * side:
+        weight = weight.view(-1, side, side)
+    if weight.ndim != 3 or max(weight.shape[1:]) > LARGEST or not weight.isfinite().all():
+        return np.zeros((0, 1, 1), np.float32), 0
+    largest = weight.flatten(1).norm(dim=1).argsort(descending=True)[:UNITS]
+    return weight[largest.sort().values].cpu().numpy(), len(weight)
 
 
 def samples(data: Any, count: int = SAMPLES) -> tuple[Pixels, NDArray[np.int64]]:
@@ -245,7 +218,7 @@ def samples(data: Any, count: int = SAMPLES) -> tuple[Pixels, NDArray[np.int64]]
         shown = pictures(train[0][:count])
         if shown is not None:
             return shown, train[1][:count].cpu().numpy()
-    return np.zeros((0, 1, 1), np.uint8), np.zeros(0, np.int64)
+    return NO_PICTURES, np.zeros(0, np.int64)
 
 
 def names(data: Any, classes: int) -> NDArray[np.str_]:

@@ -4,10 +4,9 @@ HTML file, without a script, and nothing from any network. All in it is text.
 
 import base64
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,6 @@ from digits.errors import InputError
 from digits.files import called, relative, write_atomically
 from digits.inspection import evidence, figures, statistics
 from digits.inspection.evidence import Evidence
-from digits.inspection.figures import IMAGES_OF
 from digits.runs import recorded, run
 from digits.runs.folder import RunFolder
 from digits.runs.run import BEST, Run
@@ -42,119 +40,100 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Table:
-    """`numbers` are the columns to align to the right."""
+    """In all columns but the first are numbers, if it has a head."""
 
     title: str
     rows: Sequence[Sequence[str]]
     head: Sequence[str] = ()
-    numbers: Iterable[int] = ()
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Figure:
-    name: str
-    png: bytes
-    is_wide: bool = False
-
-    @property
-    def base64(self) -> str:
-        return base64.b64encode(self.png).decode()
-
-
-@dataclass(frozen=True)
-class Text:
-    title: str
-    words: str
-    is_open: bool = False
-
-
-@dataclass
 class Page:
-    """`lines` are what the reader has to know before believing it."""
+    """`lines` are what the reader has to know before believing it; `figures` are PNGs by name."""
 
     title: str
     verdict: str
     status: str
-    lines: list[str] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
+    lines: Sequence[str]
+    figures: Mapping[str, bytes]
+    tables: Sequence[Table]
+    command: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """A run and what there is to show of it. `line` says what could not be read."""
+    """A run and what there is to show of it. `lines` say what could not be read, and what went
+    wrong or is doubtful.
+    """
 
     run: Run
     evidence: Evidence | None
-    line: str | None
+    lines: Sequence[str]
 
     @property
     def name(self) -> str:
-        return relative(self.run.path)
+        return flat(relative(self.run.path))
+
+    @property
+    def accuracy(self) -> float | None:
+        """What its evidence says or, without, its scores."""
+        if self.evidence is not None:
+            return self.evidence.accuracy
+        return self.run.accuracy[1] if self.run.accuracy else None
 
 
 def read(folder: Path) -> Findings:
     """Raises InputError if there is no run. What is damaged in it is said and left out."""
-    files = RunFolder(folder)
+    files, lines = RunFolder(folder), list[str]()
     if not folder.is_dir() or not files.has_run():
         raise InputError(f"{folder}: no run's folder; expected one that {called('train')} wrote")
-    found, line = _tried(evidence.read, files.evidence, None)
-    findings = with_evidence(folder, found)
-    return replace(findings, line="; ".join(filter(None, (line, findings.line))) or None)
+
+    def tried(read: Callable[[Any], T], where: Any, otherwise: T) -> T:
+        try:
+            return read(where)
+        except InputError as error:
+            lines.append(flat(str(error)))
+            return otherwise
+
+    status = files.status()
+    found = tried(evidence.read, files.evidence, None)
+    words = tried(recorded.words, files, list[str]()) if files.overrides.is_file() else []
+    config = tried(recorded.config, files, dict[str, Any]())
+    whole = Run(folder, status, words, config, files.measured(), tried(run.epochs, files, {}))
+    said = (status.error, status.warning) if status else ()
+    return Findings(whole, found, [*lines, *(flat(line) for line in said if line)])
 
 
-def with_evidence(folder: Path, found: Evidence | None) -> Findings:
-    """The rest of a run whose evidence is at hand."""
-    files = RunFolder(folder)
-    words, line = (
-        _tried(recorded.words, files, list[str]()) if files.overrides.is_file() else ([], None)
-    )
-    config, another = _tried(recorded.config, files, dict[str, Any]())
-    epochs, third = _tried(run.epochs, files, dict[int, run.Metrics]())
-    whole = Run(folder, files.status(), words, config, files.measured(), epochs)
-    return Findings(whole, found, "; ".join(filter(None, (line, another, third))) or None)
-
-
-def _tried(of: Callable[[Any], T], where: Any, otherwise: T) -> tuple[T, str | None]:
-    try:
-        return of(where), None
-    except InputError as error:
-        return otherwise, flat(str(error))
-
-
-def write(findings: Findings, path: Path, folder: Path | None = None) -> None:
+def write(findings: Findings, path: Path, folder: Path | None = None) -> Page:
     """The page and, in `folder`, its figures as PNG. Raises OSError if they can't be written, and
     InputError if the folder is a link: somebody else's run may have it lead anywhere.
     """
-    if folder is not None and folder.is_symlink():
-        raise InputError(f"{folder}: a link; expected a folder")
-    shown = list(drawn(findings))
-    write_page(of(findings, shown), path)
+    page = of(findings)
     if folder is not None:
-        for figure in shown:
-            write_atomically(folder / f"{figure.name}.png", figure.png)
+        if folder.is_symlink():
+            raise InputError(f"{folder}: a link; expected a folder")
+        for name, png in page.figures.items():
+            write_atomically(folder / f"{name}.png", png)
+    write_page(page, path)
+    return page
 
 
-def of(findings: Findings, shown: list[Figure], status: str | None = None) -> Page:
-    """The page, with figures that were drawn; `status` is the run's, if it is about to end."""
-    said = findings.run.status
-    lines = [findings.line, said and said.error, said and said.warning]
+def of(findings: Findings) -> Page:
+    run, found = findings.run, findings.evidence
+    settings = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
     return Page(
-        title=f"Run {flat(findings.name)}",
+        title=f"Run {findings.name}",
         verdict=verdict(findings),
-        status=how_it_went(findings, status),
-        lines=[flat(line) for line in lines if line],
-        figures=shown,
-        tables=[
-            scores(findings),
-            *([by_class(findings.evidence)] if findings.evidence else []),
-            by_epoch(findings.run),
-            facts(findings.run),
-        ],
-        texts=list(texts(findings.run)),
-    )
+        status=how_it_went(run),
+        lines=findings.lines,
+        figures={name: figures.png(picture)
+                 for name, picture in figures.figures(found, run.epochs, run.numbers)},
+        tables=[scores(run), *([by_class(found)] if found else []), by_epoch(run), facts(run)],
+        command=command(run),
+        settings=settings if run.config else "",
+    )  # fmt: skip
 
 
 def verdict(findings: Findings) -> str:
@@ -162,57 +141,47 @@ def verdict(findings: Findings) -> str:
     found = findings.evidence
     if found is not None:
         low, high = statistics.wilson(found.correct, found.count)
-        what = f"{found.accuracy:.4f} of {found.count:,} {IMAGES_OF[str(found.stage)]} right"
+        what = f"{found.accuracy:.4f} of {found.count:,} {found.images} right"
         return f"{what} (95 %: {low:.4f} to {high:.4f})"
     if findings.run.accuracy:
         return "{} accuracy {:.4f}".format(*findings.run.accuracy)
     return "No accuracy was measured"
 
 
-def how_it_went(findings: Findings, status: str | None = None) -> str:
+def how_it_went(finished: Run) -> str:
     """Its status, epochs and time, in a line."""
-    said = findings.run.status
-    parts = [status or (said.status if said else "of unknown status")]
-    epochs = findings.run.numbers.get("epochs") or len(findings.run.epochs)
+    parts = [finished.status.status if finished.status else "of unknown status"]
+    epochs = finished.numbers.get("epochs") or len(finished.epochs)
     if epochs:
         parts.append(f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}")
-    if findings.run.seconds is not None:
-        parts.append(f"{findings.run.seconds:.1f} s of training")
-    if device := findings.run.metrics.get("device"):
+    if finished.seconds is not None:
+        parts.append(f"{finished.seconds:.1f} s of training")
+    if device := finished.metrics.get("device"):
         parts.append(flat(str(device))[:80])
     return ", ".join(parts)
 
 
-def drawn(findings: Findings) -> Iterator[Figure]:
-    run = findings.run
-    for name, picture in figures.figures(findings.evidence, run.epochs, run.numbers):
-        yield Figure(name, figures.png(picture), is_wide=name == "curves")
-
-
-def scores(findings: Findings) -> Table:
+def scores(finished: Run) -> Table:
     """Last values and best ones, side by side."""
-    metrics = findings.run.numbers
+    metrics = finished.numbers
     told = (name for name in metrics if name not in WORDS and not name.startswith(BY_CLASS))
-    names = sorted(name.removesuffix(BEST) for name in told)
-    rows = []
-    for name in dict.fromkeys(names):
-        values = (metrics.get(key) for key in (name, name + BEST))
-        rows.append([flat(name), *map(_rounded, values)])
-    return Table("Scores", rows[:MOST_ROWS], ("", "last", "best"), (1, 2))
+    names = sorted({name.removesuffix(BEST) for name in told})[:MOST_ROWS]
+    rows = [[flat(name), _rounded(metrics.get(name)), _rounded(metrics.get(name + BEST))]
+            for name in names]  # fmt: skip
+    return Table("Scores", rows, ("", "last", "best"))
 
 
 def by_class(found: Evidence) -> Table:
     """Those there are images or predictions of."""
-    counts_KK = statistics.confusion(found.labels_N, found.predicted_N, len(found.names_K))
-    scores_KS = statistics.by_class(counts_KK)
+    counts_KK = found.counts_KK
     rows = [
         [flat(found.name(label)), f"{counts_KK[label].sum():,}",
-         *(_rounded(score) if score == score else "-" for score in scores_KS[label])]
-        for label in range(len(counts_KK)) if counts_KK[label].any() or counts_KK[:, label].any()
+         *(_rounded(score) if score == score else "-" for score in scores_S)]
+        for label, scores_S in enumerate(statistics.by_class(counts_KK))
+        if counts_KK[label].any() or counts_KK[:, label].any()
     ]  # fmt: skip
     head = ("class", "images", "precision", "recall", "F1")
-    note = f"Of {IMAGES_OF[str(found.stage)]}."
-    return Table("By class", rows[:MOST_ROWS], head, range(1, 5), note)
+    return Table("By class", rows[:MOST_ROWS], head, f"Of {found.images}.")
 
 
 def _rounded(value: float | None) -> str:
@@ -227,8 +196,7 @@ def by_epoch(finished: Run) -> Table:
         [str(epoch + 1), *(_rounded(finished.epochs[epoch].get(name)) for name in names)]
         for epoch in last
     ]
-    head = ("epoch", *map(flat, names))
-    return Table("Scores by epoch", rows, head, range(len(head)))
+    return Table("Scores by epoch", rows, ("epoch", *map(flat, names)))
 
 
 def facts(finished: Run) -> Table:
@@ -240,14 +208,8 @@ def facts(finished: Run) -> Table:
     return Table("Facts", rows)
 
 
-def texts(finished: Run) -> Iterator[Text]:
-    yield Text("The command that does it again", command(finished), is_open=True)
-    if finished.config:
-        words = yaml.safe_dump(finished.config, sort_keys=False, allow_unicode=True)
-        yield Text("Settings", words)
-
-
 def command(finished: Run) -> str:
+    """What does it again."""
     words = [flat(word) for word in finished.overrides]
     seed = finished.metrics.get("seed")
     if isinstance(seed, int) and not any(word.startswith("seed=") for word in words):
@@ -262,17 +224,16 @@ def command(finished: Run) -> str:
 
 def write_page(page: Page, path: Path) -> None:
     """Raises OSError if it can't be written."""
-    text = _template().render(vars(page) | {"style": _part("report.css")})
-    write_atomically(path, text.encode(errors="replace"))
+    write_atomically(path, _template().render(vars(page)).encode(errors="replace"))
 
 
 @cache
 def _template():  # type: ignore[no-untyped-def]
-    from jinja2 import Environment, StrictUndefined  # 0.1 s
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.1 s
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_part("report.html"))
-
-
-def _part(name: str) -> str:
-    return (resources.files("digits.inspection") / "web" / name).read_text("utf-8")
+    web = PackageLoader("digits.inspection", "web")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, loader=web
+    )
+    environment.filters["base64"] = lambda png: base64.b64encode(png).decode()
+    return environment.get_template("report.html")

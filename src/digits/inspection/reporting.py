@@ -3,6 +3,7 @@ and TensorBoard's pictures.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from digits.errors import InputError
 from digits.files import write_atomically
 from digits.inspection import evidence, figures, gathering, report, statistics, tensorboard, watch
 from digits.inspection.evidence import Evidence
 from digits.inspection.tensorboard import writers
 from digits.runs.folder import RunFolder
-from digits.runs.status import FINISHED
+from digits.runs.status import FINISHED, Status
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +83,8 @@ class Report(Callback):
             evidence.write(self.run.evidence, found)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.test or not trainer.is_global_zero:
-            return
-        try:
-            self.found = evidence.read(self.run.evidence)
-        except InputError:  # damaged since: it is written anew
-            self.found = None
-        self._show(trainer)
+        if not self.test and trainer.is_global_zero:
+            self._show(trainer)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before metrics.json is written."""
@@ -120,15 +115,12 @@ class Report(Callback):
     def _show(self, trainer: L.Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # the curves are read from metrics.csv
-        findings = report.with_evidence(self.run.path, self.found)
-        shown = list(report.drawn(findings))
-        for figure in shown:
-            if figure.name != figures.SAMPLES:  # SampleFigure's
-                write_atomically(self.run.figures / f"{figure.name}.png", figure.png)
-                for writer in writers(trainer):
-                    tag = f"views/{figure.name}"
-                    tensorboard.image(writer, tag, figure.png, trainer.global_step)
-        report.write_page(report.of(findings, shown, FINISHED), self.run.report)
+        findings = report.read(self.run.path)
+        findings = replace(findings, run=replace(findings.run, status=Status(FINISHED)))
+        page = report.write(findings, self.run.report, self.run.figures)
+        for name, png in page.figures.items():
+            for writer in writers(trainer) if name != figures.SAMPLES else ():  # SampleFigure's
+                tensorboard.image(writer, f"views/{name}", png, trainer.global_step)
 
     def _project(self, trainer: L.Trainer, module: L.LightningModule, found: Evidence) -> None:
         """The first process's first batch, as the last layer sees it."""
@@ -153,12 +145,9 @@ class Report(Callback):
 
 def by_class(found: Evidence) -> dict[str, torch.Tensor]:
     """Precision, recall and F1 of each class, for metrics.json."""
-    classes = len(found.names_K)
-    if classes > MOST_CLASSES:
+    if len(found.names_K) > MOST_CLASSES:
         return {}
-    scores_KS = statistics.by_class(
-        statistics.confusion(found.labels_N, found.predicted_N, classes)
-    )
+    scores_KS = statistics.by_class(found.counts_KK)
     return {
         f"{report.BY_CLASS}{found.name(label)}/{name}": torch.tensor(score)
         for label, scores in enumerate(scores_KS.tolist())

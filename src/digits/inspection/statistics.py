@@ -49,13 +49,6 @@ def confusion(labels_N: Ints, predicted_N: Ints, classes: int) -> Ints:
     return np.bincount(pairs_N, minlength=classes * classes).reshape(classes, classes)
 
 
-def confused_most(counts_KK: Ints) -> tuple[int, int, int]:
-    """The two classes taken for each other most often, in either direction, and how often."""
-    both_KK = np.triu(counts_KK + counts_KK.T, 1)
-    first, second = divmod(int(both_KK.argmax()), len(both_KK))
-    return first, second, int(both_KK[first, second])
-
-
 def by_class(counts_KK: Ints) -> Floats:
     """Precision, recall and their harmonic mean, F1: (K, 3), nan for 0 of 0."""
     right_K = np.diag(counts_KK)

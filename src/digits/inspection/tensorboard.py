@@ -4,9 +4,7 @@ Tags are named so that TensorBoard, which sorts them, has test/, train/ and val/
 views/, vs_epoch/, watch/.
 """
 
-import math
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,13 +13,13 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from digits.inspection.evidence import Evidence, Pixels
 from digits.text import flat
 
-LAYOUT = {
+LAYOUT = {  # of the page CUSTOM SCALARS, with training and validation in one chart
     "train and val": {
         "loss": ["Multiline", [r"^train/loss$", r"^val/loss$"]],
         "accuracy": ["Multiline", [r"^train/acc$", r"^val/acc$"]],
@@ -33,7 +31,6 @@ LAYOUT = {
     "training": {
         "learning rate": ["Multiline", [r"^watch/lr"]],
         "norms": ["Multiline", [r"^watch/(gradient|weight)_norm$"]],
-        "images per second": ["Multiline", [r"^watch/images_per_second$"]],
     },
 }
 BINS = 64
@@ -48,20 +45,24 @@ def writers(trainer: Trainer) -> Iterator[SummaryWriter]:
             yield logger.experiment
 
 
-def layout(writer: SummaryWriter) -> None:
-    """The page CUSTOM SCALARS, with training and validation in one chart."""
-    writer.add_custom_scalars(LAYOUT)
+def by_epoch(writer: SummaryWriter, trainer: Trainer, with_validation: bool) -> None:
+    """The epoch's scores, whose step is its number, from 1."""
+    stages = ("train", "val") if with_validation else ("train",)
+    for name, value in trainer.callback_metrics.items():
+        is_score = name.startswith(stages) and not name.endswith(("_step", "_best"))
+        if is_score and value.isfinite():
+            tag = f"{BY_EPOCH}{name.replace('/', '_')}"
+            writer.add_scalar(tag, value.item(), trainer.current_epoch + 1)
 
 
 def histogram(writer: SummaryWriter, tag: str, values: Tensor, step: int) -> None:
     """Of the finite ones, if there are any. (torch's own takes 20 ms for 400,000.)"""
     values = values.detach().float().flatten()
-    low, high = (float(bound) for bound in values.aminmax())
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not values.sum().isfinite():
         values = values[values.isfinite()]
-        if not len(values):
-            return
-        low, high = (float(bound) for bound in values.aminmax())
+    if not len(values):
+        return
+    low, high = (float(bound) for bound in values.aminmax())
     if low == high:
         low, high = low - 0.5, high + 0.5
     counts = torch.histc(values, BINS, low, high).cpu()
@@ -90,12 +91,6 @@ def pr_curves(writer: SummaryWriter, evidence: Evidence, step: int) -> None:
         tag = f"class/{evidence.name(label)}"
         is_it_N = evidence.labels_N == label
         writer.add_pr_curve(tag, is_it_N, evidence.probabilities_NP[:, label], step)
-
-
-def graph(writer: SummaryWriter, module: nn.Module, x_B: Tensor) -> None:
-    """As TorchScript traces it, in 2 s."""
-    with warnings.catch_warnings(action="ignore"):  # it is deprecated
-        writer.add_graph(module, x_B)
 
 
 def projector(

@@ -2,9 +2,7 @@
 
 import logging
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
@@ -13,7 +11,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from digits.data.datamodule import ImageDataModule
 from digits.inspection import gathering, tensorboard
@@ -23,64 +20,47 @@ log = logging.getLogger(__name__)
 
 PROBED = 1000  # training images whose activations are looked at
 
+Seen = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by a layer's name: it, what it got and gave
+
 
 class Watch(Callback):
     """Logs after each epoch the learning rate and the norm of all weights together. TensorBoard has
-    the scores by epoch, images per second, histograms of weights and of the activations that 1,000
-    training images (or a batch) cause, and the share of dead ReLUs, too.
+    the scores by epoch, histograms of weights and of the activations that 1,000 training images (or
+    a batch) cause, and the share of dead ReLUs, too.
     """
 
     def __init__(self) -> None:
-        self.ended: int | None = None  # an epoch, from 1, whose scores are not logged yet
         self.x_B: Tensor | None = None
-        self.first_call: RemovableHandle | None = None
-        self.begin, self.first, self.validated = 0.0, 0, 0.0
+        self.is_validated = False  # the epoch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.fit_loop.restarted_mid_epoch:  # then Lightning does not start the epoch again
-            self._begin(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
         for writer in writers(trainer):
-            tensorboard.layout(writer)
+            writer.add_custom_scalars(tensorboard.LAYOUT)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule) and data.train is not None:
             self.x_B = data.train[0][:PROBED] / 255
-        else:
-            self.first_call = pl_module.register_forward_pre_hook(self._keep)
+            return
 
-    def _keep(self, module: nn.Module, given: tuple[Any, ...]) -> None:
-        """What the model is called with first, of a data module that is not ours."""
-        if given and isinstance(given[0], Tensor):
-            self.x_B = given[0][:PROBED].detach().clone()
-        self._forget_first_call()
+        def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
+            """What the model is called with first, of a data module that is not ours."""
+            first_call.remove()
+            if given and isinstance(given[0], Tensor):
+                self.x_B = given[0][:PROBED].detach().clone()
 
-    def _forget_first_call(self) -> None:
-        if self.first_call is not None:
-            self.first_call.remove()
-            self.first_call = None
+        first_call = pl_module.register_forward_pre_hook(keep)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._log_scores(trainer)
-        self._begin(0)
-
-    def _begin(self, first: int) -> None:
-        """From batch `first` of an epoch."""
-        self.begin, self.validated, self.first = time.monotonic(), 0.0, first
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.validated -= time.monotonic()
+        self.is_validated = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.validated += time.monotonic()
+        self.is_validated = True
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.ended = trainer.current_epoch + 1
-        speed = self._images_per_second(trainer)
-        step = trainer.global_step - 1  # a run that goes on has TensorBoard hide later ones
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        step = trainer.global_step - 1
         self._log_norms(trainer, step)
         seen = self._look(trainer, pl_module)
         for writer in writers(trainer):
-            if speed:
-                writer.add_scalar("watch/images_per_second", speed, step)
+            tensorboard.by_epoch(writer, trainer, with_validation=self.is_validated)
             for name, weight in pl_module.named_parameters():
                 tensorboard.histogram(writer, f"watch_weights/{name}", weight, step)
             for name, (layer, _, values) in seen.items():
@@ -92,7 +72,7 @@ class Watch(Callback):
         for optimizer in trainer.optimizers:
             _log(trainer, norms(trainer, optimizer), step)
 
-    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> "Seen":
+    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> Seen:
         """Nothing where the images are not known, or where a process has a part of the weights."""
         has_writer = any(True for _ in writers(trainer))
         if self.x_B is None or not (has_writer and gathering.is_whole(trainer)):
@@ -105,41 +85,11 @@ class Watch(Callback):
             self.x_B = None
             return {}
 
-    def _images_per_second(self, trainer: L.Trainer) -> float | None:
-        """Of all processes, without validation; None if the data does not tell."""
-        size = getattr(trainer.train_dataloader, "batch_size", None)
-        last = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        seconds = time.monotonic() - self.begin - self.validated
-        if not isinstance(size, int) or seconds <= 0:
-            return None
-        return (last - self.first) * size * trainer.world_size / seconds
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._forget_first_call()
-        self._log_scores(trainer)
-
-    def _log_scores(self, trainer: L.Trainer) -> None:
-        """Of the epoch that has ended, by epoch. (The model logs its own only after callbacks'
-        `on_train_epoch_end`.)
-        """
-        epoch, self.ended = self.ended, None
-        for writer in writers(trainer) if epoch else ():
-            for name, value in trainer.callback_metrics.items():
-                is_old = name.startswith("val") and not self.validated
-                is_score = name.startswith(("train", "val")) and not name.endswith(
-                    ("_step", "_best")
-                )
-                if is_score and not is_old and value.isfinite():
-                    tag = f"{tensorboard.BY_EPOCH}{name.replace('/', '_')}"
-                    writer.add_scalar(tag, value.item(), epoch)
-
 
 class WatchSteps(Watch):
     """Logs the learning rate and the norms each `log_every_n_steps`, of the gradients (before
-    clipping), too; of each weight's gradient the norm and the histogram; once the model's graph.
+    clipping), too; of each weight's gradient the norm and the histogram.
     """
-
-    has_graph = False
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
@@ -159,18 +109,6 @@ class WatchSteps(Watch):
     def _log_norms(self, trainer: L.Trainer, step: int) -> None:
         """They are logged by step."""
 
-    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> "Seen":
-        seen = super()._look(trainer, module)
-        if seen and self.x_B is not None and not self.has_graph:
-            self.has_graph = True
-            with as_for_a_prediction(module):
-                for writer in writers(trainer):
-                    tensorboard.graph(writer, module, self.x_B[:1])
-        return seen
-
-
-Seen = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by a layer's name: it, what it got and gave
-
 
 def look(module: nn.Module, x_B: Tensor) -> Seen:
     """Of the ReLUs and the last linear layer, if they take and give tensors. `module`, its weights
@@ -186,28 +124,20 @@ def look(module: nn.Module, x_B: Tensor) -> Seen:
             seen[names[layer]] = layer, given[0], answer
 
     handles = [layer.register_forward_hook(keep) for layer in (*relus, *last)]
-    try:
-        with as_for_a_prediction(module):
-            module(x_B)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
-
-
-@contextmanager
-def as_for_a_prediction(module: nn.Module) -> Iterator[None]:
-    """Without gradients, dropout, new running means and compiled parts, which call no hooks."""
-    before = [(part, part.training) for part in module.modules()]
+    were_training = [part for part in names if part.training]
     is_compiler_there = "torch._dynamo" in sys.modules  # importing it takes 4 s
+    # compiled parts call no hooks
     eager = torch.compiler.set_stance("force_eager") if is_compiler_there else nullcontext()
     try:
         module.eval()
         with eager, torch.no_grad(), isolate_rng():
-            yield
+            module(x_B)
     finally:
-        for part, was_training in before:
-            part.training = was_training
+        for part in were_training:
+            part.training = True
+        for handle in handles:
+            handle.remove()
+    return seen
 
 
 def dead(values: Tensor) -> float:

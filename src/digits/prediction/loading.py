@@ -117,38 +117,29 @@ def onnx_network(data: bytes) -> Network:
         session = InferenceSession(data, options, ["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # a dozen kinds
         raise InputError(f"not an ONNX file, or damaged ({_reason(error)})") from error
-    takes = _only(session.get_inputs(), "takes", "tensor(uint8)", [SIDE, SIDE])
-    gives = _only(session.get_outputs(), "gives", "tensor(float)", [CLASSES])
+    names = [each.name for each in session.get_inputs()]
 
     def run(images_NHW: Pixels) -> NDArray[np.float32]:
-        p_NK: NDArray[np.float32] = session.run([gives], {takes: images_NHW})[0]
+        p_NK: NDArray[np.float32] = session.run(None, {names[0]: images_NHW})[0]
         return p_NK
 
     _try_out(run)
     return run
 
 
-def _only(ports: list[Any], verb: str, kind: str, form: list[int]) -> str:
-    """The name of a file's one input or output. Raises InputError unless it is a Network's."""
-    shown = flat(", ".join(f"{each.type} {each.shape}" for each in ports))[:100] or "nothing"
-    if [(each.type, each.shape[1:]) for each in ports] != [(kind, form)]:
-        raise InputError(f"{verb} {shown}; expected {kind} {['N', *form]}")
-    if isinstance(ports[0].shape[0], int):
-        raise InputError(f"{verb} {ports[0].shape[0]} images at a time; expected any number")
-    return str(ports[0].name)
-
-
 def _try_out(run: Network) -> None:
     """On a black image and a white one. Raises InputError."""
     images_NHW = np.zeros((2, SIDE, SIDE), np.uint8)
     images_NHW[1] = 255
+    expected = f"expected uint8 (N, {SIDE}, {SIDE}) to probabilities (N, {CLASSES})"
     try:
         p_NK = run(images_NHW)
+        fits = p_NK.shape == (2, CLASSES) and bool((p_NK >= 0).all())  # false for NaN
+        fits = fits and np.allclose(p_NK.sum(1), 1, atol=1e-5)
     except Exception as error:  # a dozen kinds
-        raise InputError(f"cannot be run ({_reason(error)})") from error
-    fits = p_NK.shape == (2, CLASSES) and (p_NK >= 0).all()  # false for NaN
-    if not (fits and np.allclose(p_NK.sum(1), 1, atol=1e-5)):
-        raise InputError("gives no probabilities")
+        raise InputError(f"{expected}; it says {_reason(error)}") from error
+    if not fits:
+        raise InputError(f"{expected}; it gives no probabilities")
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from digits.data.mnist import SIDE
 from digits.errors import InputError
-from digits.files import PACKAGE
+from digits.files import python_path
 from digits.machine import cores
 
 if TYPE_CHECKING:  # numpy and scipy take 0.3 s: a process is started before
@@ -95,21 +95,25 @@ class Reader:
             raise FaultError("the processes that read images have ended")
         if self.process is None or self.process.poll() is not None:  # it died while it was idle
             self._end()
-            search = filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", CODE.format(self.limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # where decoders in C complain
-                env=os.environ
-                | {"PYTHONPATH": os.pathsep.join(search), "OPENBLAS_NUM_THREADS": "1"},
+                env=os.environ | {"PYTHONPATH": python_path(), "OPENBLAS_NUM_THREADS": "1"},
             )
         return self.process
 
     def read(self, data: bytes) -> "Drawing":
         process = self.start()
+        assert process.stdin
+        assert process.stdout
         try:
-            answer = self._asked(process, data)
+            if not self.is_ready:
+                _receive(process.stdout)
+                self.is_ready = True
+            _send(process.stdin, data)
+            answer = _receive(process.stdout)
         except (OSError, EOFError, ValueError) as error:  # the last of a pipe that `close` closed
             was_ready, code = self.is_ready, self._end()
             if not was_ready:
@@ -118,15 +122,6 @@ class Reader:
                 raise InputError(f"takes over {self.limits.seconds:g} s to read") from error
             raise InputError("more than its decoder copes with") from error
         return _heard(answer)
-
-    def _asked(self, process: "subprocess.Popen[bytes]", data: bytes) -> bytes:
-        assert process.stdin
-        assert process.stdout
-        if not self.is_ready:
-            _receive(process.stdout)
-            self.is_ready = True
-        _send(process.stdin, data)
-        return _receive(process.stdout)
 
     def close(self) -> None:
         self.is_closed = True

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from digits.console import program
 from digits.errors import FULL_ERROR, InputError
-from digits.files import PACKAGE
+from digits.files import python_path
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED
@@ -88,9 +88,7 @@ def find_this_package() -> None:
     """Let all processes that start from here on import this package, not another one that is
     installed, even if none is installed.
     """
-    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if there[0] != str(PACKAGE.parent):
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *filter(None, there)])
+    os.environ["PYTHONPATH"] = python_path()
 
 
 def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:

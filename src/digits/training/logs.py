@@ -1,10 +1,10 @@
-"""Loggers that go on: they drop, or hide, what was logged after the checkpoint."""
+"""Loggers that go on: they drop what was logged after the checkpoint."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer, loggers
@@ -12,27 +12,22 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from digits.errors import InputError
-from digits.files import write_atomically
+from digits.files import read_at_most, write_atomically
 from digits.inspection import tensorboard
 from digits.inspection.tensorboard import BY_EPOCH, writers
 from digits.runs.run import BEST
 from digits.text import flat, redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB
-MAX_ROWS = 1 << 20
-MAX_LINE = 1 << 14
 PLAIN = (str, int, float, bool)
 HOW = ("_partial_", "_convert_", "_recursive_", "scheduler_interval")
-END = ".end"  # of the name of the event file that tells how a run ended
 
 
 class SettingsLogged(Callback):
@@ -58,17 +53,22 @@ class CSVLogger(loggers.CSVLogger):
     def log_hyperparams(self, params: Any = None) -> None:
         super().log_hyperparams(_plain(params or {}))
 
-    def go_on_from(self, step: int) -> None:
+    def go_on_from(self, step: int, epochs: int) -> None:
         """Take out what was logged at `step` (optimizer steps) and after. Raises InputError for a
         table that can't be read.
         """
+        path = Path(self.log_dir) / "metrics.csv"
+        if not path.exists():
+            return
         try:
-            cut_csv(Path(self.log_dir) / "metrics.csv", step)
-        except (ValueError, csv.Error) as error:
+            header, rows = _rows(path)
+        except (OSError, ValueError, csv.Error) as error:
             raise InputError(
                 f"{self.log_dir}: its logs can't be read ({flat(repr(error))[:80]}); "
                 "expected a run's, or none"
             ) from error
+        kept = [row for row in rows if row["step"].isdecimal() and float(row["step"]) < step]
+        write_atomically(path, _csv(header, kept)) if kept else path.unlink()
 
     @property
     @rank_zero_experiment
@@ -101,31 +101,34 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         super().log_metrics(told, step)
         if not self.told:
             self.told = True
-            told = _telling(cast(dict[str, Any], self.hparams))
-            self._write(self.experiment, _start(told, Path(self.save_dir)))
+            _, start, _ = hparams(_telling(cast(dict[str, Any], self.hparams)), {})  # type: ignore[no-untyped-call]
+            run = Path(self.save_dir)  # by a name that differs at its beginning
+            self._write(start, "session_start_info", group_name=f"{run.name} {run.parent.name}")
 
     @rank_zero_only
     def end(self, succeeded: bool) -> None:
-        """The run is over, and won't go on. It is said in a file of its own: if the run goes on
-        after all, that one has to go.
-        """
+        """The run is over, and won't go on."""
+        _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
         status = Status.Value("STATUS_SUCCESS" if succeeded else "STATUS_FAILURE")
-        with SummaryWriter(self.log_dir, filename_suffix=END) as writer:
-            self._write(writer, _end(status))
+        self._write(end, "session_end_info", status=status)
+        self.experiment.close()
 
-    @staticmethod
-    def _write(writer: SummaryWriter, summary: Any) -> None:
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+    def _write(self, summary: Any, part: str, **values: Any) -> None:
+        """One of torch's three summaries, with `values` in a part of it. (All three would list the
+        columns beforehand, and tell of success at the start.)
+        """
+        plugin = summary.value[0].metadata.plugin_data
+        told = HParamsPluginData.FromString(plugin.content)
+        for name, value in values.items():
+            setattr(getattr(told, part), name, value)
+        plugin.content = told.SerializeToString()
+        self.experiment._get_file_writer().add_summary(summary)
 
-    def go_on_from(self, step: int) -> None:
-        """Have TensorBoard hide what was logged at `step` (optimizer steps) and after."""
-        self._kwargs["purge_step"] = step
-        for path in Path(self.log_dir).glob(f"*{END}"):
-            path.unlink()
+    def go_on_from(self, step: int, epochs: int) -> None:
+        """Take out what was logged at `step` (optimizer steps) and after, or by later `epochs`."""
         earlier = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
-        is_later = False
         for number, path in enumerate(earlier):  # read by name: the clock may have jumped back
-            is_later = cut_events(path, step, is_later)
+            cut_events(path, step, epochs)
             path.rename(path.with_name(f"events.out.tfevents.{number:010d}.earlier"))
 
 
@@ -158,106 +161,53 @@ def _first(name: str) -> str:
     return f"best/{stage}_{score}" if score and name.endswith(BEST) else name
 
 
-def _start(settings: dict[str, Any], folder: Path) -> Any:
-    """By a name that differs at its beginning. (torch's other two summaries would list the columns
-    beforehand, and tell of success at the start.)
-    """
-    _, start, _ = hparams(settings, {})  # type: ignore[no-untyped-call]
-    plugin = start.value[0].metadata.plugin_data
-    told = HParamsPluginData.FromString(plugin.content)
-    told.session_start_info.group_name = f"{folder.name} {folder.parent.name}"
-    plugin.content = told.SerializeToString()
-    return start
-
-
-def _end(status: int) -> Any:
-    told = HParamsPluginData(
-        version=metadata.PLUGIN_DATA_VERSION, session_end_info=SessionEndInfo(status=status)
-    )
-    about = metadata.create_summary_metadata(told)
-    return Summary(value=[Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=about)])
-
-
 class _Table(ExperimentWriter):
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
         path = Path(self.metrics_file_path)
         if path.is_file():
-            self.metrics_keys = next(_rows(path), [])
+            self.metrics_keys = _rows(path)[0]
 
     def _check_log_dir_exists(self) -> None:
         """Lightning's deletes the file."""
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """As Lightning does, but atomically."""
         path = Path(self.metrics_file_path)
-        rows = _rows(path)
-        before = next(rows)
-        places = [before.index(name) if name in before else len(before) for name in fieldnames]
-        moved = ([(*row, "")[place] for place in places] for row in rows if len(row) == len(before))
-        write_atomically(path, _csv([fieldnames], moved))
+        write_atomically(path, _csv(fieldnames, _rows(path)[1]))
 
 
-def cut_events(path: Path, step: int, is_later: bool) -> bool:
-    """Take out of a file the scores of a test, which will be another one's, and the points by epoch
-    (whose steps are epochs: TensorBoard would not hide them) that were written after what has
-    `step`, or after all of the file if it `is_later`. Returns whether there was any of those.
+def cut_events(path: Path, step: int, epochs: int) -> None:
+    """Leave what was logged before `step`, and of the first `epochs` (some points have epochs for
+    steps). How the run ended, and the scores of a test, will be others.
     """
-    kept, cut = BytesIO(), False
+    kept, is_cut = BytesIO(), False
     writer = RecordWriter(kept)
     for raw in RawEventFileLoader(str(path)).Load():
         event = Event.FromString(raw)
-        is_by_epoch, is_test = (
-            any(value.tag.startswith(kind) for value in event.summary.value)
-            for kind in (BY_EPOCH, "test/")
-        )
-        is_later = is_later or (not is_by_epoch and event.step >= step)
-        if is_test or (is_by_epoch and is_later):
-            cut = True
+        tags = [value.tag for value in event.summary.value]
+        is_by_epoch = any(tag.startswith(BY_EPOCH) for tag in tags)
+        is_late = event.step > epochs if is_by_epoch else event.step >= step
+        if is_late or any(tag.startswith(("test/", SESSION_END_INFO_TAG)) for tag in tags):
+            is_cut = True
         else:
             writer.write(raw)
-    if cut:
+    if is_cut:
         write_atomically(path, kept.getbuffer())
-    return is_later
 
 
-def cut_csv(path: Path, step: int) -> None:
-    """Leave the rows before `step` (optimizer steps), and no half row that a kill has left. Raises
+def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header, and the rows that have a step and are whole: a kill may have cut one. Raises
     ValueError for a table larger than any of ours, csv.Error for none.
     """
-    if not path.is_file():
-        return
-    rows = _rows(path)
-    header = next(rows, [])
-    at = header.index("step") if "step" in header else len(header)
-    kept = [row for row in rows if at < len(row) == len(header) and _is_before(step, row[at])]
-    write_atomically(path, _csv([header], kept)) if kept else path.unlink()
+    table = csv.DictReader(StringIO(read_at_most(path, MAX_BYTES).decode(), newline=""))
+    rows = [row for row in table if "step" in row and None not in (*row, *row.values())]
+    return list(table.fieldnames or []), rows
 
 
-def _is_before(step: int, text: str) -> bool:
-    return text.isdecimal() and len(text) < 20 and int(text) < step
-
-
-def _rows(path: Path) -> Iterator[list[str]]:
-    """Of a table that may come from anyone, and the header first."""
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES} bytes")
-    with path.open(newline="") as file:
-        for count, row in enumerate(csv.reader(_lines(file))):
-            if count > MAX_ROWS:
-                raise ValueError(f"more than {MAX_ROWS} rows")
-            yield row
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    while line := file.readline(MAX_LINE + 1):
-        if len(line) > MAX_LINE:
-            raise ValueError(f"a row of more than {MAX_LINE} characters")
-        yield line
-
-
-def _csv(*parts: Iterable[list[str]]) -> bytes:
+def _csv(header: list[str], rows: Iterable[Mapping[str, str]]) -> bytes:
     text = StringIO(newline="")
-    writer = csv.writer(text)
-    for rows in parts:
-        writer.writerows(rows)
+    writer = csv.DictWriter(text, header)
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue().encode()

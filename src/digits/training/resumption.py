@@ -26,7 +26,7 @@ def take_over(cfg: DictConfig, begin: Start, trainer: Trainer) -> None:
         return
     for logger in trainer.loggers:
         if go_on_from := getattr(logger, "go_on_from", None):
-            go_on_from(begin.logged)
+            go_on_from(begin.logged, begin.epochs if begin.content else 0)
     run = RunFolder(cfg.resume)
     status.begin(run.path)
     recorded.record(cfg, HydraConfig.get().overrides.task)
