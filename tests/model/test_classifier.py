@@ -131,3 +131,10 @@ def test_what_torch_says_at_a_step_is_said_before_the_first(
 @pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.SGD, torch.optim.Adam])
 def test_other_optimizers_pass(optimizer: Any) -> None:
     assert isinstance(DigitClassifier(8, optimizer).configure_optimizers(), optimizer)
+
+
+def test_an_epoch_begins_with_no_scores_of_one_that_was_interrupted() -> None:
+    model = DigitClassifier(2)
+    model.train_score.update(torch.tensor(9.0), torch.zeros(4, 10), torch.zeros(4).long())
+    model.on_train_epoch_start()
+    assert model.train_score.images == 0

@@ -26,9 +26,8 @@ class Pauses(L.Callback):
         if ends_an_epoch(trainer) or ready % trainer.accumulate_grad_batches:
             return  # the epoch is about to end, or there are gradients, which checkpoints lack
         last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)  # type: ignore[attr-defined]
-        if last and trainer.fit_loop.epoch_loop.done:
-            last.save_for_good(trainer)
-        wish = signals.asked() or (SAVE if last and last.is_due(trainer) else GO_ON)
+        is_due = last and (trainer.fit_loop.epoch_loop.done or last.is_due(trainer))
+        wish = signals.asked() or (SAVE if is_due else GO_ON)
         wish = _of_all_processes(wish, trainer.strategy.root_device)
         if last and wish != GO_ON:
             last.save(trainer)

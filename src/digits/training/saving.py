@@ -77,7 +77,6 @@ class LastCheckpoint(Checkpoint):
         self.train_time_interval = train_time_interval
         self.saved_at = 0.0
         self.batch = self.epoch = -1  # of the newest checkpoint
-        self.is_for_good = False
 
     @property
     def best_model_path(self) -> str:
@@ -90,7 +89,6 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._is_saved(trainer)  # a resumed run's state is in a file
-        self.is_for_good = False
 
     def _is_saved(self, trainer: L.Trainer) -> None:
         self.batch, self.epoch = trainer.fit_loop.total_batch_idx, trainer.current_epoch
@@ -115,15 +113,8 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = time.monotonic()
         self._is_saved(trainer)
 
-    def save_for_good(self, trainer: L.Trainer) -> None:
-        """Save when the fit ends within an epoch: saved later, it would go on at the next epoch."""
-        self.save(trainer)
-        self.is_for_good = True
-
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_for_good:
-            self.batch = -1  # a save at this batch may be from before the epoch's end
-            self.save(trainer)
+        self.save(trainer)
 
 
 class BestCheckpoint(ModelCheckpoint):
