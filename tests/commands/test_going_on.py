@@ -3,6 +3,7 @@ from pathlib import Path
 
 import hydra
 import pytest
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -43,8 +44,7 @@ def rewritten(*given: str) -> list[str]:
 
 
 def words(tmp_path: Path, *given: str, before: list[str]) -> list[str]:
-    text = "".join(f"- {word!r}\n" for word in before) or "[]\n"
-    folder = folder_of(tmp_path, text)
+    folder = folder_of(tmp_path, yaml.safe_dump(before))
     return rewritten(f"resume={quoted(folder)}", *given)
 
 
@@ -70,7 +70,7 @@ def test_plain_settings_of_the_run_are_taken_over(tmp_path: Path) -> None:
 def test_a_folder_is_not_trusted_with_code_or_paths(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         words(tmp_path, before=["seed=1", *FOLDER_COULD_SAY])
-    told = " ".join(FOLDER_COULD_SAY).replace("\n", r"\n")
+    told = " ".join(FOLDER_COULD_SAY)
     assert str(caught.value) == (
         f"resume={tmp_path}: its run was started with {told}, which is not taken from a file; "
         "expected it to be given again"
