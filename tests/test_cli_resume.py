@@ -55,8 +55,10 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     assert stopped.err == f"stopped; go on with resume={stopped.folder}\n"
     assert RunFolder(stopped.folder).status().status == "stopped"
     stop_at(0)
+    saved = torch.load(stopped.folder / LAST, weights_only=True)["callbacks"]["RunSummary"]
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
+    assert rest.metrics["fit_seconds"] > saved["fit_seconds"]
     epoch, batch = divmod(step, 30)
     where = f"going on at epoch {epoch + 1}, batch {batch}, from {stopped.folder / LAST}"
     assert rest.out.startswith(where)
