@@ -63,13 +63,10 @@ def test_a_run_says_nothing_on_stderr(tmp_path: Path) -> None:
 ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100", "model.hidden_size=8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "trainer"),
-    [
-        ("SIGINT", 130, "cpu"),
-        pytest.param("SIGTERM", 143, "cpu", marks=pytest.mark.slow),
-        pytest.param("SIGTERM", 143, "ddp_sim", marks=pytest.mark.slow),
-    ],
+    [("SIGINT", 130, "cpu"), ("SIGTERM", 143, "cpu"), ("SIGTERM", 143, "ddp_sim")],
 )
 def test_a_stopped_run_keeps_its_last_checkpoint(
     name: str, code: int, trainer: str, tmp_path: Path

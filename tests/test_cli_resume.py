@@ -45,7 +45,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("step", [30, 59])
+@pytest.mark.parametrize("step", [30, pytest.param(59, marks=pytest.mark.slow)])
 def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     step: int, stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
 ) -> None:
@@ -219,6 +219,7 @@ def test_what_was_refused_changes_nothing(changes: list[str], line: str, whole: 
     assert changed <= {"train.log"}
 
 
+@pytest.mark.slow
 def test_a_fork_that_was_killed_before_it_saved_still_is_one(
     stop_at: Callable[[int], None], whole: Outcome, tmp_path: Path
 ) -> None:

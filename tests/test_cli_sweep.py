@@ -109,6 +109,7 @@ def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
     )
 
 
+@pytest.mark.slow
 def test_added_values_add_jobs_and_the_winner_alone_is_tested_when_asked(pooled: Outcome) -> None:
     path = folder_of_sweep(pooled.outputs)
     before = {job: (path / job / "status.json").read_bytes() for job in POOLED}
