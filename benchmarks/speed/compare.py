@@ -1,11 +1,11 @@
 """Our whole run beside what one would write otherwise, taking turns in one session.
 
     pip install -e '.[bench]'
-    python benchmarks/speed/compare.py                      # everything: an hour on 2 cores
-    python benchmarks/speed/compare.py processes --rounds 3
+    python benchmarks/speed/compare.py                      # everything: half an hour on 2 cores
+    python benchmarks/speed/compare.py processes --peers "bare PyTorch loop" "JAX, lax.scan"
 
-Results go to benchmarks/results/, after each section, into a file for each kind of machine, and to
-docs/speed.png. The test set is only the yardstick: nothing is chosen by it.
+Results go to benchmarks/results/, after each section, into a file for each kind of machine. The
+test set is only the yardstick: nothing is chosen by it.
 """
 
 import argparse
@@ -16,12 +16,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import chart
-from chart import OURS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -34,8 +32,8 @@ PEERS = {
     "Keras, TensorFlow": ["keras_tensorflow.py"],
     "JAX, lax.scan": ["jax_scan.py"],
 }
-GROWING = ("bare PyTorch loop", "stock Lightning", "Keras, TensorFlow", "JAX, lax.scan")
-GROWTH = {"epochs": (1, 5, 20), "batch": (32, 128, 512, 4096), "images": (6000, 60000, 240000)}
+REPORTED = ("fit_seconds", "epoch_seconds", "test_accuracy")
+OURS = "ours"
 
 Results = dict[str, Any]
 
@@ -49,11 +47,11 @@ def ours(folder: Path, *overrides: str) -> list[str]:
     return ["src/train.py", f"paths.outputs_dir={folder}/ours", *overrides]
 
 
-def processes(rounds: int, folder: Path) -> Results:
+def processes(rounds: int, folder: Path, peers: Sequence[str] = tuple(PEERS)) -> Results:
     """Whole 5-epoch processes, and the floor, in turn: all see the same weather."""
     contenders = {
         OURS: ours(folder, "trainer.max_epochs=5"),
-        **{name: peer(name, folder) for name in PEERS},
+        **{name: peer(name, folder) for name in peers},
         "matrix products alone": ["benchmarks/speed/peers/products.py"],
     }
     runs: Results = {name: [] for name in contenders}
@@ -129,30 +127,6 @@ def neighbour(rounds: int, folder: Path) -> Results:
     return epoch_seconds
 
 
-def growth(rounds: int, folder: Path) -> Results:
-    """Seconds of the fit against epochs, batch size and number of images; one epoch but for the
-    first, and one run each.
-    """
-    grown: Results = {}
-    for what, values in GROWTH.items():
-        for value in values:
-            settings = {"epochs": 1, "batch": 128, "images": 60000} | {what: value}
-            commands = {OURS: ours(folder, *_overrides(**settings))}
-            flags = [f"--{name}={number}" for name, number in settings.items()]
-            commands |= {name: peer(name, folder, *flags) for name in GROWING}
-            for name, command in commands.items():
-                seconds = run(command, folder).report["fit_seconds"]
-                grown.setdefault(what, {}).setdefault(name, []).append([value, seconds])
-            fits = {name: round(grown[what][name][-1][1], 2) for name in commands}
-            print(f"  {what}={value}: {fits}", flush=True)
-    return grown
-
-
-def _overrides(epochs: int, batch: int, images: int) -> list[str]:
-    scaled = [] if images == 60000 else ["data._target_=probe.Scaled", f"+data.images={images}"]
-    return [f"trainer.max_epochs={epochs}", f"data.batch_size={batch}", *scaled]
-
-
 def summary(results: Results) -> str:
     """Medians, ranges and the ratios the targets are about."""
     lines = []
@@ -160,7 +134,7 @@ def summary(results: Results) -> str:
         lines += [f"{'':28} {'process':>16} {'fit':>6} {'epoch':>6} {'MiB':>6} {'test acc':>9}"]
         for name, runs in whole.items():
             lines.append(f"{name:<28} {_row(runs)}")
-        lines += ["", *chart.ratios(whole)]
+        lines += ["", *ratios(whole)]
     for section in ("startup", "inference", "neighbour"):
         for name, seconds in results.get(section, {}).items():
             low, high = min(seconds), max(seconds)
@@ -173,18 +147,46 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
+def median(runs: list[dict[str, Any]], name: str) -> float:
+    """Of one reported number over runs; of epochs, those after the first, which compiles."""
+    values = [run["report"][name] for run in runs]
+    each = [statistics.median(v[1:] or v) if isinstance(v, list) else v for v in values]
+    return float(statistics.median(each))
+
+
+def _seconds(runs: list[dict[str, Any]]) -> float:
+    return float(statistics.median(run["seconds"] for run in runs))
+
+
+def ratios(whole: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Of medians, a line for each: what docs/speed.md quotes."""
+    mine, bare, jax = whole[OURS], whole["bare PyTorch loop"], whole["JAX, lax.scan"]
+    peak = [statistics.median(run["peak_mib"] for run in runs) for runs in (mine, bare)]
+    found = {
+        "fit / bare PyTorch loop": median(mine, "fit_seconds") / median(bare, "fit_seconds"),
+        "steady epoch / JAX": median(mine, "epoch_seconds") / median(jax, "epoch_seconds"),
+        **{
+            f"process / {name}": _seconds(mine) / _seconds(whole[name])
+            for name in PEERS
+            if name in whole
+        },
+        "peak memory / bare PyTorch loop": peak[0] / peak[1],
+    }
+    return [f"{name:<36} {ratio:.2f}" for name, ratio in found.items()]
+
+
 def _row(runs: list[Results]) -> str:
     seconds = [run["seconds"] for run in runs]
     process = f"{statistics.median(seconds):.1f} ({min(seconds):.1f}-{max(seconds):.1f})"
     if "fit_seconds" not in runs[0]["report"]:
-        floor = {n: f"{chart.median(runs, n):.3f}" for n in runs[0]["report"]}
+        floor = {n: f"{median(runs, n):.3f}" for n in runs[0]["report"]}
         return f"{process:>16} {floor}"
-    fit, epoch, accuracy = (chart.median(runs, n) for n in chart.REPORTED)
+    fit, epoch, accuracy = (median(runs, n) for n in REPORTED)
     memory = statistics.median(run["peak_mib"] for run in runs)
     return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"
 
 
-SECTIONS = (processes, startup, ageing, inference, neighbour, growth)
+SECTIONS = (processes, startup, ageing, inference, neighbour)
 
 
 def main() -> None:
@@ -192,6 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="|".join(sections), default=list(sections))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     given = parser.parse_args()
     if unknown := set(given.sections) - set(sections):
         parser.error(f"{', '.join(unknown)}: expected some of {', '.join(sections)}")
@@ -202,11 +205,11 @@ def main() -> None:
         shutil.copytree(ROOT / "data" / "MNIST" / "raw", folder / "MNIST" / "raw")
         for section in given.sections:
             print(section, flush=True)
-            results[section] = sections[section](given.rounds, folder)
+            more = (given.peers,) if section == "processes" else ()
+            results[section] = sections[section](given.rounds, folder, *more)
             results["machine"] = machine()
             path.write_text(json.dumps(results, indent=1) + "\n")
     print(summary(results))
-    chart.draw(results, ROOT / "docs" / "speed.png")
 
 
 if __name__ == "__main__":

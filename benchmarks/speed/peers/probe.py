@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "src"))
 
-from digits.data import datamodule, idx, mnist  # noqa: E402
+from digits.data import idx, mnist  # noqa: E402
 from digits.runs import checkpoint  # noqa: E402
 
 
@@ -38,20 +38,6 @@ class EpochSeconds(Callback):
 
     def on_fit_end(self, *_: object) -> None:
         print(json.dumps({"epoch_seconds": self.seconds}), flush=True)
-
-
-class Scaled(datamodule.MNISTDataModule):
-    """`images` training images: fewer of them, or all several times over."""
-
-    def __init__(self, images: int, **settings: object) -> None:
-        super().__init__(**settings)  # type: ignore[arg-type]
-        self.images = images
-
-    def setup(self, stage: str) -> None:
-        super().setup(stage)
-        if self.train is not None and len(self.train[1]) != self.images:
-            chosen = torch.arange(self.images) % len(self.train[1])
-            self.train = self.train[0][chosen], self.train[1][chosen]
 
 
 def inference(ckpt_path: str, data_dir: str) -> None:
