@@ -41,7 +41,8 @@ import torch
 {COUNT}
 class Probe(L.Callback):
     def on_train_start(self, trainer, pl_module):
-        print("rank", trainer.global_rank, "keeps", kept())
+        # at once: print writes the line's end alone, between two processes' words
+        sys.stdout.write(f"rank {{trainer.global_rank}} keeps {{kept()}}\\n")
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == 2:  # the optimizer has been called

@@ -58,7 +58,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     made = trials(arguments.quick)
-    done = {} if arguments.quick or not RESULTS.is_file() else json.loads(RESULTS.read_text())
+    done = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     print("| fault | injected | survived | work lost, at most | ends as if nothing had been |")
     print("|---|---|---|---|---|")
     for name in arguments.only:
@@ -73,8 +73,7 @@ def main() -> None:
             print(row.line(), flush=True)
         seconds = round(time.monotonic() - begin)
         done[name] = {"seconds": seconds, "rows": [row.as_dict() for row in rows]}
-        if not arguments.quick:
-            RESULTS.write_text(json.dumps(done, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(done, indent=1) + "\n")
     problems = [
         problem
         for name in arguments.only

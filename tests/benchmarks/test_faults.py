@@ -1,10 +1,9 @@
 """The short form of benchmarks/faults: real processes, really killed."""
 
-import os
 from pathlib import Path
 
 import pytest
-from faults import disks, kills, sources
+from faults import kills, sources
 from faults.common import Row
 
 pytestmark = pytest.mark.slow
@@ -34,13 +33,3 @@ def test_runs_that_begin_at_once_do_not_disturb_each_other(tmp_path: Path) -> No
     crowd, instant = sources.at_once(tmp_path, runs=2, same_instant=2)
     assert survived(crowd, 2)
     assert survived(instant, 2)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_read_only_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disks, "OVERRIDES", [*disks.OVERRIDES, *SHORT])
-    try:
-        row = disks.read_only(tmp_path)
-    except disks.NotAllowedError as error:
-        pytest.skip(f"no disk can be mounted here: {error}")
-    assert survived(row, 2)
