@@ -59,7 +59,7 @@ class Replayed:
         """Raises InputError for a state that is not from `state_dict`."""
         try:
             self.skip, self.begun, self.is_loaded = int(state["given"]), state["begun"], True
-            if self.skip:
+            if self.skip or self.begun:
                 check_random_states(self.begun)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path: damaged: {flat(repr(error))[:80]}") from error
