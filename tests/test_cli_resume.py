@@ -59,7 +59,7 @@ def test_a_run_stopped_at_any_step_ends_as_the_whole_one(
     rest = command("train", "resume=latest", outputs=tmp_path)
     assert (rest.code, rest.err) == (0, "")
     assert rest.metrics["fit_seconds"] > saved["fit_seconds"]
-    epoch, batch = divmod(step, 30)
+    epoch, batch = divmod(step + (step == 30), 30)  # after the last step an epoch ends first
     where = f"going on at epoch {epoch + 1}, batch {batch}, from {stopped.folder / LAST}"
     assert rest.out.startswith(where)
     assert where in (stopped.folder / "train.log").read_text()
@@ -169,7 +169,7 @@ def test_a_damaged_checkpoint_leaves_the_one_before(
     stopped = command("train", *RUN, outputs=tmp_path)
     last = stopped.folder / LAST
     last.write_bytes(last.read_bytes()[:-1])
-    stop_at(31)  # a step after the one before: and yet last.ckpt was whole again
+    stop_at(32)  # a step after the one before: and yet last.ckpt was whole again
     assert command("train", "resume=latest", outputs=tmp_path).code == 143
     last.write_bytes(last.read_bytes()[:-1])
     stop_at(0)
@@ -333,3 +333,14 @@ def test_a_fit_that_may_not_stop_yet_saves_its_last_step(tmp_path: Path) -> None
     assert outcome.code == 0, outcome.err
     content = torch.load(outcome.folder / LAST, weights_only=True)
     assert content["global_step"] == 30 * outcome.metrics["epochs"] == 90
+
+
+def test_a_run_that_stopped_early_within_an_epoch_is_finished(tmp_path: Path) -> None:
+    early = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1"]
+    words = [*SHORT, *QUICK, "callbacks=early_stopping", *early, "trainer.val_check_interval=10"]
+    first = command("train", *words, outputs=tmp_path)
+    assert torch.load(first.folder / LAST, weights_only=True)["global_step"] == 20
+    before = (first.folder / "metrics.json").read_bytes()
+    again = command("train", "resume=latest", outputs=tmp_path)
+    assert "is finished: 1 epochs" in again.out
+    assert (first.folder / "metrics.json").read_bytes() == before

@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     GradientAccumulationScheduler,
+    LearningRateMonitor,
+    ModelCheckpoint,
     Timer,
 )
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
     StepLR,
 )
+from torch.utils.data import DataLoader
 
 from digits import signals
 from digits.model.classifier import DigitClassifier
@@ -123,6 +126,24 @@ def others_loaders() -> L.LightningDataModule:
     return own.Loaders(320)  # ten batches
 
 
+class TwoLoaders(own.Loaders):
+    """Of ten batches and of three, which are given again and again."""
+
+    def train_dataloader(self) -> Any:
+        parts = {"many": 320, "few": 96}
+        sets = {name: [part[:count] for part in self.data] for name, count in parts.items()}
+        return {name: DataLoader(own.Noise(*part), 32, shuffle=True) for name, part in sets.items()}
+
+
+class OfTwo(DigitClassifier):
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(8, torch.optim.Adam)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return sum(super(OfTwo, self).training_step(part, batch_idx) for part in batch.values())
+
+
 def in_odd_batches() -> Drawn:
     return Drawn(batch_size=7, val_size=8)
 
@@ -185,6 +206,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "a frozen layer": {"model": half_frozen},
     "work after each step": {"model": Averaging},
     "gradients added up by hand": {"model": AddingUp},
+    "the learning rate by epoch": {
+        "model": lambda: reference(scheduler=COSINE),
+        "callbacks": lambda: [LearningRateMonitor("epoch")],
+    },
+    "two loaders": {"data": TwoLoaders, "model": OfTwo, "limit_val_batches": 0},
     "others' loaders": {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0},
 }
 
@@ -214,7 +240,7 @@ def test_a_fit_that_was_stopped_again_and_again_ends_as_the_whole_one(
         except (SystemExit, signals.Stopped):
             stopped += 1
             done = state(part)["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
-            assert done["completed"] >= batches > done["completed"] - 4
+            assert done["completed"] >= batches > done["completed"] - 6
             check_state(read(str(part / LAST)), way.get("model", reference)())
     assert stopped >= 3
     assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
@@ -225,27 +251,81 @@ class StopsOnce(Callback):
     """Somebody's own, which looks at a validation."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.should_stop = trainer.global_step == 6
+        trainer.should_stop = trainer.fit_loop.total_batch_idx == 5
 
 
-ENDS: dict[str, dict[str, Any]] = {
-    "steps limited": {"max_steps": 6},
-    "steps limited at an epoch's end": {"max_steps": 9},
-    "time is up": {"callbacks": lambda: [StopsOnce()]},
-    "fewer epochs": {"max_epochs": 1},
-}
+WITHIN = {"val_check_interval": 3, "model": plateau, "limit_train_batches": 9}
+LOADERS = {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0}
+ENDS: dict[str, tuple[dict[str, Any], ...]] = {  # how it is, how it ends first, then
+    "steps limited": (WITHIN, {"max_steps": 6}, {}),
+    "steps limited at an epoch's end": (WITHIN, {"max_steps": 9}, {}),
+    "steps limited twice": (
+        LOADERS, {"max_steps": 10, "max_epochs": -1}, {"max_steps": 20, "max_epochs": -1}
+    ),
+    "a callback's end": (WITHIN, {"callbacks": lambda: [StopsOnce()]}, {}),
+    "a callback's end, gradients half added up": (
+        WITHIN | {"accumulate_grad_batches": 4}, {"callbacks": lambda: [StopsOnce()]}, {}
+    ),
+    "fewer epochs": (WITHIN, {"max_epochs": 1}, {}),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("first", ENDS.values(), ids=ENDS.keys())
-def test_a_fit_that_ended_goes_on_at_its_next_batch(first: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("way", "first", "then"), ENDS.values(), ids=ENDS.keys())
+def test_a_fit_that_ended_goes_on_at_its_next_batch(
+    way: dict[str, Any], first: dict[str, Any], then: dict[str, Any], tmp_path: Path
+) -> None:
     """A validation after that batch is over: it counts, once."""
-    within = {"val_check_interval": 3, "model": plateau, "limit_train_batches": 9}
-    run(tmp_path / "whole", **within)
+    whole = run(tmp_path / "whole", **way | then)
     part = tmp_path / "part"
-    ended = run(part, **within | first)
-    assert ended.global_step == state(part)["global_step"] < 18
-    run(part, part / LAST, **within)
+    ended = run(part, **way | first)
+    assert ended.global_step == state(part)["global_step"] < whole.global_step
+    run(part, part / LAST, **way | then)
     assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
+
+
+def test_a_fit_goes_on_from_what_was_saved_in_a_validation(tmp_path: Path) -> None:
+    saves = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, save_on_train_epoch_end=False)
+    way = {"model": Averaging, "val_check_interval": 3}
+    run(tmp_path / "whole", callbacks=lambda: [saves], **way)
+    run(tmp_path / "part", tmp_path / "step=3.ckpt", **way)
+    parts = differing_parts(tmp_path / "part" / LAST, tmp_path / "whole" / LAST)
+    assert not {"state_dict", "optimizer_states", "lr_schedulers", "loops"} & set(parts)
+
+
+class Shuffling:
+    """A loader with a state, which draws an order as soon as it is asked for one."""
+
+    def __init__(self) -> None:
+        self.batches = [(torch.rand(8, 28, 28), torch.arange(8)) for _ in range(10)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Any:
+        return iter([self.batches[place] for place in torch.randperm(len(self))])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"draws": 1}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Shuffled(L.LightningDataModule):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.loader = Shuffling()
+
+    def train_dataloader(self) -> Shuffling:
+        return self.loader
+
+
+def test_a_loader_of_ones_own_is_asked_once_an_epoch(tmp_path: Path) -> None:
+    way = {"data": Shuffled, "model": with_dropout, "limit_val_batches": 0}
+    run(tmp_path / "whole", max_epochs=4, **way)
+    run(tmp_path / "part", max_epochs=1, **way)
+    run(tmp_path / "part", tmp_path / "part" / LAST, max_epochs=4, **way)
+    assert differing_parts(tmp_path / "part" / LAST, tmp_path / "whole" / LAST) == []
 
 
 def test_epochs_of_others_loaders_are_drawn_as_without_us(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
     """Whether a run whose training is complete has nothing left to do; logs it if so."""
     measured = run.measured()
-    if measured.get("epochs") != begin.epochs:
+    if measured.get("epochs") != begin.epochs + (begin.batch > 0):  # an epoch that was cut counts
         return False
     accuracy = measured.get("test/acc")
     if to_be_tested and accuracy is None:
@@ -119,7 +119,7 @@ def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> boo
     is_early = begin.content["should_stop"] and begin.epochs != last
     how = "callbacks.early_stopping=null" if is_early else "a higher trainer.max_epochs"
     where = relative(run.path)
-    log.info("%s is finished: %d epochs%s; %s goes on", where, begin.epochs, score, how)
+    log.info("%s is finished: %d epochs%s; %s goes on", where, measured["epochs"], score, how)
     return True
 
 

@@ -17,6 +17,7 @@ from digits.model.score import scores_of
 from digits.runs.checkpoint import random_states, set_random_states
 
 Settings = Mapping[str, str | int | float | bool | None]
+BEGINNING: dict[str, Any] = {"given": 0, "begun": {}}  # our loaders' state as an epoch begins
 
 
 class ExactState(Callback):
@@ -39,12 +40,16 @@ class ExactState(Callback):
                 for name, metric in scores_of(pl_module).items()
             },
         }
+        if ends_an_epoch(trainer):  # a resume begins with the next epoch's first batch
+            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
+                loader |= {key: BEGINNING[key] for key in BEGINNING if key in loader}
         checkpoint["processes"] = _of_all_processes(here)
         checkpoint["metrics"] = {k: v.item() for k, v in trainer.callback_metrics.items()}
         checkpoint["learns"] = {n: w.requires_grad for n, w in pl_module.named_parameters()}
-        if not pl_module.automatic_optimization:  # the model may add them up over many batches
+        if is_adding_up(trainer) or not pl_module.automatic_optimization:
             grads = {name: weight.grad for name, weight in pl_module.named_parameters()}
             checkpoint["gradients"] = {name: g for name, g in grads.items() if g is not None}
+        checkpoint["is_between_steps"] = trainer.training
         checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
         checkpoint["should_stop"] = any(c.stopping_reason.value for c in _early_stopping(trainer))
         checkpoint["settings"] = dict(self.settings)
@@ -72,6 +77,8 @@ class ExactState(Callback):
             trainer.fit_loop.epoch_loop.restarting = False
         here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
         gradients = restored.get("gradients", {})
+        loop: Any = trainer.fit_loop.epoch_loop
+        loop.goes_on_between_steps = bool(restored.get("is_between_steps"))
         if "accumulate_grad_batches" in restored:  # a callback may change it as an epoch begins
             trainer.accumulate_grad_batches = int(restored["accumulate_grad_batches"])
         try:
@@ -93,6 +100,12 @@ def ends_an_epoch(trainer: L.Trainer) -> bool:
     """Whether the newest batch is the last of its epoch."""
     batches = trainer.fit_loop.epoch_loop.batch_progress
     return batches.is_last_batch or batches.current.ready == trainer.num_training_batches
+
+
+def is_adding_up(trainer: L.Trainer) -> bool:
+    """Whether gradients of several batches are to be one step's, and are not all there."""
+    ready = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    return bool(ready % trainer.accumulate_grad_batches) and not ends_an_epoch(trainer)
 
 
 def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:

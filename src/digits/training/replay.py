@@ -1,11 +1,13 @@
 """Resume within an epoch with a loader that can't save its position, as PyTorch's DataLoader."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.utilities import CombinedLoader
 from lightning_utilities.core.apply_func import apply_to_collection
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
@@ -53,7 +55,10 @@ class Replayed:
         yield from batches
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": self.done(), "begun": self.begun}
+        given = self.done()
+        with suppress(TypeError):  # it has no length
+            given = (given - 1) % len(self) + 1 if given else 0  # a short one is given repeatedly
+        return {"given": given, "begun": self.begun}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises InputError for a state that is not from `state_dict`."""
@@ -75,7 +80,13 @@ def from_there(data: LightningDataModule, trainer: Trainer, settings: DictConfig
 
     @wraps(give)
     def gives() -> Any:
-        return apply_to_collection(give(), DataLoader, lambda loader: Replayed(loader, done))
+        given = give()
+        if isinstance(given, CombinedLoader):
+            given.flattened = [replayed(loader) for loader in given.flattened]
+        return apply_to_collection(given, DataLoader, replayed)
+
+    def replayed(loader: Any) -> Any:
+        return Replayed(loader, done) if isinstance(loader, DataLoader) else loader
 
     def done() -> int:
         return trainer.fit_loop.epoch_loop.batch_progress.current.ready

@@ -65,9 +65,9 @@ def _is_model_checkpoints(state: Any) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes last.ckpt in `dirpath`: as an epoch begins (but for the fit's first one), every
-    `train_time_interval` seconds, when a signal stops the run, and at its end. The one before it
-    becomes previous.ckpt.
+    """Writes last.ckpt in `dirpath`: after an epoch's first step (but for the fit's first epoch),
+    every `train_time_interval` seconds, when a signal stops the run, and at its end. The one before
+    it becomes previous.ckpt.
 
     The loggers write to disk first, so that nothing is missing after a resume.
     """
@@ -94,7 +94,7 @@ class LastCheckpoint(Checkpoint):
         self.batch, self.epoch = trainer.fit_loop.total_batch_idx, trainer.current_epoch
 
     def is_due(self, trainer: L.Trainer) -> bool:
-        """Whether an epoch begins, or the interval is over, since the last save."""
+        """Whether an epoch has begun, or the interval is over, since the last save."""
         is_old = time.monotonic() - self.saved_at >= self.train_time_interval
         is_new = self.batch != trainer.fit_loop.total_batch_idx
         return is_new and (is_old or self.epoch != trainer.current_epoch)

@@ -115,14 +115,17 @@ class EpochLoop(_TrainingEpochLoop):
 
     step: Step | None = None
     seen_by: str | None = None
+    goes_on_between_steps = False  # ExactState knows
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         fit_loop = self.trainer.fit_loop
         if fit_loop._combined_loader_states_to_load:  # the model counted steps before
             fit_loop._load_combined_loader_states()
+            fit_loop._combined_loader_states_to_load = []
             iter(data_fetcher)
         super().on_run_start(data_fetcher)
-        if self.restarted_on_last and not ends_an_epoch(self.trainer):
+        goes_on, self.goes_on_between_steps = self.goes_on_between_steps, False
+        if goes_on and self.restarted_on_last and not ends_an_epoch(self.trainer):
             self.restarting = fit_loop._restarting = False  # the restored step is done
         self._prepare()
         self._pause()
