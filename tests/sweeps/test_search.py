@@ -3,10 +3,11 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import optuna
 import pytest
@@ -99,6 +100,13 @@ def change(folder: Path, statement: str, *values: object) -> None:
 def told(folder: Path, trial: int, name: str, value: str) -> None:
     change(folder, "REPLACE INTO trial_user_attributes (trial_id, key, value_json) "
            "VALUES (?, ?, ?)", trial + 1, name, value)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment_is_as_before() -> Iterator[None]:
+    """A search tells its jobs by it where the study is."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 def states(study: optuna.Study) -> dict[str, int]:
