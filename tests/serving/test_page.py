@@ -371,7 +371,8 @@ def test_the_keyboard_draws(opened: Open) -> None:
         """() => {
             window.said = [];
             const live = document.getElementById("live");
-            new MutationObserver(() => said.push(live.textContent)).observe(live, {childList: true});
+            const heard = new MutationObserver(() => said.push(live.textContent));
+            heard.observe(live, {childList: true});
         }"""
     )
     page.keyboard.press("Space")
