@@ -66,8 +66,10 @@ def fit(
     `own_loop` and loaders, or with ours.
     """
     quieten_lightning()
-    defaults = {"accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0}
-    defaults["enable_progress_bar"] = False
+    defaults: dict[str, Any] = {
+        "accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0,
+        "enable_progress_bar": False,
+    }  # fmt: skip
     last = LastCheckpoint(str(folder), train_time_interval=every)
     logger = CSVLogger(folder, name="", version="")
     if ckpt_path:

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     Timer,
 )
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
@@ -135,6 +136,11 @@ class TwoLoaders(own.Loaders):
         return {name: DataLoader(own.Noise(*part), 32, shuffle=True) for name, part in sets.items()}
 
 
+class Combined(TwoLoaders):
+    def train_dataloader(self) -> Any:
+        return CombinedLoader(super().train_dataloader(), "min_size")
+
+
 class OfTwo(DigitClassifier):
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -211,6 +217,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "callbacks": lambda: [LearningRateMonitor("epoch")],
     },
     "two loaders": {"data": TwoLoaders, "model": OfTwo, "limit_val_batches": 0},
+    "loaders combined": {"data": Combined, "model": OfTwo, "limit_val_batches": 0, "max_epochs": 7},
     "others' loaders": {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0},
 }
 

@@ -22,8 +22,8 @@ BEGINNING: dict[str, Any] = {"given": 0, "begun": {}}  # our loaders' state as a
 
 class ExactState(Callback):
     """Adds to every checkpoint each process's random states and running scores, the last metrics,
-    which weights learn, gradients that a model adds up itself, whether training was to stop, and
-    the settings that decide the result.
+    which weights learn, gradients that are being added up, whether training was to stop, and the
+    settings that decide the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,7 +49,7 @@ class ExactState(Callback):
         if is_adding_up(trainer) or not pl_module.automatic_optimization:
             grads = {name: weight.grad for name, weight in pl_module.named_parameters()}
             checkpoint["gradients"] = {name: g for name, g in grads.items() if g is not None}
-        checkpoint["is_between_steps"] = trainer.training
+        checkpoint["is_between_steps"] = trainer.training  # in a validation its step is not done
         checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
         checkpoint["should_stop"] = any(c.stopping_reason.value for c in _early_stopping(trainer))
         checkpoint["settings"] = dict(self.settings)
@@ -73,15 +73,15 @@ class ExactState(Callback):
             return
         restored, self.restored = self.restored, None
         epochs: Any = trainer.fit_loop.epoch_progress.current
+        loop: Any = trainer.fit_loop.epoch_loop
         if epochs.ready == epochs.processed:  # with max_steps Lightning believes it is under way
-            trainer.fit_loop.epoch_loop.restarting = False
+            loop.restarting = False
+        loop.goes_on_between_steps = bool(restored.get("is_between_steps"))
         here, learns = restored["processes"][trainer.global_rank], restored.get("learns", {})
         gradients = restored.get("gradients", {})
-        loop: Any = trainer.fit_loop.epoch_loop
-        loop.goes_on_between_steps = bool(restored.get("is_between_steps"))
-        if "accumulate_grad_batches" in restored:  # a callback may change it as an epoch begins
-            trainer.accumulate_grad_batches = int(restored["accumulate_grad_batches"])
         try:
+            if "accumulate_grad_batches" in restored:  # a callback may change it as an epoch begins
+                trainer.accumulate_grad_batches = int(restored["accumulate_grad_batches"])
             set_random_states(here["random"], trainer.strategy.root_device)
             for name, metric in scores_of(pl_module).items():
                 saved = here["scores"][name]

@@ -115,7 +115,7 @@ class EpochLoop(_TrainingEpochLoop):
 
     step: Step | None = None
     seen_by: str | None = None
-    goes_on_between_steps = False  # ExactState knows
+    goes_on_between_steps = False  # ExactState sets it
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         fit_loop = self.trainer.fit_loop
