@@ -1,0 +1,109 @@
+"""Models as their authors wrote them train with every default, go on after a stop, are tested and
+reported.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from support.commands import Outcome, command
+
+# by its author's name: the data, its best.ckpt's score, and one that its test logs
+BROUGHT = {
+    "AutoEncoder": ("Digits", "val_loss", "test_loss"),
+    "FlatAutoEncoder": ("Digits", "val_loss", "test_loss"),
+    "BareAutoEncoder": ("Bare", "val_loss", "test_loss"),
+    "GAN": ("Digits", None, None),
+    "VAE": ("Digits", "val_loss", None),
+    "SimCLR": ("Views", "val_loss", None),
+    "RowLSTM": ("Digits", "val_MulticlassAccuracy", "test_MulticlassF1Score"),
+    "CNN": ("Digits", "val_acc", "test_acc"),
+    "ResNet": ("Digits", "val_acc", "test_acc"),
+    "Transfer": ("Digits", "valid_loss", None),
+    "Regression": ("Digits", "val/mse", "test/mse"),
+    "ValLoss": ("Digits", "val_loss", "test_acc"),
+    "TwoLoaders": ("TwoVal", "val_acc/dataloader_idx_0", "test_acc"),
+    "Silent": ("Digits", None, None),
+}
+CLASSIFIERS = {"RowLSTM", "CNN", "ResNet", "ValLoss", "TwoLoaders", "Silent"}
+UNTESTED = {"GAN", "VAE", "SimCLR", "Transfer"}
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("brought") / "configs"
+    names = {"model": BROUGHT, "data": {data for data, _, _ in BROUGHT.values()}}
+    for group, those in names.items():
+        (folder / group).mkdir(parents=True)
+        for name in those:
+            target = f"_target_: support.brought.{name}\n"
+            (folder / group / f"{name.lower()}.yaml").write_text(target)
+    return f"--config-dir={folder}"
+
+
+def train(configs: str, name: str, outputs: Path, *words: str) -> Outcome:
+    of_them = (f"model={name.lower()}", f"data={BROUGHT[name][0].lower()}")
+    return command("train", configs, *of_them, *words, outputs=outputs)
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_it_trains_with_every_default(name: str, configs: str, tmp_path: Path) -> None:
+    _, best, tested = BROUGHT[name]
+    outcome = train(configs, name, tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    metrics, folder = outcome.metrics, outcome.folder
+    assert (metrics["epochs"], metrics["ended"]) == (5, "trainer.max_epochs")
+    assert json.loads((folder / "status.json").read_text())["status"] == "finished"
+    files = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert files == {"last.ckpt", "previous.ckpt", *(["best.ckpt"] if best else [])}
+    assert tested is None or tested in metrics
+    page = (folder / "report.html").read_text()
+    assert ("By class" in page) == (name in CLASSIFIERS)
+    assert (folder / "evidence.npz").is_file() == (name in CLASSIFIERS)
+    assert "not tested" in outcome.out if name in UNTESTED else "not tested" not in outcome.out
+
+
+def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
+    path = outcome.folder / "checkpoints" / "last.ckpt"
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BROUGHT)
+def test_it_goes_on_bit_for_bit_and_is_tested_again(
+    name: str, configs: str, tmp_path: Path, stop_at: Callable[[int], None]
+) -> None:
+    """Four batches an epoch (of the autoencoder of bare images, too)."""
+    whole = train(configs, name, tmp_path / "whole")
+    stop_at(10)
+    stopped = train(configs, name, tmp_path / "stopped")
+    stop_at(0)
+    assert stopped.code == 143, stopped.err
+    again = command("train", configs, "resume=latest", outputs=tmp_path / "stopped")
+    assert (again.code, again.err) == (0, "")
+    assert "batch 2," in again.out
+    ours, theirs = weights(again), weights(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    scores = {k: v for k, v in whole.metrics.items() if re.match("train|val|test|class", k)}
+    assert {k: again.metrics.get(k) for k in scores} == scores
+    if name in UNTESTED:
+        return
+    tested = command("eval", configs, "ckpt_path=latest", outputs=tmp_path / "stopped")
+    assert (tested.code, tested.err) == (0, "")
+    score = BROUGHT[name][2]
+    assert score is None or f"{score:<14} {scores[score]:.4f}" in tested.out
+
+
+@pytest.mark.slow
+def test_a_regression_is_searched_by_its_own_score(configs: str, tmp_path: Path) -> None:
+    words = ("-m", "model.lr=1e-4,1e-2", "optimized_metric=val/mse", "trainer.max_epochs=2")
+    outcome = train(configs, "Regression", tmp_path, *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "2 jobs, 2 finished" in outcome.out
+    best, other = [row.split() for row in outcome.out.splitlines() if "1e-" in row or "0.01" in row][-2:]
+    assert float(best[-2]) < float(other[-2]), outcome.out
