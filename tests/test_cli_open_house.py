@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 from safetensors import safe_open
 
+import digits
 from digits.inspection import evidence
 from support import hparams_tab
 from support.commands import ROOT, UNSEEN, Outcome, command, finish, tool
@@ -271,6 +272,9 @@ def test_a_model_that_wants_a_channel_is_told_how_and_read_with_it(tmp_path: Pat
     assert found is not None
     assert (found.count, found.weights_UHW.shape) == (1000, (10, 28, 28))
     assert found.samples_SHW.shape == (32, 28, 28)
+    opened = digits.open(trained.folder, [str(tmp_path)])
+    assert type(opened.model).__name__ == "Conv"
+    assert opened.data.train[0].shape == (60_000, 1, 28, 28)
     last = str(trained.folder / "checkpoints" / "last.ckpt")
     picture = str(ROOT / "docs" / "drawings" / "photo.jpg")
     code, out, err = tool("predict", picture, "--ckpt", last, own)

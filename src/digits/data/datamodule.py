@@ -61,11 +61,13 @@ class ImageDataModule(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
             images_NHW, labels_N = self._on_device("fit")
-            places = self._held_out(len(labels_N))
-            held_out, kept = split(len(labels_N), places, self.train_size)
+            count = len(labels_N)
+            places = shares.held_out(count, self.val_size, self.folds, self.fold)
+            self._check_sizes(count, len(places))
+            held_out, kept = split(count, places, self.train_size)
             self.val = images_NHW[held_out], labels_N[held_out]
-            is_whole = len(kept) == len(labels_N)
-            self.train = (images_NHW, labels_N) if is_whole else (images_NHW[kept], labels_N[kept])
+            some = slice(None) if len(kept) == count else kept  # a view takes no memory
+            self.train = images_NHW[some], labels_N[some]
         elif stage == "test" and self.test is None:
             self.test = self._on_device("test")
 
@@ -91,27 +93,16 @@ class ImageDataModule(L.LightningDataModule):
         assert self.test is not None
         return self._in_order(self.test)
 
-    def _held_out(self, count: int) -> range:
-        """Return the places of the images to validate on, among `count` in a fixed order. Raises
-        InputError for sizes that the data set does not have.
-        """
-        self._check_size("folds", 2, count // self._place()[1], count)
-        self._check_size("val_size", 0, count - 1, count)
-        places = range(self.val_size)
-        if self.folds and self.fold is not None:
-            ends = (number * count // self.folds for number in (self.fold, self.fold + 1))
-            places = range(*ends)
-        self._check_size("train_size", 1, count - len(places), count)
-        self._check_size("batch_size", 1, count, count)
-        return places
-
-    def _check_size(self, name: str, low: int, high: int, count: int) -> None:
-        size = getattr(self, name)
-        if size is not None and not low <= size <= high:
-            raise InputError(
-                f"data.{name}={size}: expected a whole number from {low} to {high}: the data set "
-                f"has {count} training images"
-            )
+    def _check_sizes(self, count: int, held_out: int) -> None:
+        for name, low, high in (
+            ("batch_size", 1, count), ("val_size", 0, count - 1),
+            ("folds", 2, count // self._place()[1]), ("train_size", 1, count - held_out),
+        ):  # fmt: skip
+            if (size := getattr(self, name)) is not None and not low <= size <= high:
+                raise InputError(
+                    f"data.{name}={size}: expected a whole number from {low} to {high}: the data "
+                    f"set has {count} training images"
+                )
 
     def _noted(self, images_NHW: Tensor, labels_N: Tensor) -> Tensor:
         """Note the sizes, and return the images in their batches' form. Raises InputError for
@@ -173,8 +164,9 @@ class MNISTDataModule(ImageDataModule):
         folds: int | None = None,
         fold: int | None = None,
     ) -> None:
-        sizes = batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold
-        super().__init__(*sizes)
+        super().__init__(
+            batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold
+        )
         self.raw_dir, self.mirrors = raw_dir(data_dir), mirrors
 
     def prepare_data(self) -> None:

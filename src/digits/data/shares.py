@@ -21,6 +21,13 @@ def check_folds(val_size: int, folds: int | None, fold: int | None) -> None:
         )
 
 
+def held_out(count: int, val_size: int, folds: int | None, fold: int | None) -> range:
+    """Return the places, in a shuffle of `count` images, of those to validate on."""
+    if folds is None or fold is None:
+        return range(val_size)
+    return range(fold * count // folds, (fold + 1) * count // folds)
+
+
 def check_val(val_size: int, count: int) -> None:
     if 0 < val_size < count:
         raise InputError(

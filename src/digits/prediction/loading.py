@@ -52,7 +52,7 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
         return checkpoint.digits_network_of(path, content)
     from hydra.utils import instantiate
 
-    config = configs.of_model(RunFolder.of(Path(path)), config_dirs)
+    config = configs.of_run(RunFolder.of(Path(path)), config_dirs).model
     was, now = content["settings"][configs.TARGET], str(config.get("_target_"))
     if was != now:
         raise InputError(

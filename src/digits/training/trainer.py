@@ -17,7 +17,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from digits.data.datamodule import ImageDataModule
 from digits.errors import InputError, blaming
 from digits.runs import recorded
 from digits.runs.start import Start
@@ -135,8 +134,8 @@ def _end(trainer: L.Trainer, succeeded: bool) -> None:
 
 
 def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
-    """Return a line for an error while Lightning restores a checkpoint or sets up the data, and for
-    that of a model which wants images with a channel.
+    """Return a line for an error while Lightning restores a checkpoint or sets up the data, and of
+    a model that wants another form of images.
     """
     if isinstance(error, InputError | OSError) or type(error).__name__ == MISCONFIGURED:
         return None
@@ -144,8 +143,7 @@ def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
     if set(frames) & RESTORING:
         return f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}"
     data = trainer.datamodule  # type: ignore[attr-defined]
-    is_ours = isinstance(data, ImageDataModule)
-    if is_ours and data.channels is None and WANTS_CHANNELS.search(str(error)):
+    if WANTS_CHANNELS.search(str(error)) and getattr(data, "channels", 1) is None:
         reason = flat(str(error))[:200]
         return f"model: {reason}; images are (B, H, W): data.channels=1 makes them (B, 1, H, W)"
     is_lightnings = error.__traceback__ and frames[-1] == "setup_data"
