@@ -12,6 +12,8 @@ import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 from safetensors import safe_open
 
+import digits
+from digits.inspection import evidence
 from support import hparams_tab
 from support.commands import ROOT, UNSEEN, Outcome, command, finish, tool
 
@@ -246,9 +248,42 @@ def test_a_model_that_reads_no_digits_says_why(tmp_path: Path) -> None:
     code, _, err = tool("predict", "x.png", "--ckpt", str(last), own)
     assert code == 2
     assert err == (
-        f"error: --ckpt {last}: expected images (B, 28, 28) to logits (B, 10); its model gives "
-        "(2, 1) for a batch of 2\n"
+        f"error: --ckpt {last}: expected images (B, 28, 28) or (B, 1, 28, 28) to logits (B, 10); "
+        "its model gives (2, 1) for a batch of 2\n"
     )
+
+
+def test_a_model_that_wants_a_channel_is_told_how_and_read_with_it(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "conv.yaml").write_text("_target_: support.own.Conv\n")
+    own = f"--config-dir={tmp_path}"
+    words = (own, "model=conv", "trainer.limit_train_batches=1", "trainer.limit_test_batches=1")
+    words += ("trainer.max_epochs=1", "logger=none", *UNSEEN[:2])
+    refused = command("train", *words, outputs=tmp_path / "without")
+    assert refused.code == 2
+    assert refused.err == (
+        "error: model: Given groups=1, weight of size [10, 1, 28, 28], expected input"
+        "[1, 128, 28, 28] to have 1 channels, but got 128 channels instead; images are (B, H, W): "
+        "data.channels=1 makes them (B, 1, H, W)\n"
+    )
+    trained = command("train", *words, "data.channels=1", outputs=tmp_path / "with")
+    assert (trained.code, trained.err) == (0, "")
+    found = evidence.read(trained.folder / "evidence.npz")
+    assert found is not None
+    assert (found.count, found.weights_UHW.shape) == (1000, (10, 28, 28))
+    assert found.samples_SHW.shape == (32, 28, 28)
+    opened = digits.open(trained.folder, [str(tmp_path)])
+    assert type(opened.model).__name__ == "Conv"
+    assert opened.data.train[0].shape == (60_000, 1, 28, 28)
+    last = str(trained.folder / "checkpoints" / "last.ckpt")
+    picture = str(ROOT / "docs" / "drawings" / "photo.jpg")
+    code, out, err = tool("predict", picture, "--ckpt", last, own)
+    assert (code, err) == (0, "")
+    assert "photo.jpg" in out
+    code, _, err = tool("export", "--format", "safetensors", "--ckpt", last, own)
+    with safe_open(trained.folder / "export" / "digits.safetensors", "np") as file:
+        assert file.metadata()["input"].startswith("float32 (N, 1, 28, 28): pixels / 255")
+        assert [*file.keys()] == ["line.bias", "line.weight"]
 
 
 def test_state_that_is_no_plain_data_is_named(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_last_is_the_newest_and_best_the_best(worse: Outcome) -> None:
         for name in ("last", "best")
     )
     assert (last["global_step"], best["global_step"]) == (60, 30)
-    assert last["hyper_parameters"] == {"hidden_size": 64, "side": 28, "classes": 10}
+    assert last["hyper_parameters"] == {"hidden_size": 64, "side": 28, "classes": 10, "channels": 1}
     assert f"{worse.metrics['val/acc_best']:.4f}" == epochs[0]
     assert worse.metrics["ckpt_path"] == str(worse.folder / "checkpoints" / "best.ckpt")
 

@@ -5,6 +5,7 @@ from digits import load, train
 run = train("trainer.max_epochs=1")
 print(run.metrics["test/acc"])
 print(load(run.path).read("photo.jpg"))
+probabilities = digits.open(run.path).probabilities
 """
 
 from importlib import import_module
@@ -15,8 +16,10 @@ _IN = {
     "ImageDataModule": "digits.data.datamodule",
     "MNISTDataModule": "digits.data.datamodule",
     "load": "digits.notebook",
+    "open": "digits.notebook",
     "train": "digits.notebook",
 }
+# `open` is left out: `import *` would hide Python's own
 __all__ = ["DigitClassifier", "ImageDataModule", "MNISTDataModule", "load", "train"]
 
 

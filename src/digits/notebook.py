@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +15,12 @@ from digits.console import program
 from digits.files import home
 from digits.images import drawing
 from digits.images.drawing import Drawing
-from digits.imports import importing, look_here_too
+from digits.imports import import_lightning, importing, look_here_too
+from digits.inspection import evidence
+from digits.inspection.evidence import Evidence
 from digits.prediction import inputs, loading
 from digits.prediction.predictor import Prediction, Predictor
-from digits.runs import run
+from digits.runs import configs, run
 from digits.runs.folder import RunFolder
 from digits.runs.run import Run
 
@@ -35,12 +39,55 @@ def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Read
     """Return a Reader by the model of a checkpoint, a run's folder, or the latest run.
     `config_dirs` are folders of your own configs. Raises InputError for any other `model`.
     """
-    look_here_too(*map(os.path.dirname, map(os.path.abspath, config_dirs)))
-    path = RunFolder(model).judged
-    if not path.is_file():
-        path = newest.checkpoint(str(model), str(home() / "outputs"))
+    path = _checkpoint(model, config_dirs)
     with importing():
         return Reader(loading.from_checkpoint(str(path), config_dirs), path)
+
+
+def open(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Opened":  # noqa: A001
+    """Return the run whose model `load` would read digits by. Raises InputError for no run's."""
+    path = _checkpoint(model, config_dirs)
+    folder = RunFolder(path.absolute().parents[1])
+    found = run.read(folder.path)
+    with importing():
+        import_lightning()
+        from digits.runs import checkpoint
+        from digits.training import parts
+
+    content = checkpoint.read(str(path))
+    cfg = configs.of_run(folder, config_dirs)
+    cfg.seed = found.config.get("seed", cfg.seed)
+    module, data = parts.of_checkpoint(cfg, path, content)
+    checkpoint.check_fits(str(path), module, content)
+    module.load_state_dict(content["state_dict"])
+    return Opened(found, evidence.read(folder.evidence), module.eval(), data)
+
+
+def _checkpoint(model: str | Path, config_dirs: Sequence[str]) -> Path:
+    look_here_too(*map(os.path.dirname, map(os.path.abspath, config_dirs)))
+    path = RunFolder(model).judged
+    return path if path.is_file() else newest.checkpoint(str(model), str(home() / "outputs"))
+
+
+class Opened:
+    """A run: `model` with the weights that were tested, in eval mode; its `settings`, `metrics` and
+    `epochs`; of the images that it was tested with `labels` (N,) and `probabilities` (N, K), None
+    if it kept none.
+    """
+
+    def __init__(self, found: Run, kept: Evidence | None, model: Any, data: Any) -> None:
+        self.model, self._data = model, data
+        self.settings, self.metrics, self.epochs = found.config, found.metrics, found.epochs
+        self.labels = kept.labels_N if kept else None
+        self.probabilities = kept.probabilities_NP if kept and kept.probabilities_NP.size else None
+
+    @cached_property
+    def data(self) -> Any:
+        """The run's data module, which reads its images at the first look."""
+        self._data.prepare_data()
+        for stage in ("fit", "test"):
+            self._data.setup(stage)
+        return self._data
 
 
 class Reader:

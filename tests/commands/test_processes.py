@@ -49,6 +49,10 @@ REFUSED = [
      "data.batch_size=127: 2 processes share each batch: expected a multiple of 2"),
     ({"trainer__devices": 2, "data__val_size": 1},
      "data.val_size=1: 2 processes share it: expected at least 2"),
+    ({"data": {"val_size": 9, "folds": 5, "fold": 0, "batch_size": 120}},
+     "data.val_size=9: with data.folds=5 a fold is held out; expected 0"),
+    ({"data": {"val_size": 0, "folds": None, "fold": 3, "batch_size": 120}},
+     "data.folds=null data.fold=3: expected two numbers, the second from 0 to below the first"),
 ]  # fmt: skip
 
 

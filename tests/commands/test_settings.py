@@ -52,6 +52,9 @@ LINES = [
     ("tags", ["a b"], "[a b]: expected a list of words of letters, digits, -, _ and ."),
     ("data.batch_size", 0, "0: expected a whole number from 1"),
     ("data.val_size", -1, "-1: expected a whole number from 0"),
+    ("data.train_size", 0, "0: expected a whole number from 1, or null"),
+    ("data.folds", 1, "1: expected a whole number from 2, or null"),
+    ("data.fold", -1, "-1: expected a whole number from 0, or null"),
     ("data.mirrors", ["http://x", "a b"], "[http://x, a b]: expected a list of URLs, or null"),
     ("model.optimizer.lr", 0, "0: expected a number above 0, up to 3.4e+38"),
     ("model.optimizer.lr", float("nan"), "nan: expected a number above 0, up to 3.4e+38"),
@@ -108,6 +111,11 @@ def test_what_does_not_go_together_is_named() -> None:
         with pytest.raises(InputError) as caught:
             settings.check(cfg)
         assert str(caught.value).startswith(line)
+
+
+def test_a_fold_is_validated_on() -> None:
+    words = ("callbacks=early_stopping", "data.folds=5", "data.fold=4", "optimized_metric=val/acc")
+    settings.check(composed(*words))
 
 
 def test_training_scores_are_there_after_an_epoch_only() -> None:

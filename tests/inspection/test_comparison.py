@@ -1,6 +1,8 @@
 """Several runs, of which the literals are hand-computed."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +50,7 @@ def test_settings_that_differ_are_named_and_the_best_comes_first(tmp_path: Path)
     (runs, over_seeds) = made.tables
     assert [row[0] for row in runs.rows] == [
         "lr 0.1, seed 1", "lr 0.1, seed 0", "lr 0.9, seed 1", "lr 0.9, seed 0",
+        "ensemble of 4: their mean probabilities",
     ]  # fmt: skip
     assert list(runs.rows[0][1:]) == [
         "0.1", "1", "0.8750", "0.5291 to 0.9776", "test images", "3.2", "finished",
@@ -59,6 +62,33 @@ def test_settings_that_differ_are_named_and_the_best_comes_first(tmp_path: Path)
     lines = preview.of_several(made).splitlines()
     assert lines[0] == made.verdict
     assert lines[lines.index("Over seeds") + 2].split()[:3] == ["0.1", "2", "0.8125"]
+
+
+def with_scores(of_the_second: list[float], **other: Any) -> Evidence:
+    """Four images of two classes, 0 first: the probabilities of class 1."""
+    p_N = np.array(of_the_second, np.float32)
+    return findings.evidence(
+        labels_N=np.array([0, 0, 1, 1], np.int32), predicted_N=(p_N > 0.5).astype(np.int32),
+        confidence_N=np.maximum(p_N, 1 - p_N), shown_M=np.zeros(0, np.int64),
+        pictures_MHW=np.zeros((0, 4, 4), np.uint8), probabilities_NP=np.stack([1 - p_N, p_N], 1),
+        **other,
+    )  # fmt: skip
+
+
+def test_an_ensemble_is_the_mean_of_the_probabilities(tmp_path: Path) -> None:
+    """Each has two of four right; together the surer one decides: three. Others do not count."""
+    one, other = with_scores([0.1, 0.9, 0.9, 0.4]), with_scores([0.6, 0.3, 0.2, 0.8])
+    none = replace(one, probabilities_NP=np.zeros((0, 0), np.float32))
+    elsewhere = replace(one, labels_N=one.labels_N[::-1].copy())
+    (runs, *_) = page(tmp_path, *(({"seed": n}, e) for n, e in enumerate(
+        (one, other, none, elsewhere)))).tables  # fmt: skip
+    assert [row[2] for row in runs.rows] == ["0.5000", "0.5000", "0.5000", "0.5000", "0.7500"]
+    assert list(runs.rows[-1]) == [
+        "ensemble of 2: their mean probabilities", "", "0.7500", "0.3006 to 0.9544", "test images",
+        "", "",
+    ]  # fmt: skip
+    (runs, *_) = page(tmp_path / "2", ({"seed": 0}, one), ({"seed": 1}, elsewhere)).tables
+    assert len(runs.rows) == 2
 
 
 def test_the_mean_is_over_the_replicates_that_were_recorded(tmp_path: Path) -> None:
@@ -110,4 +140,4 @@ def test_a_damaged_run_is_said_and_the_others_are_compared(tmp_path: Path) -> No
         "evidence.npz: no run's evidence, or damaged",
         "metrics.csv: no run's metrics, or damaged, or too large",
     ]
-    assert [row[2] for row in page.tables[0].rows] == ["0.6250", "0.1250", "0.1250"]
+    assert [row[2] for row in page.tables[0].rows[:3]] == ["0.6250", "0.1250", "0.1250"]

@@ -72,7 +72,7 @@ def test_score_by_hand() -> None:
 @pytest.mark.parametrize(
     "x",
     [
-        torch.rand(2, 1, 28, 28),
+        torch.rand(2, 3, 28, 28),
         torch.rand(2, 28, 27),
         torch.rand(2, 784),
         torch.randint(256, (2, 28, 28), dtype=torch.uint8),
@@ -84,14 +84,24 @@ def test_score_by_hand() -> None:
 )
 def test_other_input_is_refused(x: torch.Tensor) -> None:
     check_input(torch.rand(2, 28, 28))
-    with pytest.raises(ValueError, match=r"\(B, 28, 28\) float32 in \[0, 1\]; got"):
+    check_input(torch.rand(2, 1, 28, 28))
+    line = r"be \(B, 28, 28\) or \(B, 1, 28, 28\) float32 in \[0, 1\]; got"
+    with pytest.raises(ValueError, match=line):
         check_input(x)
+
+
+def test_colour_is_taken_whole() -> None:
+    model = DigitClassifier(8, side=4, classes=2, channels=3)
+    assert model(torch.rand(5, 3, 4, 4)).shape == (5, 2)
+    line = r"^images must be \(B, 3, 4, 4\) float32 in \[0, 1\]; got \(2, 4, 4\)"
+    with pytest.raises(ValueError, match=line):
+        check_input(torch.rand(2, 4, 4), 4, 3)
 
 
 @pytest.mark.parametrize("stage", ["training_step", "validation_step", "test_step"])
 def test_every_stage_looks_at_its_first_batch(stage: str) -> None:
     bytes_not_fractions = torch.rand(2, 28, 28) * 255, torch.tensor([3, 7])
-    with pytest.raises(ValueError, match=r"^images must be \(B, 28, 28\) float32 in \[0, 1\]; got"):
+    with pytest.raises(ValueError, match=r"^images must be \(B, 28, 28\) or .* float32 in"):
         getattr(DigitClassifier(8), stage)(bytes_not_fractions, 0)
 
 

@@ -19,6 +19,7 @@ def test_what_decides_the_weights() -> None:
     decisive = Recipe(composed(*GROUPS)).settings
     assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
         "seed": 0, "data.batch_size": 128, "data.eval_batch_size": 1000, "data.val_size": 5000,
+        "data.train_size": None, "data.folds": None, "data.fold": None, "data.channels": None,
         "data.seed": 0, "model.hidden_size": 512, "model.optimizer._partial_": True,
         "model.optimizer.lr": 0.001, "model.optimizer.alpha": 0.9, "model.optimizer.eps": 1e-7,
         "model.optimizer.momentum": 0.0, "model.optimizer.weight_decay": 0.0,
@@ -54,6 +55,15 @@ CHANGES: list[tuple[dict[str, Any], list[str]]] = [
 def test_what_a_run_was_set_to() -> None:
     for changes, told in CHANGES:
         assert Recipe(CFG).differences(BEFORE | changes) == told
+
+
+def test_a_run_from_before_the_folds_goes_on() -> None:
+    new = ("data.train_size", "data.folds", "data.fold", "data.channels")
+    before = {key: value for key, value in BEFORE.items() if key not in new}
+    assert Recipe(CFG).differences(before) == []
+    assert Recipe(composed(*GROUPS, "data.channels=1")).differences(before) == [
+        "data.channels was None, is 1"
+    ]
 
 
 def test_a_run_may_go_on_without_early_stopping() -> None:

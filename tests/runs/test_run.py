@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+import digits
 from digits.errors import InputError
 from digits.runs import run
 from digits.runs.run import less_is_better
@@ -42,6 +45,22 @@ def test_a_finished_run(finished: Outcome) -> None:
     assert read.epochs[1]["val/acc"] == pytest.approx(finished.metrics["val/acc"])
     assert read.epochs[0]["train/acc"] < read.epochs[1]["train/acc"]
     assert not [name for epoch in read.epochs.values() for name in epoch if "test" in name]
+
+
+def test_a_finished_run_is_opened(finished: Outcome) -> None:
+    opened = digits.open(finished.folder)
+    assert opened.metrics == finished.metrics
+    assert opened.settings["trainer"]["max_epochs"] == 2
+    assert [*opened.epochs] == [0, 1]
+    assert (len(opened.data.train[1]), opened.data.seed) == (55_000, 0)
+    logits = torch.cat([opened.model(x) for x, _ in opened.data.test_dataloader()])
+    assert not opened.model.training
+    assert opened.probabilities.shape == (10_000, 10)
+    assert np.allclose(logits.detach().softmax(1), opened.probabilities, atol=1e-5)
+    right = opened.probabilities.argmax(1) == opened.labels
+    assert right.mean() == pytest.approx(finished.metrics["test/acc"])
+    with pytest.raises(InputError, match="nothing: no such file; expected a"):
+        digits.open("nothing")
 
 
 def test_half_a_run(tmp_path: Path) -> None:

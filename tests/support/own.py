@@ -78,6 +78,17 @@ class Flat(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
+class Conv(Flat):
+    """Takes images (B, 1, 28, 28) to logits (B, 10), by one convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = torch.nn.Conv2d(1, 10, 28)
+
+    def forward(self, images: Any) -> Any:
+        return self.line(images).flatten(1)
+
+
 class KeepsObject(L.Callback):
     """A state that only a pickle could keep."""
 

@@ -38,7 +38,23 @@ def test_the_mean_over_seeds_ranks_and_the_best_epoch_counts(tmp_path: Path) -> 
         "1  0.1  0.9400        0.0300  3      -                   0.1000   2.0      finished",
         "2  0.2  0.9100        0.0693  3      -0.2696 to 0.2096   0.9100   2.0      finished",
         "best  model.optimizer.lr=0.1",
+        "best against second of 2 (model.optimizer.lr=0.2): val/acc best +0.0300 "
+        "(95 %: -0.2096 to +0.2696, 3 pairs with the same seed), no more than noise",
     ]
+    assert data_of(tmp_path)["best"].startswith("best  model.optimizer.lr=0.1. best against sec")
+
+
+def test_a_lead_beyond_noise_is_told_and_that_the_best_of_many_is_flattered(tmp_path: Path) -> None:
+    """Of a loss: pairs of 0.2, 0.22, 0.24, their spread 0.02, the quantile 4.302653."""
+    for number, (lr, seed) in enumerate(product("123", "012")):
+        loss = int(lr) / 5 + int(seed) * int(lr) / 50
+        words = [f"{LR}={lr}", f"seed={seed}"]
+        job(tmp_path, str(number), words, **{"val/loss_best": loss})
+    assert lines(tmp_path)[-2] == (
+        "best against second of 3 (model.optimizer.lr=2): val/loss best -0.2200 "
+        "(95 %: -0.2697 to -0.1703, 3 pairs with the same seed), more than noise; "
+        "chosen as the best of 3, it is flattered"
+    )
 
 
 def test_a_lucky_seed_does_not_win_over_three(tmp_path: Path) -> None:
@@ -51,6 +67,7 @@ def test_a_lucky_seed_does_not_win_over_three(tmp_path: Path) -> None:
     assert shown[2].split()[:6] == ["1", "1", "0.9000", "0.0000", "3", "-"]
     assert shown[3].split()[:6] == ["2", "2", "0.9900", "-", "1", "-"]  # one pair: no interval
     assert shown[3].endswith("1 of 3 finished")
+    assert "against" not in "".join(shown[2:]), "one pair says nothing"
     assert "job 4 failed (model.optimizer.lr=2 seed=1): no luck" in shown
     assert "best  model.optimizer.lr=1" in shown
 

@@ -21,6 +21,8 @@ from lightning.pytorch.callbacks import (
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
+from digits.data.batches import Batch
+from digits.data.datamodule import ImageDataModule
 from digits.model.classifier import DigitClassifier
 from digits.runs.folder import LAST
 from digits.training import step
@@ -113,6 +115,36 @@ def test_gives_what_lightnings_loop_gives(
     differing = differing_parts(tmp_path / "sparse" / LAST, tmp_path / "stock" / LAST)
     ends_within = {"loops", "processes", "metrics"} if "max_steps" in settings else set()
     assert set(differing) == ends_within  # ours is saved before the epoch is closed
+
+
+class Read(ImageDataModule):
+    """The images of `Drawn`, or the same with two more colours, all black."""
+
+    def read(self, stage: str) -> Batch:
+        data = Data()
+        data.setup(stage)
+        images, labels = data.train or ()
+        black = torch.zeros_like(images)
+        return (torch.stack([images, black, black], 1) if self.channels == 3 else images), labels
+
+
+def test_a_channel_changes_no_bit(tmp_path: Path, quick: list[int]) -> None:
+    """And colour has its own step, which is that of Lightning's loop."""
+
+    def fitted(name: str, channels: Any, own_loop: bool = False) -> Tensor:
+        torch.manual_seed(0)
+        data = Read(batch_size=BATCH)
+        data.channels = channels
+        model = MODEL(16, RMSPROP, channels=channels or 1)
+        fits.fit(tmp_path / name, model, data, own_loop=own_loop, max_epochs=1)
+        return model.net[1].weight.detach()
+
+    plain, one = fitted("plain", None), fitted("one", 1)
+    assert len(quick) >= 30
+    assert torch.equal(plain, one)
+    three, stock = fitted("three", 3), fitted("stock", 3, own_loop=True)
+    assert three.shape == (16, 3 * 784)
+    assert torch.equal(three, stock)
 
 
 def test_resumes_as_lightnings_loop_does(tmp_path: Path, quick: list[int]) -> None:

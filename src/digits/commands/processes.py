@@ -30,6 +30,8 @@ def check(cfg: DictConfig) -> None:
     if cfg.get("train"):
         shares.check_batch(cfg.data.get("batch_size", count), count)
         shares.check_val(cfg.data.get("val_size", 0), count)
+        if "folds" in cfg.data:
+            shares.check_folds(*(cfg.data.get(name) for name in ("val_size", "folds", "fold")))
 
 
 def _check_accelerator(name: object) -> None:

@@ -129,6 +129,9 @@ RULES: dict[str, Rule] = {
     "data.batch_size": _whole(1),
     "data.eval_batch_size": _whole(1),
     "data.val_size": _whole(0),
+    "data.train_size": _or(_whole(1)),
+    "data.folds": _or(_whole(2)),
+    "data.fold": _or(_whole(0)),
     "data.seed": _SEED,
     "data.mirrors": _or(_list_of(r"(?s).*://.*", "a list of URLs")),
     "model.hidden_size": _whole(1, 1 << 16),
@@ -192,7 +195,8 @@ def drawn_seed() -> int:
 def _check_scores(cfg: DictConfig) -> None:
     """Raises InputError for a setting that waits for a score which comes too late or never."""
     is_ours = OmegaConf.select(cfg, "model._target_", default=OURS) == OURS
-    is_validated = cfg.data.get("val_size") != 0  # another data module may lack this setting
+    # another data module may lack these settings
+    is_validated = cfg.data.get("val_size") != 0 or cfg.data.get("folds") is not None
     for key, score, in_time, is_needed in _awaited(cfg):
         if is_needed and not is_validated and str(score).startswith("val"):
             raise InputError(f"{key}={shown(score)}: expected data.val_size above 0 too, e.g. 5000")

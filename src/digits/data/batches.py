@@ -105,7 +105,10 @@ class Batches:
         return torch.div(images_BHW, 255, out=x_BHW)
 
 
-def split(count: int, val_size: int) -> tuple[Tensor, Tensor]:
-    """Return indices (held out, kept), each ascending; `count` and `val_size` alone decide them."""
+def split(count: int, held_out: range, train_size: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return indices (held out, kept), each ascending, of one shuffle, always the same: the places
+    `held_out` of it, and the first `train_size` of the others, or all.
+    """
     shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(SPLIT_SEED))
-    return shuffled[:val_size].sort().values, shuffled[val_size:].sort().values
+    before, out, after = shuffled.tensor_split([held_out.start, held_out.stop])
+    return out.sort().values, torch.cat([before, after])[:train_size].sort().values

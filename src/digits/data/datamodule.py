@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import lightning as L
 import torch
@@ -16,40 +17,57 @@ from digits.errors import InputError
 
 class ImageDataModule(L.LightningDataModule):
     """Serves the data set that `read` returns, in batches (x_BHW float32 in [0, 1], y_B int64).
+    With `channels=1` grey images are (B, 1, H, W); colour images are (B, 3, H, W).
 
     `batch_size` counts the images of one optimizer step over all processes. `val_size` training
-    images are held out for validation; with 0 there is no validation, and training sees all.
+    images, or the part `fold` of `folds` equal ones, are held out for validation; without, training
+    sees all, or the first `train_size` of them in an order that never changes.
 
-    A model that leaves its sizes open takes those that a subclass declares: `side` (pixels) and
-    `classes`. If it declares none, the images and labels decide them.
+    A model that leaves its sizes open takes those that a subclass declares: `side` (pixels),
+    `classes` and `channels`. If it declares none, the images and labels decide them.
     """
 
     side: int | None = None
     classes: int | None = None
+    channels: int | None = None
 
     def __init__(
-        self, batch_size: int = 128, eval_batch_size: int = 1000, val_size: int = 0, seed: int = 0
+        self,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        val_size: int = 0,
+        seed: int = 0,
+        channels: Literal[1] | None = None,
+        train_size: int | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
     ) -> None:
         super().__init__()
+        shares.check_folds(val_size, folds, fold)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.val_size, self.seed = val_size, seed
+        self.val_size, self.seed, self.train_size = val_size, seed, train_size
+        self.folds, self.fold = folds, fold
+        self.channels = channels or self.channels
         self.train: Batch | None = None
         self.val: Batch | None = None
         self.test: Batch | None = None
 
     @abstractmethod
     def read(self, stage: str) -> Batch:
-        """Return all images (N, H, W) uint8, 0 black, and labels (N,) int64 for `fit` or `test`."""
+        """Return all images (N, H, W) or (N, 3, H, W) uint8, 0 black, and labels (N,) int64 for
+        `fit` or `test`.
+        """
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
             images_NHW, labels_N = self._on_device("fit")
-            self._check_sizes(len(labels_N))
-            held_out, kept = split(len(labels_N), self.val_size)
+            count = len(labels_N)
+            places = shares.held_out(count, self.val_size, self.folds, self.fold)
+            self._check_sizes(count, len(places))
+            held_out, kept = split(count, places, self.train_size)
             self.val = images_NHW[held_out], labels_N[held_out]
-            self.train = (
-                (images_NHW[kept], labels_N[kept]) if self.val_size else (images_NHW, labels_N)
-            )
+            some = slice(None) if len(kept) == count else kept  # a view takes no memory
+            self.train = images_NHW[some], labels_N[some]
         elif stage == "test" and self.test is None:
             self.test = self._on_device("test")
 
@@ -69,39 +87,52 @@ class ImageDataModule(L.LightningDataModule):
     def val_dataloader(self) -> Batches | list[Batches]:
         assert self.val is not None
         shares.check_val(self.val_size, self._place()[1])
-        return self._in_order(self.val) if self.val_size else []
+        return self._in_order(self.val) if len(self.val[1]) else []
 
     def test_dataloader(self) -> Batches:
         assert self.test is not None
         return self._in_order(self.test)
 
-    def _check_sizes(self, count: int) -> None:
-        for name, low, high in (("batch_size", 1, count), ("val_size", 0, count - 1)):
-            if not low <= getattr(self, name) <= high:
+    def _check_sizes(self, count: int, held_out: int) -> None:
+        for name, low, high in (
+            ("batch_size", 1, count), ("val_size", 0, count - 1),
+            ("folds", 2, count // self._place()[1]), ("train_size", 1, count - held_out),
+        ):  # fmt: skip
+            if (size := getattr(self, name)) is not None and not low <= size <= high:
                 raise InputError(
-                    f"data.{name}={getattr(self, name)}: expected a whole number from {low} to "
-                    f"{high}: the data set has {count} training images"
+                    f"data.{name}={size}: expected a whole number from {low} to {high}: the data "
+                    f"set has {count} training images"
                 )
 
-    def _note_sizes(self, images_NHW: Tensor, labels_N: Tensor) -> None:
-        """Note the sizes. Raises InputError for images or labels other than declared."""
-        self.side = self.side or int(images_NHW.shape[-1])
+    def _noted(self, images_NHW: Tensor, labels_N: Tensor) -> Tensor:
+        """Note the sizes, and return the images in their batches' form. Raises InputError for
+        images or labels other than declared.
+        """
+        self.side = self.side or int(images_NHW.shape[-2:][0])
         low, high = (int(bound) for bound in labels_N.aminmax())
         self.classes = self.classes or high + 1
         read = f"data: {type(self).__name__}.read gives"
-        if images_NHW.shape[1:] != (self.side, self.side) or images_NHW.dtype != torch.uint8:
+        square = self.side, self.side
+        counts = [self.channels] if self.channels else [1, 3]
+        forms = [square] * (1 in counts) + [(count, *square) for count in counts]
+        if images_NHW.shape[1:] not in forms or images_NHW.dtype != torch.uint8:
+            shapes = " or ".join(f"(N, {', '.join(map(str, form))})" for form in forms)
             raise InputError(
                 f"{read} images of {tuple(images_NHW.shape)} {images_NHW.dtype}; "
-                f"expected (N, {self.side}, {self.side}) torch.uint8"
+                f"expected {shapes} torch.uint8"
             )
         if not 0 <= low <= high < self.classes:
             raise InputError(
                 f"{read} labels from {low} to {high}; expected 0 to {self.classes - 1}"
             )
+        if images_NHW.ndim == 3 and self.channels is None:
+            return images_NHW
+        self.channels = self.channels or int(images_NHW.shape[1])
+        return images_NHW.unsqueeze(1) if images_NHW.ndim == 3 else images_NHW
 
     def _on_device(self, stage: str) -> Batch:
         images_NHW, labels_N = self.read(stage)
-        self._note_sizes(images_NHW, labels_N)
+        images_NHW = self._noted(images_NHW, labels_N)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return images_NHW.to(device), labels_N.to(device)
 
@@ -128,8 +159,14 @@ class MNISTDataModule(ImageDataModule):
         val_size: int = 0,
         seed: int = 0,
         mirrors: Sequence[str] | None = None,
+        channels: Literal[1] | None = None,
+        train_size: int | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, val_size, seed)
+        super().__init__(
+            batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold
+        )
         self.raw_dir, self.mirrors = raw_dir(data_dir), mirrors
 
     def prepare_data(self) -> None:

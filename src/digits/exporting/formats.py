@@ -97,7 +97,10 @@ def _to_safetensors(net: nn.Module, about: About) -> bytes:
     prefix, layers = _named(net)
     state = net.state_dict().items()
     weights = {f"{prefix}{name}": weight.contiguous() for name, weight in state}
-    return save(weights, about | WEIGHTS | {"layers": layers})
+    about = about | WEIGHTS | {"layers": layers}
+    if loading.with_channel in net._forward_pre_hooks.values():
+        about["input"] = about["input"].replace("(N, ", "(N, 1, ")
+    return save(weights, about)
 
 
 def _named(net: nn.Module) -> tuple[str, str]:

@@ -84,7 +84,20 @@ def _runs(runs: Sequence[Compared]) -> Table:
     head = ("run", *runs[0].settings, "accuracy", "95 % interval", "on", "seconds", "status")
     note = "Intervals are Wilson's, of one network on that many images; seeds differ by more."
     rows = [[run.label, *run.settings.values(), *_measured(run.findings)] for run in ranked]
-    return Table("Runs", rows, head, note)
+    return Table("Runs", [*rows, *_ensemble(runs)], head, note)
+
+
+def _ensemble(runs: Sequence[Compared]) -> Iterator[list[str]]:
+    """A row for the mean of the probabilities that the runs give to the same images."""
+    found = [each for each in _of_the_same_images(runs) if each.probabilities_NP.size]
+    if len(found) < 2 or len({(str(e.stage), e.probabilities_NP.shape) for e in found}) > 1:
+        return
+    sum_NP = sum(each.probabilities_NP for each in found)
+    right, count = int((np.argmax(sum_NP, 1) == found[0].labels_N).sum()), found[0].count
+    interval = _interval(statistics.wilson(right, count))
+    blanks = [""] * len(runs[0].settings)
+    name = f"ensemble of {len(found)}: their mean probabilities"
+    yield [name, *blanks, f"{right / count:.4f}", interval, found[0].images, "", ""]
 
 
 def _measured(findings: Findings) -> list[str]:

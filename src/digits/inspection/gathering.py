@@ -201,10 +201,10 @@ def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float
     layers = (each for each in module.modules() if isinstance(each, nn.Linear | nn.Conv2d))
     layer = next(layers, None)
     weight = torch.zeros(0) if layer is None else layer.weight.detach().float()
-    if isinstance(layer, nn.Conv2d):
+    if weight.ndim == 2 and side and weight.shape[1] in (side * side, 3 * side * side):
+        weight = weight.view(len(weight), -1, side, side)
+    if weight.ndim == 4:  # over its channels
         weight = weight.mean(1)
-    elif weight.ndim == 2 and side and weight.shape[1] == side * side:
-        weight = weight.view(-1, side, side)
     if weight.ndim != 3 or max(weight.shape[1:]) > LARGEST or not weight.isfinite().all():
         return np.zeros((0, 1, 1), np.float32), 0
     largest = weight.flatten(1).norm(dim=1).argsort(descending=True)[:UNITS]

@@ -20,13 +20,13 @@ from digits.model.score import Score
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
-SIZES = ("side", "classes")  # a data set may declare these, too
+SIZES = ("side", "classes", "channels")  # a data set may declare these, too
 
 
 class DigitClassifier(L.LightningModule):
-    """Trains a network with cross-entropy: Flatten, Linear(side * side, hidden_size), ReLU,
-    Linear(hidden_size, classes) or, if given, `net`, from images (B, side, side) to logits
-    (B, classes).
+    """Trains a network with cross-entropy: Flatten, Linear(channels * side * side, hidden_size),
+    ReLU, Linear(hidden_size, classes) or, if given, `net`, from images (B, channels, side, side),
+    or (B, side, side) of one channel, to logits (B, classes).
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
     can test and predict, but not train. `scheduler` moves once an epoch or once a step, as
@@ -41,6 +41,7 @@ class DigitClassifier(L.LightningModule):
         scheduler: SchedulerFactory | None = None,
         side: int = SIDE,
         classes: int = CLASSES,
+        channels: int = 1,
         net: nn.Module | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
         scheduler_monitor: str | None = None,
@@ -48,16 +49,14 @@ class DigitClassifier(L.LightningModule):
         super().__init__()
         sizes = ("hidden_size", *SIZES) if net is None else SIZES
         self.save_hyperparameters(*sizes, logger=False)
-        self.net = network(hidden_size, side, classes) if net is None else net
+        self.net = network(hidden_size, side, classes, channels) if net is None else net
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
         self.step_told = -1  # the last step the loggers were told of
 
     def forward(self, x_BHW: Tensor) -> Tensor:
-        """Return logits (B, classes) of images (B, side, side), float32 in [0, 1], 0 black:
-        `check_input` accepts these.
-        """
+        """Return logits (B, classes) of images as `check_input` accepts them, 0 black."""
         logits_BK: Tensor = self.net(x_BHW)
         return logits_BK
 
@@ -80,7 +79,7 @@ class DigitClassifier(L.LightningModule):
     def _step(self, batch: tuple[Tensor, Tensor], batch_idx: int, score: Score) -> Tensor:
         x_BHW, y_B = batch
         if batch_idx == 0:  # all batches have one source: one check an epoch is enough
-            check_input(x_BHW, self.hparams.side)  # type: ignore[attr-defined]
+            check_input(x_BHW, self.hparams.side, self.hparams.channels)  # type: ignore[attr-defined]
         logits_BK = self(x_BHW)
         loss = F.cross_entropy(logits_BK, y_B)
         score.update(loss, logits_BK, y_B)
@@ -116,7 +115,7 @@ class DigitClassifier(L.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         for name in SIZES:
             here, there = self.hparams[name], getattr(data, name, None) or self.hparams[name]
-            if there > here or (name == "side" and there != here):
+            if there > here or (name != "classes" and there != here):
                 raise InputError(f"model.{name}={here}: the data set has {there}; expected that")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -178,14 +177,16 @@ def _leaves_open(make: SchedulerFactory, name: str) -> bool:
     return argument is not None and argument.default is None
 
 
-def check_input(x_BHW: Tensor, side: int = SIDE) -> None:
-    """Raises InputError unless x is (B, `side`, `side`), floating point, in [0, 1], as
-    `DigitClassifier.forward` needs it.
+def check_input(x_BHW: Tensor, side: int = SIDE, channels: int = 1) -> None:
+    """Raises InputError unless x is (B, `channels`, `side`, `side`), or (B, `side`, `side`) of one
+    channel, floating point, in [0, 1], as `DigitClassifier.forward` needs it.
     """
+    forms = [(side, side)] * (channels == 1) + [(channels, side, side)]
     low, high = (bound.item() for bound in x_BHW.aminmax()) if x_BHW.numel() else (0.0, 0.0)
     is_in_range = x_BHW.is_floating_point() and 0 <= low <= high <= 1
-    if x_BHW.shape[1:] != (side, side) or not is_in_range:
+    if x_BHW.shape[1:] not in forms or not is_in_range:
+        shapes = " or ".join(f"(B, {', '.join(map(str, form))})" for form in forms)
         raise InputError(
-            f"images must be (B, {side}, {side}) float32 in [0, 1]; "
+            f"images must be {shapes} float32 in [0, 1]; "
             f"got {tuple(x_BHW.shape)} {x_BHW.dtype} in [{low:g}, {high:g}]"
         )

@@ -16,7 +16,7 @@ from digits.prediction.predictor import Network, Predictor
 from digits.text import flat
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
@@ -42,7 +42,8 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
 
 def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> "nn.Module":
     """The network in a checkpoint, the project's own or one that its run's configs name: float32
-    images (B, 28, 28) in [0, 1] to logits (B, 10). Raises InputError for others.
+    images (B, 28, 28) in [0, 1] to logits (B, 10); it gives a model that wants them as
+    (B, 1, 28, 28) this form. Raises InputError for others.
     """
     from digits.runs import checkpoint, configs
     from digits.runs.folder import RunFolder
@@ -51,7 +52,7 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
         return checkpoint.digits_network_of(path, content)
     from hydra.utils import instantiate
 
-    config = configs.of_model(RunFolder.of(Path(path)), config_dirs)
+    config = configs.of_run(RunFolder.of(Path(path)), config_dirs).model
     was, now = content["settings"][configs.TARGET], str(config.get("_target_"))
     if was != now:
         raise InputError(
@@ -61,25 +62,35 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
     model: nn.Module = instantiate(config)
     checkpoint.check_fits(path, model, content)
     model.load_state_dict(content["state_dict"])
-    _check_form(path, model.eval())
+    if _problem(model.eval()):
+        model.register_forward_pre_hook(with_channel)
+        if problem := _problem(model):
+            raise InputError(
+                f"ckpt_path={path}: expected images (B, {SIDE}, {SIDE}) or (B, 1, {SIDE}, {SIDE}) "
+                f"to logits (B, {CLASSES}); its model {problem}"
+            )
     return model
 
 
-def _check_form(path: str, model: "nn.Module") -> None:
-    """Raises InputError unless `model` takes images and gives logits as all here do."""
+def with_channel(_: object, given: tuple["Tensor"]) -> tuple["Tensor"]:
+    """The hook of a model that wants images (B, 1, H, W): it turns (B, H, W) into these."""
+    return (given[0].unsqueeze(1),)
+
+
+def _problem(model: "nn.Module") -> str | None:
+    """What keeps `model` from taking images (B, 28, 28) to logits; None if it does."""
     import torch
 
-    expected = f"expected images (B, {SIDE}, {SIDE}) to logits (B, {CLASSES})"
     try:
         with torch.inference_mode():
             logits_BK = model(torch.zeros(2, SIDE, SIDE))
     except Exception as error:
-        reason = flat(f"{type(error).__name__}: {error}")[:160]
-        raise InputError(f"ckpt_path={path}: {expected}; its model says {reason}") from error
-    if not isinstance(logits_BK, torch.Tensor) or logits_BK.shape != (2, CLASSES):
-        given = getattr(logits_BK, "shape", type(logits_BK).__name__)
-        form = tuple(given) if isinstance(given, torch.Size) else given
-        raise InputError(f"ckpt_path={path}: {expected}; its model gives {form} for a batch of 2")
+        return flat(f"says {type(error).__name__}: {error}")[:165]
+    if isinstance(logits_BK, torch.Tensor) and logits_BK.shape == (2, CLASSES):
+        return None
+    given = getattr(logits_BK, "shape", type(logits_BK).__name__)
+    form = tuple(given) if isinstance(given, torch.Size) else given
+    return f"gives {form} for a batch of 2"
 
 
 def from_onnx(path: str) -> Predictor:

@@ -127,11 +127,12 @@ def network_of(path: str, content: Checkpoint) -> nn.Sequential:
 def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
     """Do as `network_of`, and raise InputError for a network that is not for MNIST's digits."""
     net = network_of(path, content)
-    sizes = {"side": SIDE, "classes": CLASSES} | content["hyper_parameters"]
-    if (sizes["side"], sizes["classes"]) != (SIDE, CLASSES):
+    sizes = {"side": SIDE, "classes": CLASSES, "channels": 1} | content["hyper_parameters"]
+    if (sizes["side"], sizes["classes"], sizes["channels"]) != (SIDE, CLASSES, 1):
+        in_colour = f" in {sizes['channels']} channels" if sizes["channels"] != 1 else ""
         raise InputError(
             f"ckpt_path={path}: its network tells {sizes['classes']} classes of images of "
-            f"{sizes['side']} pixels a side; expected {CLASSES} digits of {SIDE}"
+            f"{sizes['side']} pixels a side{in_colour}; expected {CLASSES} digits of {SIDE}"
         )
     return net
 

@@ -58,9 +58,9 @@ def is_ours(content: dict[str, Any]) -> bool:
     return settings.get(TARGET, OURS).endswith(".DigitClassifier") and NET not in settings
 
 
-def of_model(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig:
-    """Return the settings of a run's model, from the project's configs and those in `config_dirs`.
-    Raises InputError for a group that is in neither.
+def of_run(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig:
+    """Return eval's settings with a run's model and data, from the project's configs and those in
+    `config_dirs`. Raises InputError for a group that is in neither.
     """
     import hydra
     import hydra.errors
@@ -69,7 +69,6 @@ def of_model(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConf
     asked = recorded.words_of_groups(run, ("model", "data")) if run else []
     try:
         with own_first(config_dirs), hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            model: DictConfig = hydra.compose("eval", asked).model
-            return model
+            return hydra.compose("eval", asked)
     except hydra.errors.MissingConfigException as error:
         raise InputError(f"{one_line(error)}; --config-dir=DIR says where yours are") from error

@@ -68,7 +68,7 @@ def text(board: Leaderboard) -> str:
         lines.append(flat(f"and {more} more: {relative(board.sweep.leaderboard_csv)}"))
     lines += _of_the_lost(board)
     if verdict := board.verdict:
-        lines += ["", verdict]
+        lines += ["", verdict, *_lead(board)]
     return "\n".join([*lines, flat(f"page  {relative(board.sweep.page)}")])
 
 
@@ -131,6 +131,23 @@ def _groups(board: Leaderboard, names: list[str]) -> Iterator[list[str]]:
         spread = [_number(group.spread), str(group.n), _against(group)][: len(means)]
         job = [",".join(each.name for each in group.jobs)][: len(job)]
         yield [place, *group.settings.values(), first, *spread, *others, *job, group.status]
+
+
+def _lead(board: Leaderboard) -> Iterator[str]:
+    """Yield a line on how far the best is from the second, if they have two or more pairs."""
+    second = board.groups[1] if board.winner and len(board.groups) > 1 else None
+    gap = second.difference if second else None
+    if second is None or gap is None or gap.interval is None:
+        return
+    low, high = (-bound for bound in reversed(gap.interval))
+    count, settings = len(board.groups), " ".join(f"{k}={v}" for k, v in second.settings.items())
+    noise = "no more than noise" if low <= 0 <= high else "more than noise"
+    flattered = f"; chosen as the best of {count}, it is flattered" if count > 2 else ""
+    yield (
+        f"best against second of {count} ({settings}): {_title(board.objectives[0])} "
+        f"{-gap.mean:+.4f} (95 %: {low:+.4f} to {high:+.4f}, {gap.pairs} pairs with the same "
+        f"{', '.join(board.replicates)}), {noise}{flattered}"
+    )
 
 
 def _against(group: Group) -> str:
@@ -198,7 +215,7 @@ def _data(board: Leaderboard) -> dict[str, Any]:
     groups = board.groups[: ranks[best[-1]]]
     return {
         "title": flat(f"sweep {relative(board.sweep.path)}"),
-        "best": board.verdict,
+        "best": ". ".join([board.verdict, *_lead(board)]),
         "more": len(board.jobs) - len(jobs),
         "counts": board.counts,
         "metric": metric,

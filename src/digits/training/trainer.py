@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 import threading
 import traceback
 import warnings
@@ -48,6 +49,7 @@ OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not f
 NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
             "detect_anomaly", "profiler")  # fmt: skip
 RESTORING = {"_restore_modules_and_callbacks", "restore_training_state"}  # functions of Lightning's
+WANTS_CHANNELS = re.compile(r"to have \d+ channels, but got|expected 4D input|expected 4, got 3")
 PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 
@@ -83,7 +85,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         )
-    if not cfg.data.get("val_size"):  # with val_size the warning matters
+    if not (cfg.data.get("val_size") or cfg.data.get("folds")):  # else the warning matters
         warnings.filterwarnings("ignore", message="You passed in a `val_dataloader` but have no")
     if cfg.get("train"):
         step.install(trainer)
@@ -132,12 +134,18 @@ def _end(trainer: L.Trainer, succeeded: bool) -> None:
 
 
 def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
-    """Return a line for an error while Lightning restores a checkpoint or sets up the data."""
+    """Return a line for an error while Lightning restores a checkpoint or sets up the data, and of
+    a model that wants another form of images.
+    """
     if isinstance(error, InputError | OSError) or type(error).__name__ == MISCONFIGURED:
         return None
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     if set(frames) & RESTORING:
         return f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}"
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if WANTS_CHANNELS.search(str(error)) and getattr(data, "channels", 1) is None:
+        reason = flat(str(error))[:200]
+        return f"model: {reason}; images are (B, H, W): data.channels=1 makes them (B, 1, H, W)"
     is_lightnings = error.__traceback__ and frames[-1] == "setup_data"
     return f"trainer: {flat(str(error))}" if is_lightnings else None
 
