@@ -1,8 +1,9 @@
 """The result of a run at its end: a table for people, and a number for a sweeper."""
 
 import logging
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,65 +60,57 @@ def _one(measured: Mapping[str, Any], metric: str) -> float:
     try:
         return float(f"{float(measured[name]):.7g}")  # as metrics.json has it
     except (KeyError, TypeError, ValueError):
-        raise _not_logged(metric, measured) from None
+        raise _not_logged("optimized_metric", metric, measured) from None
 
 
-def _not_logged(metric: str, measured: Mapping[str, Any]) -> InputError:
+def _not_logged(setting: str, score: str, measured: Iterable[str]) -> InputError:
     known = [n for n in measured if n.startswith(("train", "val")) and not n.endswith(DETAILS)]
     there_are = ", ".join(known) or "none"
-    return InputError(
-        f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
-    )
-
-
-class ObjectiveLogged(Callback):
-    """Raises InputError for a metric that nobody logs: at the end of the first epoch that has all
-    scores, not only after the fit.
-    """
-
-    def __init__(self, metrics: str | Sequence[str] | None) -> None:
-        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics or [])
-        self.is_validated = False
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.is_validated = not trainer.sanity_checking
-
-    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_validated or not trainer.enable_validation:
-            for metric in self.metrics:
-                if metric not in trainer.callback_metrics and metric != FIT_SECONDS:
-                    raise _not_logged(metric, trainer.callback_metrics)
-            self.metrics = []
+    return InputError(f"{setting}={score}: not measured in this run; there are: {there_are}")
 
 
 class Awaited(Callback):
-    """Raises InputError before the first step if a validation score that `settings` wait for (name,
-    score, whether it must come) never comes. Lightning's sanity check tells what the model logs.
+    """Raises InputError for a score that a setting waits for (name, score, whether it must come)
+    and that nobody logs: one of validation before the first step, if Lightning's sanity check runs
+    or there is no validation; any other at the end of the first epoch that has all scores.
     """
 
-    def __init__(self, settings: Sequence[tuple[str, str, bool]]) -> None:
-        self.settings = settings
+    def __init__(self, settings: Iterable[tuple[str, str, bool]]) -> None:
+        self.settings = list(settings)
+        self.is_validated = False
 
-    def on_sanity_check_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        known = ", ".join(trainer.callback_metrics)
-        for key, score, _ in self.settings:
-            if known and score not in trainer.callback_metrics:  # some log nothing in this check
-                raise InputError(f"{key}={score}: validation does not log it; it logs: {known}")
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for key, score, must_come in self.settings:
-            if must_come and not trainer.enable_validation:
-                raise InputError(f"{key}={score}: expected a validation: a val_dataloader, too")
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         every = trainer.check_val_every_n_epoch or 1
-        for schedule in trainer.lr_scheduler_configs if pl_module.automatic_optimization else ():
-            waits = schedule.reduce_on_plateau and schedule.strict and schedule.interval == "epoch"
-            is_vals = str(schedule.monitor).startswith("val")
-            if waits and is_vals and schedule.frequency % every:
-                raise InputError(
-                    f"trainer.check_val_every_n_epoch={every}: the model's schedule looks at "
-                    f"{schedule.monitor} more often; expected 1, or frequency={every} in the "
-                    "lr_scheduler that its configure_optimizers returns"
-                )
+        for plan in trainer.lr_scheduler_configs if pl_module.automatic_optimization else ():
+            if plan.reduce_on_plateau and plan.strict and str(plan.monitor).startswith("val"):
+                self.settings += [("lr_scheduler.monitor", str(plan.monitor), True)]
+                if plan.interval == "epoch" and plan.frequency % every:
+                    raise InputError(
+                        f"trainer.check_val_every_n_epoch={every}: the schedule looks at "
+                        f"{plan.monitor} more often; expected 1, or frequency={every} in the "
+                        "lr_scheduler that the model's configure_optimizers returns"
+                    )
+        if not trainer.enable_validation:
+            for setting, score, must_come in self.settings:
+                if must_come and score.startswith("val"):
+                    raise InputError(
+                        f"{setting}={score}: expected a val_dataloader, and validation"
+                    )
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.is_validated = not trainer.sanity_checking
+        if self.is_validated or any(n.startswith("val") for n in trainer.callback_metrics):
+            self._look(trainer, "val")  # some models log nothing in a sanity check
+
+    def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.is_validated or not trainer.enable_validation:
+            self._look(trainer)
+            self.settings = []
+
+    def _look(self, trainer: L.Trainer, stage: str = "") -> None:
+        for setting, score, _ in self.settings:
+            if score not in (*trainer.callback_metrics, FIT_SECONDS) and score.startswith(stage):
+                raise _not_logged(setting, score, trainer.callback_metrics)
 
 
 def check_test_batches(cfg: DictConfig) -> None:
@@ -136,7 +129,7 @@ def check_test_batches(cfg: DictConfig) -> None:
             if (count := sized_len(loader)) and int(share * count) == 0:
                 raise InputError(
                     f"trainer.limit_test_batches={share}: of {count} batches that is none; "
-                    f"expected at least {1 / count:.2g}, or a number of batches"
+                    f"expected at least {math.ceil(1e4 / count) / 1e4}, or a number of batches"
                 )
 
 

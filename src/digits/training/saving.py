@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
-from digits.errors import InputError
 from digits.files import keep_as, remove_unfinished, write_atomically
 from digits.runs import checkpoint, plain_data
 from digits.runs.folder import BEST, LAST, PREVIOUS
@@ -182,19 +181,10 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.kth_value = best
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Raises InputError for a score that the model does not log."""
-        metrics = trainer.callback_metrics
         if not trainer.sanity_checking:
-            self._find(metrics)
-        if self.is_found and not self.monitor:
-            return
-        if not trainer.sanity_checking and self.monitor and self.monitor not in metrics:
-            there_are = ", ".join(n for n in metrics if not n.endswith("_best")) or "none"
-            raise InputError(
-                f"callbacks.best.monitor={self.monitor}: the model does not log it; it logs: "
-                f"{there_are}"
-            )
-        super().on_validation_end(trainer, pl_module)
+            self._find(trainer.callback_metrics)
+            if self.monitor or not self.is_found:
+                super().on_validation_end(trainer, pl_module)
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:

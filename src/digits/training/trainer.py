@@ -61,16 +61,16 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     callbacks = [] if is_bare else _callbacks(cfg)
     for_lightning = _for_lightning(cfg.trainer)
     if cfg.get("train") and not is_bare:
-        waiting = [(key, score, must_come) for key, score, _, must_come in monitors.awaited(cfg)
-                   if str(score).startswith("val")]  # fmt: skip
-        if waiting and cfg.model.get("_target_") != configs.OURS and not begin.content:
+        waiting = [(name, str(score), must_come) for name, score, _, must_come
+                   in monitors.awaited(cfg) if score is not None]  # fmt: skip
+        is_vals = any(score.startswith("val") for _, score, _ in waiting)
+        if is_vals and cfg.model.get("_target_") != configs.OURS and not begin.content:
             for_lightning["num_sanity_val_steps"] = for_lightning.num_sanity_val_steps or 1
         limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
         callbacks = [
+            results.Awaited(waiting),  # before those that wait, too
             BestScores(),  # first: other callbacks use the best scores
             *callbacks,
-            results.ObjectiveLogged(cfg.get("optimized_metric")),
-            results.Awaited(waiting),
             Divergence(),
             SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
             ExactState(begin.settings),
