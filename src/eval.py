@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
     model, data = parts.of_checkpoint(cfg, Path(cfg.ckpt_path), begin.content)
     with make_trainer(cfg, begin) as trainer:
-        trainer.test(model, data, ckpt_path=begin.path, weights_only=True, verbose=False)
+        results.test(trainer, model, data, begin.path)
         results.show(trainer, cfg.paths)
 
 

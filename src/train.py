@@ -41,6 +41,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
     with make_trainer(cfg, begin) as trainer:
         tested = begin.path
         if cfg.train:
+            results.check_test_batches(cfg)
             resumption.take_over(cfg, begin, trainer)
             replay.from_there(datamodule, trainer, cfg.trainer)
             with signals.after_the_step():
@@ -48,7 +49,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
             tested = saving.judged_by(trainer)  # None means the weights in memory
         objective = results.objective(trainer, cfg.optimized_metric)
         if cfg.test:
-            trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
+            results.test(trainer, model, datamodule, tested)
         results.show(trainer, cfg.paths)
         return objective
 

@@ -22,6 +22,7 @@ from omegaconf.resolvers import oc
 
 from digits import signals, text
 from digits.errors import InputError
+from digits.runs import monitors
 from digits.runs.configs import OURS
 from digits.text import shown
 
@@ -38,9 +39,6 @@ WORDS: dict[object, str] = {
     NoneType: "null",
 }
 
-VALIDATION_METRICS = ("val/acc", "val/loss")
-METRICS = ("train/acc", "train/loss", *VALIDATION_METRICS)  # a test score must not choose anything
-OBJECTIVES = (*METRICS, "fit_seconds")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others fork what can't be forked
 LARGEST = 3.4e38  # the largest number in float32
 UNITS = {"weeks", "days", "hours", "minutes", "seconds"}
@@ -195,36 +193,26 @@ def drawn_seed() -> int:
 def _check_scores(cfg: DictConfig) -> None:
     """Raises InputError for a setting that waits for a score which comes too late or never."""
     is_ours = OmegaConf.select(cfg, "model._target_", default=OURS) == OURS
-    # another data module may lack these settings
-    is_validated = cfg.data.get("val_size") != 0 or cfg.data.get("folds") is not None
-    for key, score, in_time, is_needed in _awaited(cfg):
-        if is_needed and not is_validated and str(score).startswith("val"):
-            raise InputError(f"{key}={shown(score)}: expected data.val_size above 0 too, e.g. 5000")
+    lacking = _for_validation(cfg)
+    for key, score, in_time, is_needed in monitors.awaited(cfg):
+        if is_needed and lacking and str(score).startswith("val"):
+            raise InputError(f"{key}={shown(score)}: expected {lacking}")
         if is_ours and score not in in_time:  # another model may have other scores
             raise InputError(f"{key}={shown(score)}: expected one of {', '.join(in_time)}")
 
 
-def _awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
-    """Yield settings that wait for a score: name, score, scores in time, whether it must come."""
-    if given := cfg.get("optimized_metric"):
-        for score in given if OmegaConf.is_list(given) else [given]:
-            yield "optimized_metric", score, OBJECTIVES, True
-    monitor = OmegaConf.select(cfg, "model.scheduler_monitor")
-    yield "model.scheduler_monitor", monitor, [monitor], True  # the model checks its name
-    for name, callback in (cfg.get("callbacks") or {}).items():
-        if OmegaConf.is_dict(callback) and callback.get("monitor") is not None:
-            in_time = METRICS if _looks_after_epochs(callback, cfg.trainer) else VALIDATION_METRICS
-            is_needed = str(callback.get("_target_")).endswith("Stopping")
-            yield f"callbacks.{name!s}.monitor", callback.monitor, in_time, is_needed
-
-
-def _looks_after_epochs(callback: DictConfig, trainer: DictConfig) -> bool:
-    """Whether Lightning calls the callback when the epoch's training scores are there."""
-    given = callback.get("check_on_train_epoch_end", callback.get("save_on_train_epoch_end"))
-    if given is not None:
-        return bool(given)
-    each = (trainer.get(name, 1) for name in ("val_check_interval", "check_val_every_n_epoch"))
-    return all(interval == 1 for interval in each)
+def _for_validation(cfg: DictConfig) -> str | None:
+    """Return what a fit with these settings lacks to validate; None if it does."""
+    if cfg.data.get("val_size") == 0 and cfg.data.get("folds") is None:  # others may lack these
+        return "data.val_size above 0 too, e.g. 5000"
+    if cfg.trainer.get("fast_dev_run"):  # it replaces the limits
+        return None
+    if cfg.trainer.get("limit_val_batches") == 0:
+        return "trainer.limit_val_batches above 0 too"
+    every, epochs = (cfg.trainer.get(k) for k in ("check_val_every_n_epoch", "max_epochs"))
+    if every is not None and epochs is not None and every > epochs > 0:
+        return f"trainer.check_val_every_n_epoch up to trainer.max_epochs={epochs} too"
+    return None
 
 
 def check_types(cfg: DictConfig, prefix: str = "") -> None:

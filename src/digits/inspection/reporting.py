@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from digits.files import write_atomically
@@ -18,6 +19,7 @@ from digits.inspection import evidence, figures, gathering, report, statistics, 
 from digits.inspection.evidence import Evidence
 from digits.inspection.tensorboard import writers
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import by_common_names
 from digits.runs.status import FINISHED, Status
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,15 @@ class SampleFigure(Callback):
             tensorboard.image(writer, f"views/{figures.SAMPLES}", png, trainer.global_step - 1)
 
 
+def untested(model: L.LightningModule | None, data: L.LightningDataModule | None) -> str | None:
+    """Return what is missing for a test, if anything is."""
+    if model and not is_overridden("test_step", model):
+        return f"{type(model).__name__} has no test_step"
+    if data and not is_overridden("test_dataloader", data, L.LightningDataModule):
+        return f"{type(data).__name__} has no test_dataloader"
+    return None
+
+
 class Report(Callback):
     """Gathers what a classifier says of the test images or, if `test` says that no test follows, of
     the validation images in the epoch with the best accuracy. Draws it into `output_dir`.
@@ -69,10 +80,13 @@ class Report(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_accuracy = float(state_dict["best_accuracy"])
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.test = self.test and not untested(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.test or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
-        told = trainer.callback_metrics.get("val/acc")
+        told = by_common_names(trainer.callback_metrics).get("val/acc")
         may_be_best = told is None or float(told) > self.best_accuracy
         if not trainer.strategy.broadcast(may_be_best):  # the first process knows the best
             return
@@ -105,7 +119,7 @@ class Report(Callback):
         self._show(trainer)
 
     def _compare(self, trainer: L.Trainer, found: Evidence) -> None:
-        told = trainer.callback_metrics.get("test/acc")
+        told = by_common_names(trainer.callback_metrics).get("test/acc")
         if told is not None and abs(float(told) - found.accuracy) > ACCURACY_GAP:
             log.warning(
                 "test/acc is %.4f, but what forward answers is right for %.4f of the same images: "

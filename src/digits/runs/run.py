@@ -14,6 +14,7 @@ from digits.errors import InputError
 from digits.files import read_at_most
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import by_common_names, common
 from digits.runs.status import Status
 
 MAX_BYTES = 1 << 24  # of metrics.csv: 10,000 epochs have 2 MB; four times as many can be read
@@ -43,8 +44,8 @@ class Run:
 
     @property
     def numbers(self) -> Metrics:
-        """Return the finite numbers of metrics.json."""
-        return _finite(self.metrics)
+        """Return the finite numbers of metrics.json, scores by their common names."""
+        return by_common_names(_finite(self.metrics))
 
     @property
     def accuracy(self) -> tuple[str, float] | None:
@@ -85,8 +86,8 @@ def read(path: Path | str) -> Run:
 
 
 def epochs(run: RunFolder) -> dict[int, Metrics]:
-    """Return each epoch's scores in metrics.csv, where an epoch may have several rows. A row that a
-    kill cut off is left out. Raises InputError if the file is damaged.
+    """Return each epoch's scores in metrics.csv, by their common names; an epoch may have several
+    rows there. A row that a kill cut off is left out. Raises InputError if the file is damaged.
     """
     path = run.metrics_csv
     found: dict[int, Metrics] = {}
@@ -94,14 +95,15 @@ def epochs(run: RunFolder) -> dict[int, Metrics]:
         rows = csv.reader(StringIO(read_at_most(path, MAX_BYTES).decode(), newline=""))
         header = next(rows, [])
         at = header.index("epoch") if "epoch" in header else len(header)
-        scores = [(n, name) for n, name in enumerate(header) if name.startswith(OF_AN_EPOCH)]
+        scores = [(n, name) for n, name in enumerate(header)
+                  if common(name).startswith(OF_AN_EPOCH)]  # fmt: skip
         for count, row in enumerate(rows):
             if count == MAX_ROWS:
                 raise ValueError("too many rows")
             epoch = _number(row[at]) if at < len(row) == len(header) else math.nan
             told = {name: _number(row[n]) for n, name in scores if row[n]} if epoch == epoch else {}
             if told and epoch.is_integer():
-                found.setdefault(int(epoch), {}).update(told)
+                found.setdefault(int(epoch), {}).update(by_common_names(told))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, csv.Error) as error:
@@ -133,5 +135,6 @@ def less_is_better(name: str, settings: Mapping[str, Any] | None = None) -> bool
         has_monitor = isinstance(callback, Mapping) and callback.get("monitor") == name
         if has_monitor and callback.get("mode") in ("min", "max"):
             return bool(callback["mode"] == "min")
+    name, _, _ = common(name).partition("/dataloader_idx_")
     last = name.replace("/", "_").rpartition("_")[2].lower()
-    return last in (*LESS_IS_BETTER, "seconds")
+    return last in (*LESS_IS_BETTER, "seconds") or last.endswith("error")

@@ -13,6 +13,7 @@ from digits.errors import InputError
 from digits.files import relative
 from digits.runs.checkpoint import Checkpoint, check_fits, check_state
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import by_common_names
 from digits.runs.recipe import Recipe
 from digits.text import flat
 
@@ -79,7 +80,7 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
     if run and run.has_checkpoint():
         begin = _newest_good(run, model, recipe)
     else:
-        if run and "test/acc" in run.measured():
+        if run and any(name.startswith("test") for name in run.measured()):
             raise InputError(f"resume={run.path}: finished, but it has no checkpoint; expected one")
         if run:
             log.info("nothing was saved yet: %s begins anew", relative(run.path))
@@ -112,9 +113,9 @@ def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> boo
     measured = run.measured()
     if measured.get("epochs") != begin.epochs + (begin.batch > 0):  # an epoch that was cut counts
         return False
-    accuracy = measured.get("test/acc")
-    if to_be_tested and accuracy is None:
+    if to_be_tested and not any(name.startswith("test") for name in measured):
         return False
+    accuracy = by_common_names(measured).get("test/acc")
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
     is_early = begin.content["should_stop"] and begin.epochs != last
     how = "callbacks.early_stopping=null" if is_early else "a higher trainer.max_epochs"

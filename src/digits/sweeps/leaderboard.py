@@ -13,6 +13,7 @@ from digits.errors import InputError
 from digits.inspection.statistics import FRACTIONS, Difference, difference
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import by_common_names, common
 from digits.runs.run import BEST, less_is_better
 from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, Status, is_pruned
 from digits.runs.words import key, value_text
@@ -124,7 +125,7 @@ class Leaderboard:
             is_blind = self.differing and not self.objectives and "epochs" in self.measured
             return NO_VALIDATION if is_blind else ""
         parts = ["best  " + " ".join(f"{k}={value}" for k, value in self.winner.settings.items())]
-        tests = [self.sweep.tested(job.name) for job in self.winner.counted]
+        tests = [by_common_names(self.sweep.tested(j.name)) for j in self.winner.counted]
         for name in ("test/acc", "test/loss"):
             if scores := [test[name] for test in tests if isinstance(test.get(name), float)]:
                 spread = f" +- {stdev(scores):.4f}" if len(scores) > 1 else ""
@@ -143,8 +144,8 @@ class Leaderboard:
     @cached_property
     def columns(self) -> list[str]:
         """Return the columns' metrics: each objective's best and last value, then other scores."""
-        names = []
-        for name in (*self.objectives, *(name for name in COLUMNS if name in self.measured)):
+        names, known = [], by_common_names({name: name for name in self.measured})
+        for name in (*self.objectives, *(known[name] for name in COLUMNS if name in known)):
             last = name.removesuffix(BEST)
             names += [name, last] if last in self.measured else [name]
         return list(dict.fromkeys(names))
@@ -239,9 +240,10 @@ def _objectives(
 ) -> list[str]:
     told = metrics or _listed(config.get("optimized_metric"))
     if not told:
-        measured = {name for job in jobs for name in job.measured}
-        others = sorted(n for n in measured if n.startswith("val") and n.endswith(BEST))
-        return [name for name in (*FAVOURITES, *others) if name in measured][:1]
+        measured = sorted({name for job in jobs for name in job.measured})
+        known = by_common_names({name: name for name in measured})
+        others = [n for n in measured if n.startswith("val") and n.endswith(BEST)]
+        return [*(known[name] for name in FAVOURITES if name in known), *others][:1]
     objectives = [f"{n}{BEST}" if n.startswith("val") and BEST not in n else n for n in told]
     if metrics:
         scored = {n for job in jobs for n in job.measured if job.score(n) is not None}
@@ -279,7 +281,7 @@ def _group(
 
 def _compare_with_best(groups: list[Group], metric: str, replicates: list[str]) -> None:
     """Compare each group with the best one in pairs of jobs with the same replicates."""
-    is_fraction = metric.removesuffix(BEST).rpartition("/")[2] in FRACTIONS
+    is_fraction = common(metric).removesuffix(BEST).rpartition("/")[2] in FRACTIONS
     best, *others = (
         {job.of(replicates): score for job in group.jobs for score in job.scores([metric])}
         for group in groups

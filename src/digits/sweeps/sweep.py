@@ -252,7 +252,8 @@ def _test(board: Leaderboard, work: Callable[..., Job]) -> None:
     jobs: list[Job] = []
     for job in board.winner.counted if board.winner else ():
         ckpt, folder = job.run.judged, board.sweep.path / TESTS / job.name
-        if ckpt.is_file() and "test/acc" not in board.sweep.tested(job.name):
+        told = board.sweep.tested(job.name)
+        if ckpt.is_file() and not any(name.startswith("test") for name in told):
             jobs.append(Job(len(jobs), (f"ckpt_path={quoted(ckpt)}",), folder))
 
     def evaluated(job: Job, _: object) -> Job:

@@ -17,6 +17,7 @@ from digits.errors import InputError
 from digits.files import is_plain, relative, write_atomically
 from digits.runs import run
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import common
 from digits.runs.run import BEST
 from digits.runs.status import FINISHED
 from digits.sweeps import leaderboard
@@ -207,7 +208,7 @@ def _write_page(board: Leaderboard) -> None:
 
 def _data(board: Leaderboard) -> dict[str, Any]:
     metric = board.objectives[0] if board.objectives else None
-    curve = (metric or "train/loss").removesuffix(BEST)
+    curve = common(metric or "train/loss").removesuffix(BEST)
     ranks = {job.name: rank for rank, group in enumerate(board.groups, 1) for job in group.jobs}
     best = list(ranks)[:MOST_JOBS]
     names, with_curves = set(best), set(best[:MOST_CURVES])

@@ -12,9 +12,9 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-log = logging.getLogger(__name__)
+from digits.runs.monitors import DETAILS
 
-DETAILS = ("_best", "_step")
+log = logging.getLogger(__name__)
 
 
 class EpochBar(ProgressBar):

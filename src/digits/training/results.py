@@ -1,20 +1,29 @@
 """The result of a run at its end: a table for people, and a number for a sweeper."""
 
 import logging
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.utils import instantiate
+from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
+from digits import machine
 from digits.errors import InputError
 from digits.files import relative
+from digits.inspection import reporting
 from digits.runs import status
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import DETAILS, common
 from digits.training import saving
 from digits.training.scores import Divergence
 from digits.training.summary import WHOLE, RunSummary, device_name
@@ -22,7 +31,6 @@ from digits.training.summary import WHOLE, RunSummary, device_name
 log = logging.getLogger(__name__)
 
 FIT_SECONDS = "fit_seconds"  # RunSummary measures it by the end of the fit
-PARTS = ("_best", "_step", "_epoch")  # of names that repeat another score
 NAMES = {"test/acc": "test accuracy", "test/loss": "test loss"}
 
 
@@ -52,35 +60,89 @@ def _one(measured: Mapping[str, Any], metric: str) -> float:
     try:
         return float(f"{float(measured[name]):.7g}")  # as metrics.json has it
     except (KeyError, TypeError, ValueError):
-        raise _not_logged(metric, measured) from None
+        raise _not_logged("optimized_metric", metric, measured) from None
 
 
-def _not_logged(metric: str, measured: Mapping[str, Any]) -> InputError:
-    known = [n for n in measured if n.startswith(("train", "val")) and not n.endswith(PARTS)]
+def _not_logged(setting: str, score: str, measured: Iterable[str]) -> InputError:
+    known = [n for n in measured if n.startswith(("train", "val")) and not n.endswith(DETAILS)]
     there_are = ", ".join(known) or "none"
-    return InputError(
-        f"optimized_metric={metric}: not measured in this run; there are: {there_are}"
-    )
+    return InputError(f"{setting}={score}: not measured in this run; there are: {there_are}")
 
 
-class ObjectiveLogged(Callback):
-    """Raises InputError for a metric that nobody logs: at the end of the first epoch that has all
-    scores, not only after the fit.
+class Awaited(Callback):
+    """Raises InputError for a score that a setting waits for (name, score, whether it must come)
+    and that nobody logs: one of validation before the first step, if Lightning's sanity check runs
+    or there is no validation; any other at the end of the first epoch that has all scores.
     """
 
-    def __init__(self, metrics: str | Sequence[str] | None) -> None:
-        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics or [])
+    def __init__(self, settings: Iterable[tuple[str, str, bool]]) -> None:
+        self.settings = list(settings)
         self.is_validated = False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        every = trainer.check_val_every_n_epoch or 1
+        for plan in trainer.lr_scheduler_configs if pl_module.automatic_optimization else ():
+            if plan.reduce_on_plateau and plan.strict and str(plan.monitor).startswith("val"):
+                self.settings += [("lr_scheduler.monitor", str(plan.monitor), True)]
+                if plan.interval == "epoch" and plan.frequency % every:
+                    raise InputError(
+                        f"trainer.check_val_every_n_epoch={every}: the schedule looks at "
+                        f"{plan.monitor} more often; expected 1, or frequency={every} in the "
+                        "lr_scheduler that the model's configure_optimizers returns"
+                    )
+        if not trainer.enable_validation:
+            for setting, score, must_come in self.settings:
+                if must_come and score.startswith("val"):
+                    raise InputError(
+                        f"{setting}={score}: expected a val_dataloader, and validation"
+                    )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.is_validated = not trainer.sanity_checking
+        if self.is_validated or any(n.startswith("val") for n in trainer.callback_metrics):
+            self._look(trainer, "val")  # some models log nothing in a sanity check
 
     def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.is_validated or not trainer.enable_validation:
-            for metric in self.metrics:
-                if metric not in trainer.callback_metrics and metric != FIT_SECONDS:
-                    raise _not_logged(metric, trainer.callback_metrics)
-            self.metrics = []
+            self._look(trainer)
+            self.settings = []
+
+    def _look(self, trainer: L.Trainer, stage: str = "") -> None:
+        for setting, score, _ in self.settings:
+            if score not in (*trainer.callback_metrics, FIT_SECONDS) and score.startswith(stage):
+                raise _not_logged(setting, score, trainer.callback_metrics)
+
+
+def check_test_batches(cfg: DictConfig) -> None:
+    """Raises InputError, before the fit, for a fraction of the test batches that is none."""
+    share = cfg.trainer.get("limit_test_batches")
+    if not cfg.test or cfg.trainer.get("fast_dev_run") or not isinstance(share, float):
+        return
+    data = instantiate(cfg.data)  # another one: its setup may replace what the fit needs
+    if not 0 < share < 1 or machine.rank() or reporting.untested(None, data):
+        return
+    with isolate_rng(), suppress(AttributeError):  # it may need the Trainer, which says so later
+        data.prepare_data()
+        data.setup("test")
+        loaders = data.test_dataloader()
+        for loader in loaders if isinstance(loaders, list | tuple) else [loaders]:
+            if (count := sized_len(loader)) and int(share * count) == 0:
+                raise InputError(
+                    f"trainer.limit_test_batches={share}: of {count} batches that is none; "
+                    f"expected at least {math.ceil(1e4 / count) / 1e4}, or a number of batches"
+                )
+
+
+def test(
+    trainer: L.Trainer, model: L.LightningModule, data: L.LightningDataModule, path: Path | None
+) -> None:
+    """Test the checkpoint at `path`, else the weights in memory. A fit's model may have no test."""
+    if lacks := reporting.untested(model, data):
+        if trainer.state.fn != TrainerFn.FITTING:
+            raise InputError(f"ckpt_path={path}: can't be tested: {lacks}")
+        log.info("not tested: %s", lacks)
+    else:
+        trainer.test(model, data, ckpt_path=path, weights_only=True, verbose=False)
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:
@@ -88,7 +150,7 @@ def show(trainer: L.Trainer, paths: DictConfig) -> None:
     if not trainer.is_global_zero:
         return
     rows = [
-        (NAMES.get(name, name), f"{value:.4f}")
+        (NAMES.get(common(name), name), f"{value:.4f}")
         for name, value in sorted(trainer.callback_metrics.items())
         if name.startswith("test") and name != "test/images"
     ]

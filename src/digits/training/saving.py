@@ -1,10 +1,12 @@
 """Write checkpoints whole, often enough, and from a state between two steps."""
 
+import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -12,11 +14,14 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
-from digits.errors import InputError
 from digits.files import keep_as, remove_unfinished, write_atomically
 from digits.runs import checkpoint, plain_data
 from digits.runs.folder import BEST, LAST, PREVIOUS
+from digits.runs.monitors import AUTO, VALIDATION_METRICS, to_monitor
+from digits.runs.run import less_is_better
 from digits.runs.start import Start
+
+log = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -118,9 +123,51 @@ class LastCheckpoint(Checkpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Writes best.ckpt. In a resumed run it remembers the model's best score, and the file."""
+    """Writes best.ckpt. In a resumed run it remembers the model's best score, and the file.
+
+    With `monitor` auto the first validation decides by which score, as monitors.to_monitor says;
+    with `mode` auto its name says which way is better.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | None = None,
+        filename: str | None = None,
+        monitor: str | None = AUTO,
+        mode: Literal["auto", "min", "max"] = AUTO,
+        **more: Any,
+    ) -> None:
+        super().__init__(dirpath, filename, mode="max" if mode == AUTO else mode, **more)
+        self.is_found, self.has_mode = monitor == AUTO, mode != AUTO
+        self._look_at(None if monitor == AUTO else monitor)
+
+    def _look_at(self, monitor: str | None) -> None:
+        self.monitor = monitor
+        if monitor and not self.has_mode:
+            self.mode = "min" if less_is_better(monitor) else "max"
+
+    def _find(self, names: Iterable[str]) -> None:
+        if not self.is_found or self.monitor or not (monitor := to_monitor(names)):
+            return
+        self._look_at(monitor)
+        if monitor != VALIDATION_METRICS[0]:
+            log.info("%s.ckpt is the one with the best %s (%s)", self.filename, monitor, self.mode)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.is_found:
+            checkpoint.setdefault("monitors", {})[self.filename] = self.monitor
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.is_found:
+            self._look_at(checkpoint.get("monitors", {}).get(self.filename))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.ckpt_path:
+            self._find(trainer.callback_metrics)  # of a checkpoint that does not tell
         best = trainer.callback_metrics.get(f"{self.monitor}_best")
         if trainer.ckpt_path is None or self.dirpath is None or best is None:
             return
@@ -134,15 +181,10 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.kth_value = best
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Raises InputError for a score that the model does not log."""
-        metrics = trainer.callback_metrics
-        if not trainer.sanity_checking and self.monitor and self.monitor not in metrics:
-            there_are = ", ".join(n for n in metrics if not n.endswith("_best")) or "none"
-            raise InputError(
-                f"callbacks.best.monitor={self.monitor}: the model does not log it; it logs: "
-                f"{there_are}"
-            )
-        super().on_validation_end(trainer, pl_module)
+        if not trainer.sanity_checking:
+            self._find(trainer.callback_metrics)
+            if self.monitor or not self.is_found:
+                super().on_validation_end(trainer, pl_module)
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:

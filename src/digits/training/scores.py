@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.errors import DivergedError
 from digits.runs import run
+from digits.runs.monitors import by_common_names
 
 FAR = 10  # times the loss of guessing, with which every run starts
 LOSS = "train/loss"
@@ -46,7 +47,9 @@ class BestScores(Callback):
         trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.best.items()})
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log_dict(self.best)
+        """Lightning does not let the name of a loader be logged; the first loader's is left out."""
+        best = {name.replace("/dataloader_idx_0", ""): score for name, score in self.best.items()}
+        pl_module.log_dict({k: v for k, v in best.items() if "/dataloader_idx_" not in k})
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -78,7 +81,7 @@ class Divergence(Callback):
         self.error: DivergedError | None = None
 
     def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        loss = trainer.callback_metrics.get(LOSS)
+        loss = by_common_names(trainer.callback_metrics).get(LOSS)
         if loss is None or not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
             return
         if not loss.isfinite():

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import InputError, blaming
-from digits.runs import recorded
+from digits.runs import configs, monitors, recorded
 from digits.runs.start import Start
 from digits.text import flat
 from digits.training import rendezvous, results, step
@@ -61,19 +61,25 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     quieten_lightning()
     is_bare = bool(cfg.trainer.get("barebones"))
     callbacks = [] if is_bare else _callbacks(cfg)
+    for_lightning = _for_lightning(cfg.trainer)
     if cfg.get("train") and not is_bare:
+        waiting = [(name, str(score), must_come) for name, score, _, must_come
+                   in monitors.awaited(cfg) if score is not None]  # fmt: skip
+        is_vals = any(score.startswith("val") for _, score, _ in waiting)
+        if is_vals and cfg.model.get("_target_") != configs.OURS and not begin.content:
+            for_lightning["num_sanity_val_steps"] = for_lightning.num_sanity_val_steps or 1
         limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
         callbacks = [
+            results.Awaited(waiting),  # before those that wait, too
             BestScores(),  # first: other callbacks use the best scores
             *callbacks,
-            results.ObjectiveLogged(cfg.get("optimized_metric")),
             Divergence(),
             SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
             ExactState(begin.settings),
             Pauses(),
             Scored(),
         ]
-    make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
+    make = instantiate(for_lightning, _convert_="all", _partial_=True)
     strategy = rendezvous.strategy(cfg.trainer.get("strategy"))
     loggers = None if is_bare else _instantiated("logger", cfg.get("logger"))
     with _blaming_the_settings():
