@@ -22,6 +22,7 @@ COMMANDS = [
     "digits-export",
     "digits-leaderboard",
     "digits-report",
+    "digits-new",
 ]
 SHORT = ("trainer.max_epochs=1", "trainer.limit_train_batches=20")
 
@@ -31,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the wheel installs, and its commands, in a folder."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # building leaves things beside what it builds
-    for name in ("configs", "data", "src"):
+    for name in ("configs", "data", "src", "templates"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -58,7 +59,13 @@ def test_the_commands_and_packages_are_all_there(site: Path) -> None:
     assert list(SETTINGS["project"]["scripts"]) == COMMANDS
     packages = {p.parent.relative_to(ROOT / "src") for p in (ROOT / "src").rglob("__init__.py")}
     names = {path.as_posix().replace("/", ".") for path in packages}
-    more = {"digits.configs", "digits.embedded", "digits.scripts", "hydra_plugins"}
+    more = {
+        "digits.configs",
+        "digits.embedded",
+        "digits.scripts",
+        "digits.templates",
+        "hydra_plugins",
+    }
     assert set(SETTINGS["tool"]["setuptools"]["packages"]) == names | more
     configs = sorted(p.relative_to(ROOT / "configs") for p in (ROOT / "configs").rglob("*.yaml"))
     there = site / "digits" / "configs"

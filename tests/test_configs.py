@@ -118,7 +118,7 @@ def test_every_experiment_says_what_it_is_for_and_what_it_gave() -> None:
     experiments = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
     assert experiments
     for path in experiments:
-        lines = path.read_text().splitlines()[1:5]
+        lines = path.read_text().splitlines()[2:6]
         said = [line.split()[1] for line in lines]
         assert said == ["For:", "Run:", "Result:", "Cost:"], path
         assert "n=" in lines[2], f"{path}: a result has its n"

@@ -21,7 +21,7 @@ def _run(name: str) -> None:
     program(name).main()
 
 
-train, evaluate, predict, serve, export, leaderboard, report = (
+train, evaluate, predict, serve, export, leaderboard, report, new = (
     partial(_run, name)
-    for name in ("train", "eval", "predict", "serve", "export", "leaderboard", "report")
+    for name in ("train", "eval", "predict", "serve", "export", "leaderboard", "report", "new")
 )

@@ -219,17 +219,17 @@ def check_types(cfg: DictConfig, prefix: str = "") -> None:
     """Raises InputError for the first setting of another type than its `_target_` declares: many
     classes notice at the end of an epoch, or never. This imports the classes, and torch.
     """
-    declared = _declared(cfg.get("_target_"))
+    declared = declared_by(cfg.get("_target_"))
     for name in map(str, cfg):
-        key, value, kinds = f"{prefix}{name}", cfg.get(name), [*_kinds(declared.get(name, Any))]
-        if not any(_accepts(kind, value) for kind in kinds):
+        key, value, kinds = f"{prefix}{name}", cfg.get(name), [*kinds_of(declared.get(name, Any))]
+        if not any(is_of_kind(kind, value) for kind in kinds):
             expected = ", ".join(dict.fromkeys(map(_said, kinds)))
             raise InputError(f"{key}={shown(value)}: expected {expected}")
         if isinstance(value, DictConfig):
             check_types(value, f"{key}.")
 
 
-def _declared(target: str | None) -> Mapping[str, Any]:
+def declared_by(target: str | None) -> Mapping[str, Any]:
     try:
         found = locate(target) if target else None
         return get_type_hints(found.__init__ if inspect.isclass(found) else found)
@@ -238,12 +238,12 @@ def _declared(target: str | None) -> Mapping[str, Any]:
         return {}
 
 
-def _kinds(declared: Any) -> Iterator[Any]:
+def kinds_of(declared: Any) -> Iterator[Any]:
     """Yield a type's classes or a Literal's values; `object` for a type that can't be compared."""
     kind = get_origin(declared) or declared
     if kind in (Union, UnionType):
         for part in get_args(declared):
-            yield from _kinds(part)
+            yield from kinds_of(part)
     elif kind is Literal:
         yield from get_args(declared)
     else:
@@ -251,7 +251,7 @@ def _kinds(declared: Any) -> Iterator[Any]:
         yield object if is_vague else kind
 
 
-def _accepts(kind: Any, value: Any) -> bool:
+def is_of_kind(kind: Any, value: Any) -> bool:
     if not inspect.isclass(kind):
         return type(value) is type(kind) and bool(value == kind)
     if kind in NUMBERS:
