@@ -29,7 +29,7 @@ BROUGHT = {
     "TwoLoaders": ("TwoVal", "val_acc/dataloader_idx_0", "test_acc"),
     "Silent": ("Digits", None, None),
 }
-CLASSIFIERS = {"RowLSTM", "CNN", "ResNet", "ValLoss", "TwoLoaders", "Silent"}
+CLASSIFIERS = {"Transfer", "RowLSTM", "CNN", "ResNet", "ValLoss", "TwoLoaders", "Silent"}
 UNTESTED = {"GAN", "VAE", "SimCLR", "Transfer"}
 
 
