@@ -6,13 +6,16 @@ Other packages' exceptions are recognised by name: importing Lightning takes 4 s
 import os
 import re
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from errno import EDQUOT, EFBIG, ENOSPC, EROFS
 from typing import TYPE_CHECKING
 
 from digits import signals
+from digits.files import PACKAGE, relative
 from digits.text import flat, redacted, shown
 
 if TYPE_CHECKING:
@@ -21,11 +24,21 @@ if TYPE_CHECKING:
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
 Explain = Callable[[Exception], str | None]
+LIBRARIES = tuple(  # this package is one
+    os.path.realpath(path) + os.sep for path in (PACKAGE.parent, sysconfig.get_path("stdlib"))
+)
+SITE = re.compile(r"[/\\](site|dist)-packages[/\\]|^<")  # of any environment, or no file
+IN_A_WORKER = re.compile(r'^  File "(.+)", line (\d+), in ', re.MULTILINE)  # of a loader, as text
 FULL_ERROR = "HYDRA_FULL_ERROR"  # an environment variable; 1 brings tracebacks back
+HINT = f"; {FULL_ERROR}=1 shows the traceback"
 
 
 class InputError(ValueError):
     """A setting, file or checkpoint is wrong. The text names it, its value and what is accepted."""
+
+
+class OwnClassError(InputError):
+    """Lightning or torch complains of a class of somebody's own, outside of its code."""
 
 
 class DivergedError(InputError):
@@ -49,12 +62,39 @@ def exit_code(error: BaseException) -> int:
         isinstance(_unwrapped(error), InputError | OSError)
         or _is(error, "HydraException", "OmegaConfBaseException", "MisconfigurationException")
         or _raised_by(error, "hydra", "omegaconf", "antlr4")  # their parsers raise a dozen kinds
+        or happened(error)
     )
     return INPUT_IS_WRONG if blames_input else OUR_FAULT
 
 
 def is_bug(error: BaseException) -> bool:
     return exit_code(error) == OUR_FAULT and not _peer_is_gone(error)
+
+
+def happened(error: BaseException) -> bool:
+    """Whether code of somebody's own raised it, or memory ran out: no setting was refused."""
+    return bool(isinstance(error, OwnClassError) or _is_out_of_memory(error) or where(error))
+
+
+def where(error: BaseException) -> str | None:
+    """Return the line of somebody's own code that raised the error, or called what did, as
+    net.py:31; None of wrong input, a full disk, and what no such code has to do with.
+    """
+    is_disk = isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG, EROFS)
+    if is_disk or isinstance(error, InputError):
+        return None
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+    frames += IN_A_WORKER.findall(str(error))
+    for file, line in reversed(frames):
+        if not SITE.search(file) and not os.path.realpath(file).startswith(LIBRARIES):
+            return f"{relative(file)}:{line}"
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's, NumPy's, CUDA's, and a CPU's, which torch tells in a RuntimeError's text."""
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    return _is(error, "MemoryError", "OutOfMemoryError") or "llocate memory" in text
 
 
 def one_line(error: BaseException) -> str:
@@ -69,6 +109,16 @@ def one_line(error: BaseException) -> str:
     if _is(error, "InstantiationException"):
         reason, _, key = text.rpartition("full_key: ")
         return f"{key}: {one_line(cause) if cause else flat(reason)}"
+    if _is_out_of_memory(error):
+        at = f" at {line}" if (line := where(error)) else ""
+        return (
+            f"out of memory{at}: a smaller data.batch_size or model needs less, and "
+            "trainer.accumulate_grad_batches keeps the step's size"
+        )
+    if line := where(error):
+        said = (text.strip() or "no text").splitlines()[-1 if IN_A_WORKER.search(text) else 0]
+        kind = "" if said.startswith(type(error).__name__) else f"{type(error).__name__}: "
+        return flat(f"{line}: {kind}{said}{HINT}")
     if _peer_is_gone(error):
         return "another process of the run has ended; resume=FOLDER goes on from its checkpoint"
     if text.startswith(merging := "Error merging override ") and cause:

@@ -32,8 +32,10 @@ from digits.errors import (
     InputError,
     code_of,
     exit_code,
+    happened,
     one_line,
     trace,
+    where,
 )
 from digits.files import CONFIGS
 from digits.imports import look_here_too
@@ -88,8 +90,8 @@ def run_in_python(main: Any, given: Sequence[str]) -> str:
         cause = error.__cause__ if isinstance(error, SystemExit) else error
         if not isinstance(cause, Exception):
             raise
-        if isinstance(cause, InputError) or exit_code(cause) != INPUT_IS_WRONG:
-            raise cause from None
+        if isinstance(cause, InputError) or exit_code(cause) != INPUT_IS_WRONG or where(cause):
+            raise cause from cause.__cause__
         raise InputError(_explain("train", cause) or one_line(cause)) from cause
     finally:
         sys.argv = argv
@@ -204,8 +206,8 @@ def _is_sweep() -> bool:
 
 def _is_refusal(error: BaseException) -> bool:
     """Whether a run was refused for its input. A sweep's job is not: its folder must tell of it."""
-    happened = isinstance(error, OSError | DivergedError)
-    return exit_code(error) == INPUT_IS_WRONG and not (_is_sweep() or happened)
+    is_later = isinstance(error, OSError | DivergedError) or happened(error)
+    return exit_code(error) == INPUT_IS_WRONG and not (_is_sweep() or is_later)
 
 
 def _cause(end: BaseException) -> BaseException:

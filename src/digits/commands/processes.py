@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from digits import machine, text
 from digits.data import shares
-from digits.errors import InputError, code_of, exit_code, is_bug
+from digits.errors import InputError, code_of, exit_code, is_bug, where
 from digits.imports import importing
 from digits.machine import cores
 from digits.signals import end_with_parent
@@ -117,7 +117,7 @@ def join(task: Callable[[DictConfig], Any]) -> NoReturn:
         try:
             task(cfg)
         except Exception as error:
-            if is_bug(error):
+            if is_bug(error) or where(error):
                 raise
             return exit_code(error)
         return 0

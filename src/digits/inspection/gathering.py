@@ -32,6 +32,7 @@ from digits.text import flat
 
 log = logging.getLogger(__name__)
 
+FEW, SHARE = 2, 0.05
 SAMPLES = 32
 UNITS = 64  # of the first layer, those with the largest weights
 NO_PICTURES = np.zeros((0, 1, 1), np.uint8)
@@ -174,6 +175,9 @@ def _evidence(
     weights_UHW, units = first_weights(module, getattr(data, "side", None))
     shown_SHW, sample_labels_S = samples(data)
     known = probabilities_NP.shape[1]
+    if (why := _beyond(labels_N, probabilities_NP, data)) is not None:
+        log.info("no evidence of the %s images: %s", stage, why)
+        return None
     classes = max(known - 1, int(labels_N.max()), int(sample_labels_S.max(initial=0))) + 1
     if classes > MAX_CLASSES or labels_N.min() < 0 or not np.isfinite(probabilities_NP).all():
         return None
@@ -191,6 +195,30 @@ def _evidence(
         sample_labels_S=sample_labels_S.astype(np.int32),
         weights_UHW=weights_UHW,
         units=np.array(units),
+    )
+
+
+def _beyond(labels_N: NDArray[Any], probabilities_NP: NDArray[Any], data: Any) -> str | None:
+    """Return why P outputs are no classifier's (an autoencoder's pixels, an embedding); or None.
+
+    A classifier has at most as many as its data module has classes (`classes`, `class_names`) or,
+    if it tells none, FEW more than the labels seen in training and evaluated images, which may
+    lack the last ones. One with more (a head of 1000 on ten classes) answers with the first ones,
+    but for a SHARE.
+    """
+    told = getattr(data, NAMES_OF_CLASSES, None)
+    named = len(told) if isinstance(told, Sequence) else 0
+    counted = getattr(data, "classes", None)
+    declared = max(named, counted if isinstance(counted, int) else 0)
+    train: Any = getattr(data, "train", None)
+    trained = int(train[1].max()) if is_labelled(train) and len(train[1]) else 0
+    seen = max(trained, int(labels_N.max())) + 1
+    classes, known = max(declared, seen), probabilities_NP.shape[1]
+    share = float((probabilities_NP.argmax(1) >= classes).mean())
+    if known <= classes + (0 if declared else FEW) or share <= SHARE:
+        return None
+    return (
+        f"{known} outputs for {classes} classes, and {share:.0%} of the answers are none of these"
     )
 
 

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from digits.files import write_atomically
 from digits.inspection import evidence, figures, gathering, report, statistics, tensorboard, watch
 from digits.inspection.evidence import Evidence
+from digits.inspection.looks import only_looks
 from digits.inspection.tensorboard import writers
 from digits.runs.folder import RunFolder
 from digits.runs.status import FINISHED, Status
@@ -35,6 +36,7 @@ class SampleFigure(Callback):
         self.path, self.count = Path(path), count
         self.is_drawn = False
 
+    @only_looks
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         if self.is_drawn or not trainer.is_global_zero:
@@ -69,6 +71,7 @@ class Report(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_accuracy = float(state_dict["best_accuracy"])
 
+    @only_looks
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.test or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
@@ -86,12 +89,14 @@ class Report(Callback):
         if not self.test and trainer.is_global_zero:
             self._show(trainer)
 
+    @only_looks
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before metrics.json is written."""
         self.found = gathering.evidence(trainer, pl_module, "test")
         if self.found is not None:
             trainer.callback_metrics.update(by_class(self.found))
 
+    @only_looks
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
@@ -112,6 +117,7 @@ class Report(Callback):
                 "evidence, figures and report are of the latter", told, found.accuracy,
             )  # fmt: skip
 
+    @only_looks
     def _show(self, trainer: L.Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # the curves are read from metrics.csv
@@ -122,6 +128,7 @@ class Report(Callback):
             for writer in writers(trainer) if name != figures.SAMPLES else ():  # SampleFigure's
                 tensorboard.image(writer, f"views/{name}", png, trainer.global_step)
 
+    @only_looks
     def _project(self, trainer: L.Trainer, module: L.LightningModule, found: Evidence) -> None:
         """The first process's first batch, as the last layer sees it."""
         with isolate_rng():

@@ -1,6 +1,5 @@
 """What a fit's weights, gradients and activations do: for TensorBoard and the other loggers."""
 
-import logging
 import sys
 from contextlib import nullcontext
 from typing import Any
@@ -14,9 +13,8 @@ from torch.optim import Optimizer
 
 from digits.data.datamodule import ImageDataModule
 from digits.inspection import gathering, tensorboard
+from digits.inspection.looks import only_looks
 from digits.inspection.tensorboard import writers
-
-log = logging.getLogger(__name__)
 
 PROBED = 1000  # training images whose activations are looked at
 
@@ -33,6 +31,7 @@ class Watch(Callback):
         self.x_B: Tensor | None = None
         self.is_validated = False  # the epoch
 
+    @only_looks
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for writer in writers(trainer):
             writer.add_custom_scalars(tensorboard.LAYOUT)
@@ -55,10 +54,11 @@ class Watch(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.is_validated = True
 
+    @only_looks
     def on_epoch_scored(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         step = trainer.global_step - 1
         self._log_norms(trainer, step)
-        seen = self._look(trainer, pl_module)
+        seen = self._look(trainer, pl_module) or {}
         for writer in writers(trainer):
             tensorboard.by_epoch(writer, trainer, with_validation=self.is_validated)
             for name, weight in pl_module.named_parameters():
@@ -72,18 +72,14 @@ class Watch(Callback):
         for optimizer in trainer.optimizers:
             _log(trainer, norms(trainer, optimizer), step)
 
+    @only_looks
     def _look(self, trainer: L.Trainer, module: L.LightningModule) -> Seen:
         """Nothing where the images are not known, or where a process has a part of the weights."""
         has_writer = any(True for _ in writers(trainer))
         if self.x_B is None or not (has_writer and gathering.is_whole(trainer)):
             return {}
-        try:
-            with trainer.precision_plugin.forward_context():
-                return look(module, self.x_B)
-        except Exception as error:  # of a model whose forward takes something else
-            log.debug("its activations are not logged: %s", error)
-            self.x_B = None
-            return {}
+        with trainer.precision_plugin.forward_context():
+            return look(module, self.x_B)
 
 
 class WatchSteps(Watch):
@@ -91,6 +87,7 @@ class WatchSteps(Watch):
     clipping), too; of each weight's gradient the norm and the histogram.
     """
 
+    @only_looks
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:

@@ -21,6 +21,7 @@ from torch.utils.tensorboard.summary import hparams
 from digits.errors import InputError
 from digits.files import read_at_most, write_atomically
 from digits.inspection import tensorboard
+from digits.inspection.looks import only_looks
 from digits.inspection.tensorboard import BY_EPOCH, writers
 from digits.runs.run import BEST
 from digits.text import flat, redacted
@@ -38,6 +39,7 @@ class SettingsLogged(Callback):
     def __init__(self, settings: dict[str, Any], texts: Callable[[], dict[str, str]]) -> None:
         self.settings, self.texts = settings, texts
 
+    @only_looks
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(self.settings))
@@ -113,6 +115,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self._write(end, "session_end_info", status=status)
         self.experiment.close()
 
+    @only_looks
     def _write(self, summary: Any, part: str, **values: Any) -> None:
         """One of torch's three summaries, with `values` in a part of it. (All three would list the
         columns beforehand, and tell of success at the start.)

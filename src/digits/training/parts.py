@@ -24,12 +24,12 @@ def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
     settings leave open comes from the data module. Raises InputError for other kinds of objects.
     """
     data = instantiate(cfg.data)
-    _check_kind("data", data, LightningDataModule)
+    check_kind("data", data, LightningDataModule)
     sizes = {name: getattr(data, name, None) for name in SIZES if name not in cfg.model}
     takes = _parameters(cfg.model.get("_target_"))
     known = {name: size for name, size in sizes.items() if size is not None and name in takes}
     model = instantiate(cfg.model, **known)
-    _check_kind("model", model, LightningModule)
+    check_kind("model", model, LightningModule)
     return model, data
 
 
@@ -63,9 +63,19 @@ def _parameters(target: str | None) -> set[str]:
         return set()
 
 
-def _check_kind(group: str, made: Any, kind: type) -> None:
-    if not isinstance(made, kind):
-        there_is = "settings" if OmegaConf.is_config(made) else type(made).__name__
+def check_kind(setting: str, made: Any, kind: type) -> None:
+    """Raises InputError for an object of another kind, or of a package that looks the same."""
+    if isinstance(made, kind):
+        return
+    given = type(made)
+    if old := next(
+        (c for c in given.__mro__ if c.__module__.startswith("pytorch_lightning")), None
+    ):
         raise InputError(
-            f"{group}: its _target_ gives a {there_is}; expected a {kind.__name__} of Lightning's"
+            f"{setting}: {given.__module__}.{given.__name__} is a {old.__name__} of "
+            "pytorch_lightning; expected one of lightning: import lightning.pytorch as pl"
         )
+    there_is = "settings" if OmegaConf.is_config(made) else given.__name__
+    raise InputError(
+        f"{setting}: its _target_ gives a {there_is}; expected a {kind.__name__} of Lightning's"
+    )

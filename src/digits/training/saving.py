@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -143,6 +143,21 @@ class BestCheckpoint(ModelCheckpoint):
                 f"{there_are}"
             )
         super().on_validation_end(trainer, pl_module)
+
+
+class OwnCheckpoints(Callback):
+    """Lets other ModelCheckpoints without a dirpath, also those that a model brings, write into
+    `dirpath`; the last.ckpt of theirs is own_last.ckpt, since a resume needs ours.
+    """
+
+    def __init__(self, dirpath: Path) -> None:
+        self.dirpath = str(dirpath)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = self.dirpath
+                callback.CHECKPOINT_NAME_LAST = f"own_{LAST.removesuffix('.ckpt')}"
 
 
 def judged_by(trainer: L.Trainer) -> Path | None:

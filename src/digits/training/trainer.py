@@ -1,6 +1,7 @@
 """The Trainer of a run, with its callbacks and loggers."""
 
 import copy
+import inspect
 import logging
 import threading
 import traceback
@@ -13,18 +14,25 @@ from typing import Any
 import lightning as L
 import torch.distributed as dist
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Checkpoint,
+    LearningRateFinder,
+    ProgressBar,
+)
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from digits.errors import InputError, blaming
+from digits.errors import HINT, InputError, OwnClassError, blaming, happened
 from digits.runs import recorded
+from digits.runs.folder import RunFolder
 from digits.runs.start import Start
 from digits.text import flat
-from digits.training import rendezvous, results, step
+from digits.training import parts, rendezvous, results, step
 from digits.training.exact_state import ExactState
 from digits.training.logs import SettingsLogged
 from digits.training.pauses import Pauses
-from digits.training.saving import AtomicCheckpointIO
+from digits.training.saving import AtomicCheckpointIO, OwnCheckpoints
 from digits.training.scores import BestScores, Divergence, Scored
 
 log = logging.getLogger(__name__)
@@ -44,6 +52,11 @@ NOISE = (
     "The number of training batches .* is smaller than the logging interval",
 )
 MISCONFIGURED = "MisconfigurationException"  # an error of Lightning's, whose import is slow
+KINDS: dict[str, type] = {"callbacks": L.Callback, "logger": Logger}
+INSTEAD: dict[type, str] = {
+    BatchSizeFinder: "data.batch_size=32,64,128 with -m, which compares them",
+    LearningRateFinder: "model.optimizer.lr=1e-4,1e-3,1e-2 with -m, which compares them",
+}
 OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not for the Trainer
 NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
             "detect_anomaly", "profiler")  # fmt: skip
@@ -67,13 +80,14 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
             results.ObjectiveLogged(cfg.get("optimized_metric")),
             Divergence(),
             SettingsLogged(begin.settings | limits, partial(_texts, cfg)),
+            OwnCheckpoints(RunFolder(cfg.paths.output_dir).last.parent),
             ExactState(begin.settings),
             Pauses(),
             Scored(),
         ]
     make = instantiate(_for_lightning(cfg.trainer), _convert_="all", _partial_=True)
     strategy = rendezvous.strategy(cfg.trainer.get("strategy"))
-    loggers = None if is_bare else _instantiated("logger", cfg.get("logger"))
+    loggers = None if is_bare else _loggers(cfg)
     with _blaming_the_settings():
         trainer: L.Trainer = make(
             strategy=strategy,
@@ -92,8 +106,8 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
         _end(trainer, succeeded=True)
     except Exception as error:
         _end(trainer, succeeded=False)
-        if line := _blamed(error, trainer):
-            raise InputError(line) from error
+        if blamed := _blamed(error, trainer):
+            raise blamed from error
         raise
     finally:
         if dist.is_initialized():
@@ -105,6 +119,12 @@ def _callbacks(cfg: DictConfig) -> list[L.Callback]:
     kinds = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     off = tuple(kind for name, kind in kinds.items() if cfg.trainer.get(name) is False)
     return [c for c in _instantiated("callbacks", cfg.get("callbacks")) if not isinstance(c, off)]
+
+
+def _loggers(cfg: DictConfig) -> list[Any]:
+    """Make the loggers, TensorBoard's first: `self.logger` of a model, which may add an image."""
+    made = _instantiated("logger", cfg.get("logger"))
+    return sorted(made, key=lambda logger: not isinstance(logger, TensorBoardLogger))
 
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
@@ -131,15 +151,27 @@ def _end(trainer: L.Trainer, succeeded: bool) -> None:
                 end(succeeded)
 
 
-def _blamed(error: Exception, trainer: L.Trainer) -> str | None:
-    """Return a line for an error while Lightning restores a checkpoint or sets up the data."""
-    if isinstance(error, InputError | OSError) or type(error).__name__ == MISCONFIGURED:
+def _blamed(error: Exception, trainer: L.Trainer) -> InputError | None:
+    """Return what to say of an error of Lightning's or torch's: while a checkpoint is restored or
+    the data set up, or of a model that is somebody's own.
+    """
+    if isinstance(error, InputError | OSError) or happened(error):
         return None
-    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if set(frames) & RESTORING:
-        return f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}"
-    is_lightnings = error.__traceback__ and frames[-1] == "setup_data"
-    return f"trainer: {flat(str(error))}" if is_lightnings else None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    functions = [frame.f_code.co_name for frame in frames]
+    modules = [str(frame.f_globals["__name__"]) for frame in frames]
+    is_misconfigured = type(error).__name__ == MISCONFIGURED
+    if not is_misconfigured and set(functions) & RESTORING:
+        return InputError(f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}")
+    if not is_misconfigured and functions[-1] == "setup_data":
+        return InputError(f"trainer: {flat(str(error))}")
+    ours = {name for name in modules if name.startswith("digits.")} - {__name__, step.__name__}
+    kind = type(trainer.lightning_module)
+    is_of_class = not ours and (not is_misconfigured or modules[-1].endswith("_validator"))
+    if is_of_class and kind.__module__.partition(".")[0] not in ("digits", "builtins"):
+        name = f"{kind.__module__}.{kind.__qualname__} ({inspect.getsourcefile(kind)})"
+        return OwnClassError(f"model: {name}: {flat(str(error))}{HINT}")
+    return None
 
 
 def _for_lightning(trainer: DictConfig) -> DictConfig:
@@ -154,7 +186,7 @@ def _for_lightning(trainer: DictConfig) -> DictConfig:
 
 
 def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
-    """Make the objects of a group; null switches one off."""
+    """Make the objects of a group; null switches one off. Raises InputError for other kinds."""
     made = []
     for name, node in (nodes or {}).items():
         if node is not None and (not OmegaConf.is_dict(node) or "_target_" not in node):
@@ -163,6 +195,13 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
             )
         if node is not None:
             made.append(instantiate(node))
+            parts.check_kind(f"{group}.{name!s}", made[-1], KINDS[group])
+            for finder, instead in INSTEAD.items():
+                if isinstance(made[-1], finder):
+                    raise InputError(
+                        f"{group}.{name!s}: {finder.__name__} changes a setting during the fit, "
+                        f"which the run's record would not have; expected {instead}"
+                    )
     return made
 
 
