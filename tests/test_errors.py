@@ -45,6 +45,49 @@ def test_blame() -> None:
         raise TypeError("no\n  such thing")
     with pytest.raises(InputError, match=r"^seed: "), blaming("trainer"):
         raise InputError("seed: ")  # says more
-    with pytest.raises(ValueError, match="ours") as caught, blaming("trainer", "lightning"):
+    with pytest.raises(ValueError, match="ours"), blaming("trainer", "lightning"):
         raise ValueError("ours")
-    assert exit_code(caught.value) == 1
+
+
+def raised(code: str) -> Exception:
+    """What the first line of somebody's net.py raises."""
+    try:
+        exec(compile(code, "/home/me/net.py", "exec"))
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+def test_somebodys_own_code_is_named_by_its_line() -> None:
+    error = raised("a, b, c = 1, 2")
+    assert exit_code(error) == 2
+    assert one_line(error) == (
+        "/home/me/net.py:1: ValueError: not enough values to unpack (expected 3, got 2); "
+        "HYDRA_FULL_ERROR=1 shows the traceback"
+    )
+    below = raised("import json; json.loads('x')")  # the library that it calls is not named
+    assert one_line(below).startswith("/home/me/net.py:1: JSONDecodeError: Expecting value")
+    theirs = raised("open('/nowhere/images')")
+    assert one_line(theirs).startswith("/home/me/net.py:1: FileNotFoundError: [Errno 2] No such")
+    full = raised("raise OSError(28, 'No space left on device', '/x')")
+    assert one_line(full).startswith("cannot write /x: No space left on device; paths.outputs_dir=")
+
+
+def test_a_loaders_worker_tells_the_line() -> None:
+    text = (
+        "Caught KeyError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+        'last):\n  File "/home/me/data.py", line 31, in __getitem__\n    {}[0]\nKeyError: 0\n'
+    )
+    said = one_line(RuntimeError(text))
+    assert said.startswith("/home/me/data.py:31: RuntimeError: KeyError: 0")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["raise MemoryError", 'raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'],
+    ids=["python", "torch"],
+)
+def test_too_little_memory_names_what_needs_less(code: str) -> None:
+    error = raised(code)
+    assert exit_code(error) == 2
+    assert one_line(error).startswith("out of memory at /home/me/net.py:1: a smaller data.batch_")

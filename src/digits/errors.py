@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from errno import EDQUOT, EFBIG, ENOSPC, EROFS
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits import signals
-from digits.files import relative
+from digits.files import PACKAGE, relative
 from digits.text import flat, redacted, shown
 
 if TYPE_CHECKING:
@@ -25,14 +24,10 @@ if TYPE_CHECKING:
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
 Explain = Callable[[Exception], str | None]
-LIBRARIES = tuple(
-    os.path.realpath(path) + os.sep
-    for path in (
-        Path(__file__).parents[1],
-        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-    )
+LIBRARIES = tuple(  # this package is one
+    os.path.realpath(path) + os.sep for path in (PACKAGE.parent, sysconfig.get_path("stdlib"))
 )
-SITE = re.compile(r"[/\\\\](site|dist)-packages[/\\\\]|^<")  # of any environment, or no file
+SITE = re.compile(r"[/\\](site|dist)-packages[/\\]|^<")  # of any environment, or no file
 IN_A_WORKER = re.compile(r'^  File "(.+)", line (\d+), in ', re.MULTILINE)  # of a loader, as text
 FULL_ERROR = "HYDRA_FULL_ERROR"  # an environment variable; 1 brings tracebacks back
 HINT = f"; {FULL_ERROR}=1 shows the traceback"

@@ -113,6 +113,25 @@ def test_what_is_no_classifiers_is_no_evidence(batch: Any, says: Any) -> None:
     assert evidence_of([batch], Knows(says) if says else None) is None
 
 
+@pytest.mark.parametrize(
+    ("declared", "pixels", "outputs", "is_evidence"),
+    {
+        "an autoencoder": (True, [0.0, 0.0, 0.0, 9.0], 4, False),
+        "a head of more classes": (True, [9.0, 0.0, 0.0, 0.0], 4, True),
+        "the last classes are not seen": (False, [0.0, 0.0, 9.0, 0.0], 3, True),
+        "an embedding": (False, [0.0, 0.0, 0.0, 9.0], 4, False),
+    }.values(),
+)
+def test_outputs_beyond_the_classes_are_no_classifiers(
+    declared: bool, pixels: list[float], outputs: int, is_evidence: bool
+) -> None:
+    data = Data([(torch.tensor(pixels).view(1, 2, 2), torch.tensor([1]))])
+    if not declared:
+        data.class_names = ()  # type: ignore[assignment]
+    found = evidence_of(data, Knows(lambda x: x.flatten(1)[:, :outputs]))
+    assert (found is not None) == is_evidence
+
+
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
         yield from [(ONE[0], 1)] * 3

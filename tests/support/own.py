@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 from digits.model.classifier import DigitClassifier
@@ -94,3 +95,40 @@ class KeepsObject(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {"when": date(2026, 1, 1)}
+
+
+class Autoencoder(L.LightningModule):
+    """Takes flat images only, adds to TensorBoard, and brings a ModelCheckpoint."""
+
+    def __init__(self, fails_at: int = -1) -> None:
+        super().__init__()
+        self.fails_at = fails_at
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(784, 4), torch.nn.ReLU(), torch.nn.Linear(4, 784)
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.net(x)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if batch_idx == self.fails_at:
+            _, _, _ = batch
+        x = batch[0].flatten(1)
+        self.logger.experiment.add_image("mine", x[:1].view(1, 28, 28), batch_idx)  # type: ignore[union-attr]
+        return (self(x) - x).square().mean()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        x = batch[0].flatten(1)
+        self.log("test/loss", (self(x) - x).square().mean())
+
+    def configure_callbacks(self) -> Any:
+        return [ModelCheckpoint(save_last=True)]
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters())
+
+
+class Old(Autoencoder):
+    """Has a hook of Lightning 1."""
+
+    def training_epoch_end(self, outputs: Any) -> None: ...
