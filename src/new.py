@@ -24,7 +24,8 @@ def task(arguments: argparse.Namespace) -> None:
         write_schemas(folder / "configs")
         train = f"{called('train').replace('src/', f'{ROOT}/src/')} --config-dir=configs"
         sweep = f"{train} -m experiment=shapes model.channels=2,4,8 seed=0,1"
-        print(f"\ncd {shlex.quote(str(folder))}\n{train} experiment=shapes\n{sweep}\npytest")
+        there = "" if folder == Path() else f"cd {shlex.quote(str(folder))}\n"
+        print(f"\n{there}{train} experiment=shapes\n{sweep}\npytest")
 
 
 def copy(folder: Path) -> None:

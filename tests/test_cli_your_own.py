@@ -46,41 +46,50 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def said(folder: Path) -> dict[str, tuple[int, str, str]]:
+def said(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
     """What each command of the page says, one after the other."""
     outputs, said = folder / "outputs", {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("digits.commands.argparse_app.home", lambda: folder)
         for line in your_own.COMMANDS:
             name, *words = line.removeprefix("digits-").split()
-            if name in ("predict", "export"):
+            if words == ["."]:  # `folder` has the files already
+                patch.chdir(tmp_path_factory.mktemp("new"))
+            if name in ("predict", "export", "new"):
                 said[line] = tool(name, *words)
             else:
                 outcome = command(name, *words, outputs=outputs)
                 said[line] = outcome.code, outcome.out, outcome.err
+            patch.chdir(folder)
     return said
 
 
 def test_the_page_has_its_files_and_commands() -> None:
-    names = [name for name, _ in your_own.FILE.findall(your_own.TEXT)]
-    modules = ["cnn.py", "shapes.py", "norms.py"]
-    configs = ["model/cnn", "model/deep", "data/shapes", "callbacks/norms", "experiment/cnn"]
-    assert sorted(names) == sorted([*modules, *(f"configs/{name}.yaml" for name in configs)])
-    assert len(your_own.COMMANDS) == 13
+    files = dict(your_own.FILE.findall(your_own.TEXT))
+    templates = [p for p in (ROOT / "templates").rglob("*") if p.suffix in (".py", ".yaml")]
+    assert len(templates) == 6
+    for path in templates:
+        name = path.relative_to(ROOT / "templates").as_posix()
+        assert files.pop(name) == path.read_text(), name
+    assert sorted(files) == ["configs/callbacks/norms.yaml", "configs/model/deep.yaml", "norms.py"]
+    assert len(your_own.COMMANDS) == 15
+    assert len(your_own.TEXT.splitlines()) < 330
 
 
 def test_the_commands_of_the_page(said: dict[str, tuple[int, str, str]]) -> None:
     for line, (code, out, err) in said.items():
         assert (code, err) == (0, ""), line
         for name, pattern in {
-            "-m model=cnn": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)*- +8 .* finished",
+            "-m experiment": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)*- +4 .* finished",
             "model=cnn data.val_size": r"Epoch 2/2 loss \d\.\d{4} acc 0\..* val/loss .*val/acc 0",
             "resume=latest": r"going on at epoch 3, batch 0(.|\n)*Epoch 3/3 ",
             "data=shapes": r"test accuracy +1\.0000",
             "digits-eval": r"test accuracy +0\.\d{4}",
             "digits-predict": r"photo\.jpg +\d +0\.\d{4}",
             "digits-export": r"export/digits\.onnx",
-            "experiment=cnn": r"Epoch 2/2 loss",
+            "-dir=configs experiment=shapes": r"Epoch 3/3 loss(.|\n)*test accuracy +1\.0000",
+            "digits-new .": r"^cnn.py(.|\n)*\n\npython .* experiment=shapes\n.*\npytest",
+            "digits-new --schemas": r"configs/schemas",
         }.items():
             assert name not in line or re.search(pattern, out), out
 
@@ -119,7 +128,12 @@ def test_it_leaves_what_the_projects_model_leaves(whole: Outcome) -> None:
 
 def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
     content = torch.load(whole.folder / "checkpoints" / "last.ckpt", weights_only=True)
-    assert content["hyper_parameters"] == {"channels": 4, "dropout": 0.25}
+    assert content["hyper_parameters"] == {
+        "side": 28,
+        "classes": 10,
+        "channels": 4,
+        "dropout": 0.25,
+    }
     assert content["settings"]["model._target_"] == "cnn.CNN"
 
 

@@ -40,10 +40,19 @@ MADE_BY = " ".join(f"{name} {version(name)}" for name in ("hydra-core", "lightni
 
 
 def write(folder: Path) -> None:
-    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/."""
+    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/, and
+    name them in its files that name none.
+    """
     for at, schema in of(folder).items():
         text = json.dumps(schema, indent=0, sort_keys=True) + "\n"
         write_atomically(folder / "schemas" / name_of(at), text.encode())
+    for path in folder.rglob("*.yaml"):
+        if "yaml-language-server: $schema=" not in (text := path.read_text()):
+            place = path.relative_to(folder)
+            there = "../" * (len(place.parts) - 1) + f"schemas/{name_of(package(place, text))}"
+            line = f"# yaml-language-server: $schema={there}\n"
+            text = re.sub(r"\A(# @package .*\n)?", rf"\g<0>{line}", text, count=1)
+            write_atomically(path, text.encode())
 
 
 def name_of(at: At) -> str:
@@ -58,6 +67,13 @@ def of(folder: Path) -> dict[At, Schema]:
     return {at: known.schema(at) for at in sorted(known.packages)}
 
 
+def package(path: Path, text: str) -> At:
+    """Return where the settings of a file of configs/ come."""
+    directive = re.match(r"# @package (\S+)", text)
+    place = directive[1].replace("_global_", "") if directive else ".".join(path.parts[:-1])
+    return tuple(place.split(".")) if place else ()
+
+
 class _Known:
     """What the files have: `keys` that the project's own give to each group of settings."""
 
@@ -69,9 +85,7 @@ class _Known:
         self.said: dict[At, str] = {}
 
     def read(self, path: Path, text: str, is_ours: bool) -> None:
-        directive = re.match(r"# @package (\S+)", text)
-        place = directive[1].replace("_global_", "") if directive else ".".join(path.parts[:-1])
-        at = tuple(place.split(".")) if place else ()
+        at = package(path, text)
         self.packages.add(at)
         if group := "/".join(path.parts[:-1]):
             self.options.setdefault(group, {None}).add(path.stem)
