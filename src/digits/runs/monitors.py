@@ -28,8 +28,8 @@ def common(name: str) -> str:
 
 
 def by_common_names(scores: Mapping[str, T]) -> dict[str, T]:
-    named = {common(name): value for name, value in scores.items()}
-    return named | {name: scores[name] for name in named if name in scores}
+    named = {common(name): value for name, value in reversed(list(scores.items()))}
+    return named | {name: scores[name] for name in named if name in scores}  # they go before
 
 
 def to_monitor(names: Iterable[str]) -> str | None:
