@@ -98,7 +98,8 @@ def test_other_names_for_a_score_are_known() -> None:
         "val/acc": 1, "val/acc_best": 2, "train/loss_step": 4, "lr": 5, "test/acc": 6,
         "val/loss": 7, "val/loss/dataloader_idx_1": 8, "train/loss": 9,
     }  # fmt: skip
-    assert less_is_better("val/MeanSquaredError") and less_is_better("val_loss/dataloader_idx_1")
+    assert less_is_better("val/MeanSquaredError")
+    assert less_is_better("val_loss/dataloader_idx_1")
 
 
 @pytest.mark.parametrize(

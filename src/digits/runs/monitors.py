@@ -28,8 +28,10 @@ def common(name: str) -> str:
 
 
 def by_common_names(scores: Mapping[str, T]) -> dict[str, T]:
-    named = {common(name): value for name, value in reversed(list(scores.items()))}
-    return named | {name: scores[name] for name in named if name in scores}  # they go before
+    named: dict[str, T] = {}
+    for name, value in scores.items():
+        named.setdefault(common(name), value)
+    return named | {name: scores[name] for name in named if name in scores}
 
 
 def to_monitor(names: Iterable[str]) -> str | None:
