@@ -215,7 +215,7 @@ def test_the_log_says_whose_step_is_not_written_out(whole: Outcome) -> None:
 def test_a_score_that_is_not_logged_is_named(folder: Path, tmp_path: Path) -> None:
     words = [*SHORT, "trainer.max_epochs=1", "callbacks.best.monitor=val/f1"]
     outcome = command("train", OWN, *words, outputs=tmp_path)
-    line = "callbacks.best.monitor=val/f1: the model does not log it; it logs: val/loss, val/acc"
+    line = "callbacks.best.monitor=val/f1: not measured in this run; there are: val/loss, val/acc"
     assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
 
 

@@ -100,6 +100,15 @@ TOGETHER = [
         {"callbacks.stop": {"_target_": "x.EarlyStopping", "monitor": "val/f1"}},
         "callbacks.stop.monitor=val/f1: expected data.val_size above 0 too, e.g. 5000",
     ),
+    (
+        {"optimized_metric": "val/acc", "data.val_size": 9, "trainer.limit_val_batches": 0},
+        "optimized_metric=val/acc: expected trainer.limit_val_batches above 0 too",
+    ),
+    (
+        {"optimized_metric": "val/acc", "data.val_size": 9, "trainer.check_val_every_n_epoch": 6},
+        "optimized_metric=val/acc: expected trainer.check_val_every_n_epoch up to "
+        "trainer.max_epochs=5 too",
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 import digits
 from digits.errors import InputError
-from digits.runs import run
+from digits.runs import monitors, run
 from digits.runs.run import less_is_better
 from support.commands import Outcome
 
@@ -107,6 +107,34 @@ def test_a_name_says_which_way_is_better() -> None:
     for name in ("val/loss_best", "val/top_error", "fit_seconds"):
         assert less_is_better(name)
     assert not less_is_better("val/acc")
+
+
+def test_other_names_for_a_score_are_known() -> None:
+    told = {"val_acc": 1, "val/acc_best": 2, "val_acc_best": 3, "train_loss_step": 4, "lr": 5,
+            "test_accuracy": 6, "val_loss/dataloader_idx_0": 7, "val_loss/dataloader_idx_1": 8,
+            "train_loss": 9, "train_loss_epoch": 10}  # fmt: skip
+    assert monitors.by_common_names(told) == {
+        "val/acc": 1, "val/acc_best": 2, "train/loss_step": 4, "lr": 5, "test/acc": 6,
+        "val/loss": 7, "val/loss/dataloader_idx_1": 8, "train/loss": 9,
+    }  # fmt: skip
+    assert less_is_better("val/MeanSquaredError")
+    assert less_is_better("val_loss/dataloader_idx_1")
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["train_loss", "val_loss", "val_acc", "val/loss", "val/acc"], "val/acc"),
+        (["val_loss", "val/loss", "val_acc", "val/f1"], "val_acc"),
+        (["val/f1", "val_loss_step", "val_loss", "val/loss"], "val/loss"),
+        (["val_f1_best", "val_f1_step", "val_f1", "val/mse"], "val_f1"),
+        (["train/loss", "test/acc"], None),
+    ],
+)
+def test_the_best_goes_by_accuracy_else_loss_else_the_first(
+    names: list[str], chosen: str | None
+) -> None:
+    assert monitors.to_monitor(names) == chosen
 
 
 def test_a_callback_that_monitors_the_score_says_it_first() -> None:

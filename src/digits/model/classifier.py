@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 import torch
@@ -126,10 +126,7 @@ class DigitClassifier(L.LightningModule):
         scheduler = self.new_scheduler(optimizer)
         if (self.scheduler_interval, self.scheduler_monitor) == ("epoch", None):
             return {"optimizer": optimizer, "lr_scheduler": scheduler}
-        moves: dict[str, Any] = {"interval": self.scheduler_interval}
-        moves["monitor"] = self.scheduler_monitor
-        if moves["interval"] == "epoch" and str(moves["monitor"]).startswith("val"):
-            moves["frequency"] = self.trainer.check_val_every_n_epoch or 1  # when there is a score
+        moves = {"interval": self.scheduler_interval, "monitor": self.scheduler_monitor}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **moves}}  # type: ignore[return-value]
 
     def _new_optimizer(self, weights: Iterable[nn.Parameter]) -> Optimizer:

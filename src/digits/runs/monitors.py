@@ -28,7 +28,9 @@ def common(name: str) -> str:
 
 
 def by_common_names(scores: Mapping[str, T]) -> dict[str, T]:
-    named = {common(name): value for name, value in scores.items()}
+    named: dict[str, T] = {}
+    for name, value in scores.items():
+        named.setdefault(common(name), value)
     return named | {name: scores[name] for name in named if name in scores}
 
 

@@ -84,12 +84,8 @@ class Awaited(Callback):
         for plan in trainer.lr_scheduler_configs if pl_module.automatic_optimization else ():
             if plan.reduce_on_plateau and plan.strict and str(plan.monitor).startswith("val"):
                 self.settings += [("lr_scheduler.monitor", str(plan.monitor), True)]
-                if plan.interval == "epoch" and plan.frequency % every:
-                    raise InputError(
-                        f"trainer.check_val_every_n_epoch={every}: the schedule looks at "
-                        f"{plan.monitor} more often; expected 1, or frequency={every} in the "
-                        "lr_scheduler that the model's configure_optimizers returns"
-                    )
+                if plan.interval == "epoch":  # it moves when there is a new score
+                    plan.frequency = math.lcm(plan.frequency, every)
         if not trainer.enable_validation:
             for setting, score, must_come in self.settings:
                 if must_come and score.startswith("val"):

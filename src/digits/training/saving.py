@@ -181,7 +181,7 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.kth_value = best
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.sanity_checking:
+        if not trainer.sanity_checking and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._find(trainer.callback_metrics)
             if self.monitor or not self.is_found:
                 super().on_validation_end(trainer, pl_module)
