@@ -21,7 +21,7 @@ def written(path: Path, **changes: Any) -> str:
 def test_a_model_comes_back(tmp_path: Path) -> None:
     path = written(tmp_path / "x.ckpt")
     model = checkpoint.model_of(path, checkpoint.read(path))
-    assert model.hparams == {"hidden_size": 8, "side": 28, "classes": 10}
+    assert model.hparams == {"hidden_size": 8, "side": 28, "classes": 10, "channels": 1}
     checkpoint.check_fits(path, DigitClassifier(8))
 
 

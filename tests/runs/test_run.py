@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import digits
 from digits.errors import InputError
+from digits.files import CONFIGS
 from digits.runs import monitors, run
 from digits.runs.run import less_is_better
 from support.commands import Outcome
@@ -48,7 +51,9 @@ def test_a_finished_run(finished: Outcome) -> None:
 
 
 def test_a_finished_run_is_opened(finished: Outcome) -> None:
-    opened = digits.open(finished.folder)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):  # as in a run, by its model
+        opened = digits.open(finished.folder)
+        assert GlobalHydra.instance().is_initialized()
     assert opened.metrics == finished.metrics
     assert opened.settings["trainer"]["max_epochs"] == 2
     assert [*opened.epochs] == [0, 1]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -66,9 +67,13 @@ def of_run(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig
     import hydra.errors
 
     register()
+    hydras = GlobalHydra.instance()
+    before, hydras.hydra = hydras.hydra, None  # that of a run whose model asks for this one
     asked = recorded.words_of_groups(run, ("model", "data")) if run else []
     try:
         with own_first(config_dirs), hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return hydra.compose("eval", asked)
     except hydra.errors.MissingConfigException as error:
         raise InputError(f"{one_line(error)}; --config-dir=DIR says where yours are") from error
+    finally:
+        GlobalHydra.instance().hydra = before

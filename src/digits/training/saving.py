@@ -202,21 +202,6 @@ class OwnCheckpoints(Callback):
                 callback.CHECKPOINT_NAME_LAST = f"own_{LAST.removesuffix('.ckpt')}"
 
 
-class OwnCheckpoints(Callback):
-    """Lets other ModelCheckpoints without a dirpath, also those that a model brings, write into
-    `dirpath`; the last.ckpt of theirs is own_last.ckpt, since a resume needs ours.
-    """
-
-    def __init__(self, dirpath: Path) -> None:
-        self.dirpath = str(dirpath)
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = self.dirpath
-                callback.CHECKPOINT_NAME_LAST = f"own_{LAST.removesuffix('.ckpt')}"
-
-
 def judged_by(trainer: L.Trainer) -> Path | None:
     """Return the checkpoint that was tested, or that judges a fit: best.ckpt, else last.ckpt."""
     if trainer.state.fn == TrainerFn.TESTING:
