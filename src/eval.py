@@ -27,6 +27,7 @@ def main(cfg: DictConfig) -> None:
     settings.check_types(cfg)
     begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
     model, data = parts.of_checkpoint(cfg, Path(cfg.ckpt_path), begin.content)
+    results.say_share(cfg)
     with make_trainer(cfg, begin) as trainer:
         trainer.test(model, data, ckpt_path=begin.path, weights_only=True, verbose=False)
         results.show(trainer, cfg.paths)

@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from digits.errors import InputError
 from digits.files import relative
-from digits.runs import status
+from digits.runs import recorded, status
 from digits.runs.folder import RunFolder
+from digits.text import shown
 from digits.training import saving
 from digits.training.scores import Divergence
 from digits.training.summary import WHOLE, RunSummary, device_name
@@ -81,6 +82,18 @@ class ObjectiveLogged(Callback):
                 if metric not in trainer.callback_metrics and metric != FIT_SECONDS:
                     raise _not_logged(metric, trainer.callback_metrics)
             self.metrics = []
+
+
+def say_share(cfg: DictConfig) -> None:
+    """Log that a run was tested on a part of the images if `cfg` tests its checkpoint on others."""
+    run = RunFolder.of(Path(cfg.ckpt_path))
+    of_trainer = (recorded.config(run) if run else {}).get("trainer")
+    was = of_trainer.get("limit_test_batches", 1.0) if isinstance(of_trainer, dict) else 1.0
+    if was != (now := cfg.trainer.get("limit_test_batches")):
+        here = "all images" if now == 1.0 else f"with {now}"
+        log.info(
+            "the run tested with trainer.limit_test_batches=%s; this tests %s", shown(was), here
+        )
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:
