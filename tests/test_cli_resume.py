@@ -107,7 +107,7 @@ def test_a_run_that_stopped_early_is_finished(tmp_path: Path) -> None:
     patience = "callbacks.early_stopping.patience=2"
     on = command("train", "resume=latest", patience, outputs=tmp_path)
     assert (on.code, on.err, on.metrics["epochs"]) == (0, "", 3)
-    whole = command("train", *many, patience, "test=false", outputs=tmp_path / "whole")
+    whole = command("train", *many, patience, outputs=tmp_path / "whole")
     assert differences(on.folder, whole.folder) == []
     more = [f"resume={on.folder}", "callbacks.early_stopping=null", "trainer.max_epochs=4"]
     on = command("train", *more, outputs=tmp_path)
