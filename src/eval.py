@@ -27,6 +27,7 @@ def main(cfg: DictConfig) -> None:
     settings.check_types(cfg)
     begin = Start(path=Path(cfg.ckpt_path), content=checkpoint.read(cfg.ckpt_path))
     model, data = parts.of_checkpoint(cfg, Path(cfg.ckpt_path), begin.content)
+    results.say_share(cfg)
     with make_trainer(cfg, begin) as trainer:
         results.test(trainer, model, data, begin.path)
         results.show(trainer, cfg.paths)

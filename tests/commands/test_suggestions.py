@@ -18,7 +18,8 @@ LINES = {
         "callbacks.early_stopping.stopping_threshold: comes with callbacks=early_stopping; "
         "expected that, too"
     ),
-    "trainer.benchmark=true": "trainer.benchmark: not listed: `+trainer.benchmark=true`",
+    "trainer.benchmark=true": "trainer.benchmark: not listed: write `+trainer.benchmark=true`",
+    "trainer.min_epochs=2": "trainer.min_epochs: not listed: write `+trainer.min_epochs=2`",
     "_target_=1": "_target_: no such setting; --cfg job shows all",  # a dozen have that name
     "debug=default": "debug=default: no such config; there are: fast, limit, overfit, profiler",
     "callbacks=null": (
@@ -39,7 +40,7 @@ def test_the_line(word: str, tmp_path: Path) -> None:
     ("word", "line"),
     [
         ("early_stopping.patiense=1", "no such setting; did you mean {}.patience?"),
-        ("callbacks.early_stopping.strict=true", "not listed: `+{}.strict=true`"),
+        ("callbacks.early_stopping.strict=true", "not listed: write `+{}.strict=true`"),
     ],
 )
 def test_groups_that_were_chosen_count(word: str, line: str, tmp_path: Path) -> None:

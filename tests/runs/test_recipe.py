@@ -48,7 +48,8 @@ CHANGES: list[tuple[dict[str, Any], list[str]]] = [
         {OPTIMIZER: "torch.optim.RMSprop"},
         [f"{OPTIMIZER} was torch.optim.RMSprop, is digits.model.rmsprop.RMSprop"],
     ),
-    ({"callbacks.early_stopping.patience": 4}, ["callbacks.early_stopping.patience was 4, is 3"]),
+    ({"callbacks.early_stopping.patience": 4, "model.scheduler.T_max": 4}, []),  # as max_epochs
+    ({"callbacks.early_stopping.mode": "min"}, ["callbacks.early_stopping.mode was min, is max"]),
 ]
 
 

@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import (
     ChainedScheduler,
     CosineAnnealingLR,
     ExponentialLR,
+    LambdaLR,
     MultiStepLR,
     OneCycleLR,
     ReduceLROnPlateau,
@@ -252,6 +253,63 @@ def test_a_fit_that_was_stopped_again_and_again_ends_as_the_whole_one(
     assert stopped >= 3
     assert differing_parts(part / LAST, tmp_path / "whole" / LAST) == []
     assert rows(part) == rows(tmp_path / "whole")
+
+
+class Cycling(DigitClassifier):
+    """Asks the Trainer for the run's length, as Lightning's documentation shows."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), 0.1, momentum=0.9)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = OneCycleLR(optimizer, max_lr=0.5, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Rates(Callback):
+    """Notes learning rate and momentum of each step."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, Any]] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        group = trainer.optimizers[0].param_groups[0]
+        self.told.append((group["lr"], group.get("betas", group.get("momentum"))))
+
+
+def falling(optimizer: Optimizer, epochs: int) -> CosineAnnealingLR:
+    return CosineAnnealingLR(optimizer, epochs)
+
+
+LENGTHS: dict[str, Any] = {  # a model whose schedule has the length of a run of so many epochs
+    "one cycle": lambda _: one_cycle(),
+    "cosine": lambda epochs: reference(scheduler=partial(falling, epochs=epochs)),
+    "its own": lambda _: Cycling(4),
+    "a function": lambda epochs: reference(
+        scheduler=partial(LambdaLR, lr_lambda=lambda epoch: 1 - epoch / epochs)
+    ),
+    "in turn": lambda epochs: reference(
+        scheduler=lambda o: SequentialLR(o, [StepLR(o, 1), falling(o, epochs)], [1])
+    ),
+}
+
+
+@pytest.mark.parametrize("make", LENGTHS.values(), ids=LENGTHS.keys())
+def test_a_longer_run_goes_on_with_the_rates_of_its_length(make: Any, tmp_path: Path) -> None:
+    whole, then, again = Rates(), Rates(), Rates()
+    last = tmp_path / "part" / LAST
+    run(tmp_path / "whole", None, lambda: make(4), callbacks=lambda: [whole], max_epochs=4)
+    run(last.parent, None, lambda: make(2), max_epochs=2)
+    run(last.parent, last, lambda: make(4), callbacks=lambda: [then, StopsAt(25)], max_epochs=4)
+    run(last.parent, last, lambda: make(4), callbacks=lambda: [again], max_epochs=4)
+    assert then.told + again.told == whole.told[20:]
+
+
+class StopsAt(Callback):
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step == self.batches
 
 
 class StopsOnce(Callback):

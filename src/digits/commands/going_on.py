@@ -11,8 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from digits.commands import newest
 from digits.errors import InputError
 from digits.files import home
+from digits.imports import importing
 from digits.runs import recorded
+from digits.runs.configs import TARGET
 from digits.runs.folder import RunFolder, newest_run
+from digits.runs.recipe import DECIDES_OUTPUT
 from digits.runs.words import Words, key, own, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import shown
@@ -20,7 +23,7 @@ from digits.text import shown
 
 def rewritten(command: str, words: Words) -> Words:
     """Return the command's words after those that a folder has recorded, if they name one by
-    resume=, ckpt_path=latest, sweep= or eval's ckpt_path=. Other words stay as they are.
+    resume=, ckpt_path=latest, weights=, sweep= or eval's ckpt_path=. Other words stay as they are.
 
     Raises InputError if the folder is of another kind, or its words can't be taken over.
     """
@@ -33,7 +36,7 @@ def rewritten(command: str, words: Words) -> Words:
     resume, ckpt_path = words.value("resume"), words.value("ckpt_path")
     trains = words.value("train") is not False
     if resume in (None, "") and not (ckpt_path == "latest" and trains):
-        return words
+        return _with_weights(words) if trains and ckpt_path is None else words
     return _resuming(words, resume, ckpt_path, trains)
 
 
@@ -41,6 +44,8 @@ def _resuming(words: Words, resume: str | None, ckpt_path: str | None, trains: b
     asked = f"resume={resume}" if resume is not None else "ckpt_path=latest"
     if resume is not None and ckpt_path is not None:
         raise InputError(f"{asked} ckpt_path={ckpt_path}: expected one of them")
+    if weights := words.value("weights"):
+        raise InputError(f"{asked} weights={shown(weights)}: expected one of them")
     if words.is_sweep:
         raise InputError(f"{asked}: goes on with one run; expected no -m or hydra.mode=MULTIRUN")
     if not trains:
@@ -55,6 +60,31 @@ def _resuming(words: Words, resume: str | None, ckpt_path: str | None, trains: b
     before = _taken(then, given, run.path, f"{asked}: its run")
     where = [f"resume={quoted(run.path)}", f"hydra.run.dir={quoted(run.path)}"]
     return now.after([*where, "hydra.output_subdir=null", *before])
+
+
+def _with_weights(words: Words) -> Words:
+    """Return the words after those that choose the model that the weights are of, unless `model` is
+    given.
+    """
+    asked, given = words.value("weights"), words.keys()
+    if (
+        not isinstance(asked, str) or asked == "" or "${" in asked
+    ):  # or the jobs look, each at its own
+        return words
+    path = newest.weights(asked, str(outputs_dir(words))).absolute()
+    then: list[str] = []
+    if not given & {"model", TARGET, "weights_only_of"}:
+        with importing():  # torch reads it
+            from digits.runs import weights
+        run = RunFolder.of(path)
+        then = recorded.words_of_groups(run, ("model",)) if run else []
+        then += recorded.words_of(weights.sizes(str(path)), "model")
+    kept = [
+        word
+        for word in then
+        if key(word) not in given and (key(word) == "model" or DECIDES_OUTPUT.fullmatch(key(word)))
+    ]
+    return words.without(("weights",)).after([*kept, f"weights={quoted(path)}"])
 
 
 def _sweeping(words: Words, asked: str) -> Words:

@@ -33,6 +33,18 @@ def checkpoint(ckpt_path: str, outputs_dir: str) -> Path:
     return folder.existing(ckpt_path)
 
 
+def weights(asked: str, outputs_dir: str) -> Path:
+    """Return the checkpoint that `weights` names: a file, a run's judged one, or that of `latest`.
+    Raises InputError if there is none.
+    """
+    if asked == "latest":
+        return run_or_winner(Path(outputs_dir), "weights=latest").judged
+    path = RunFolder(asked).judged if Path(asked).is_dir() else Path(asked)
+    if not path.is_file():
+        raise InputError(f"weights={asked}: no such file; expected a .ckpt file, a run or latest")
+    return path
+
+
 def sweep(asked: str, outputs_dir: Path, given: str) -> Path:
     """Return the folder `asked`, or for `latest` the newest sweep's. Raises InputError, which
     quotes `given`, if there is no sweep.

@@ -81,6 +81,12 @@ def _are_betas(value: Any) -> bool:
     return OmegaConf.is_list(value) and len(value) == 2 and all(map(_FRACTION[0], value))
 
 
+def _are_parts(value: Any) -> bool:
+    names = [*value, *value.values()] if OmegaConf.is_dict(value) else value
+    is_some = OmegaConf.is_config(value) and bool(value)
+    return is_some and all(isinstance(name, str) and name for name in names)
+
+
 def _list_of(pattern: str, text: str) -> Rule:
     def accepts(value: object) -> bool:
         return isinstance(value, str) and re.fullmatch(pattern, value) is not None
@@ -96,6 +102,9 @@ _FLAG: Rule = (lambda v: type(v) is bool, "true or false")
 _COUNT_OR_NO_LIMIT = _or(_whole(1), -1, "-1 for no limit")
 _SEED = _whole(0, 2**32 - 1)
 _DURATION = "a time above 0 as DD:HH:MM:SS or, for one, {seconds: 90}"
+_T_MAX = (
+    "a number of epochs from 1: model.scheduler.T_max=3 (it is trainer.max_epochs if not given)"
+)
 _INTERVAL = f"a fraction up to 1.0, a whole number of batches from 1, or {_DURATION}"
 _A_SCORE = "a score that training or validation logs, or a list of them"
 _ONE_OF = f"one of {', '.join(STRATEGIES)}, or settings with a _target_"
@@ -117,6 +126,8 @@ RULES: dict[str, Rule] = {
     "paths.output_dir": _PATH,
     "ckpt_path": _or((_PATH[0], "a .ckpt file, latest")),
     "resume": _or((_PATH[0], "a run's folder, latest")),
+    "weights": _or((_PATH[0], "a .ckpt file, a run's folder, latest")),
+    "weights_only_of": _or((_are_parts, "[net.1], say, or ours with theirs: {net.1: encoder.0}")),
     "sweep": _or((_PATH[0], "a sweep's folder, latest")),
     "seed": _or(_SEED, None, "null for a new one"),
     "train": _FLAG,
@@ -154,7 +165,7 @@ RULES: dict[str, Rule] = {
     "trainer.gradient_clip_val": _or(_NOT_NEGATIVE),
     "trainer.num_sanity_val_steps": _whole(-1),
     "trainer.log_every_n_steps": _whole(1),
-    "model.scheduler.T_max": _whole(1),  # after trainer.max_epochs, which it copies
+    "model.scheduler.T_max": (_whole(1)[0], _T_MAX),  # after trainer.max_epochs, which it copies
 }
 
 
@@ -168,6 +179,11 @@ def check(cfg: DictConfig) -> None:
     _check_scores(cfg)
     if OmegaConf.is_missing(cfg, "ckpt_path"):
         raise InputError("ckpt_path: not given; expected ckpt_path=latest or ckpt_path=FILE")
+    if cfg.get("weights_only_of") and not cfg.weights:
+        raise InputError("weights_only_of: no weights; expected weights=FILE too")
+    if cfg.get("weights") and (cfg.ckpt_path is not None or not cfg.train):
+        other = "train=false" if cfg.ckpt_path is None else f"ckpt_path={shown(cfg.ckpt_path)}"
+        raise InputError(f"weights={shown(cfg.weights)} {other}: expected one of them")
     if not cfg.get("train", True):
         if not cfg.get("test", True):
             raise InputError("train=false test=false: nothing to do; expected one of them true")

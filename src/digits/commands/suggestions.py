@@ -44,7 +44,7 @@ def explain(
         file = f"{group}/{cfg.hydra.runtime.choices.get(group)}.yaml"
         own = any(Path(folder, file).is_file() for folder in config_dirs[1:])
         write = f"`{shlex.quote('+' + given.get(key, f'{key}=VALUE'))}`"
-        return f"{key}: not listed: " + (f"write {write}, or add it to {file}" if own else write)
+        return f"{key}: not listed: write {write}" + (f", or add it to {file}" if own else "")
     options = _options(config_dirs)
     if option := options.get(key) or (group not in known and options.get(group)):
         return f"{key}: comes with {option}; expected that, too"

@@ -9,6 +9,7 @@ import math
 import random
 import re
 import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,8 +77,14 @@ def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -
     InputError, which names the first weight that does not fit `model`.
     """
     content = content or read(path)
-    theirs, ours = content["state_dict"], model.state_dict()
     learned = {name for name, _ in model.named_parameters()}
+    check_same(path, content["state_dict"], model.state_dict(), learned)
+    return content
+
+
+def check_same(
+    path: str, theirs: Mapping[str, Any], ours: Mapping[str, Any], learned: Collection[str]
+) -> None:
     for name in sorted(ours.keys() | theirs.keys()):
         there, here = (_shape(weights.get(name)) for weights in (theirs, ours))
         if there != here:
@@ -86,7 +93,6 @@ def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -
             )
         if name in learned and not theirs[name].isfinite().all():
             raise InputError(f"ckpt_path={path}: {name} has values that are not finite")
-    return content
 
 
 def _shape(weight: object) -> str:

@@ -17,8 +17,11 @@ Settings = dict[str, Any]  # plain values by the settings' names on the command 
 ABSENT = "absent"
 ALL = re.compile(".*")
 TARGET = "_target_"
+# the settings of a model that decide its output: all but those of how it learns
+DECIDES_OUTPUT = re.compile(r"model\.(?!(optimizer|scheduler)\b|scheduler_).*")
 ELSEWHERE = ("data.data_dir", "data.mirrors")  # they say where the images are, not what they are
 EARLY_STOPPING = "callbacks.early_stopping."  # a run may go on without it
+MAY_CHANGE = tuple(EARLY_STOPPING + name for name in ("patience", "min_delta"))  # for what follows
 OF_THE_TRAINER = (
     "precision", "limit_train_batches", "limit_val_batches", "overfit_batches",
     "check_val_every_n_epoch", "val_check_interval", "gradient_clip_val", "gradient_clip_algorithm",
@@ -52,11 +55,19 @@ class Recipe:
         for key in filter(only.fullmatch, sorted(before.keys() | self.settings.keys())):
             was = before[key] if key in before else self._default(key)
             now = self.settings.get(key, ABSENT)
-            if was == now or (key.startswith(EARLY_STOPPING) and key not in self.settings):
+            may_go = key.startswith(EARLY_STOPPING) and key not in self.settings
+            if was == now or may_go or key in MAY_CHANGE or self._follows_the_length(key):
                 continue
             if not (key.endswith(TARGET) and is_same_class(str(was), str(now))):
                 told.append(f"{key[:80]} was {_shown(was)}, is {_shown(now)}")
         return told
+
+    def _follows_the_length(self, key: str) -> bool:
+        """Whether the setting is made from the run's length: a resume may change that."""
+        group, _, name = key.rpartition(".")
+        parent = OmegaConf.select(self.cfg, group) if group else None
+        written: Any = OmegaConf.to_container(parent, resolve=False) if parent else {}
+        return "${trainer.max_" in str(written.get(name))
 
     def _default(self, key: str) -> Any:
         """Return a setting's default, as the class that takes it declares it."""

@@ -44,7 +44,8 @@ SETTING = re.compile(
 )
 STARTS_PROCESSES = re.compile(r"trainer\.(devices|num_nodes|strategy|oversubscribe)(\..*)?")
 NAMES_A_FILE = re.compile(r"(.*[._])?(dir|dirpath|file|filename|path|root)([._].*)?")
-READ_FROM = ("ckpt_path", "paths.data_dir")  # they name files that are only read as data
+# they name files, or parts of files, that are only read as data
+READ_FROM = ("ckpt_path", "weights", "weights_only_of", "paths.data_dir")
 ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
 HIDDEN = "***"
 PATIENCE_S = 5  # how long git may take
@@ -84,7 +85,7 @@ def words_of_groups(run: RunFolder, groups: Sequence[str]) -> list[str]:
         if str(group).partition("/")[0] in groups and _is_choice(str(group), option)
     ]
     try:
-        values = [word for group in groups for word in _values(settings.get(group), group)]
+        values = [word for group in groups for word in words_of(settings.get(group), group)]
     except RecursionError as error:  # a mapping contains itself
         raise InputError(f"{run.config}: no run's settings, or damaged") from error
     if len(chosen) + len(values) > MAX_WORDS:
@@ -115,7 +116,7 @@ def _is_taken(word: str, folder: Path) -> bool:
     name, values = override.key_or_group, list(_each_value(override))
     if name in READ_FROM and not override.is_sweep_override():
         path = str(values[0])
-        return "${" not in path and not (name == READ_FROM[1] and is_within(folder, path))
+        return "${" not in path and not (name == READ_FROM[-1] and is_within(folder, path))
     if override.is_delete():
         values = []
     if GROUP.fullmatch(name) and not SETTING.fullmatch(name):
@@ -169,12 +170,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float)
 
 
-def _values(node: Any, name: str) -> Iterator[str]:
+def words_of(node: Any, name: str) -> Iterator[str]:
     """Yield a word for each setting with a plain value."""
     if isinstance(node, dict):
         for key_, value in node.items():
             if _is_named_plainly(str(key_)):
-                yield from _values(value, f"{name}.{key_}")
+                yield from words_of(value, f"{name}.{key_}")
     elif _is_setting(name, [node]):
         yield f"++{name}={_written(node)}"
 

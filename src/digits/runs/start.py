@@ -1,16 +1,19 @@
 """Where a run begins: with new weights, or at a checkpoint that fits it."""
 
 import logging
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
 from digits.files import relative
+from digits.runs import weights
 from digits.runs.checkpoint import Checkpoint, check_fits, check_state
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import by_common_names
@@ -24,6 +27,7 @@ TO_GO_ON = (
     | dict.fromkeys(("optimizer_states", "lr_schedulers", "processes"), list)
     | {"global_step": int, "should_stop": bool}
 )
+FREE = "(weights=FILE takes the weights alone, with any settings)"
 
 
 @dataclass
@@ -84,9 +88,12 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
             raise InputError(f"resume={run.path}: finished, but it has no checkpoint; expected one")
         if run:
             log.info("nothing was saved yet: %s begins anew", relative(run.path))
+        if cfg.get("weights"):
+            weights.take(cfg.weights, cfg.weights_only_of, model)
         if cfg.ckpt_path is None:
             return Start(recipe.settings)
         begin = _read(Path(cfg.ckpt_path), model, recipe)
+    _wait_as(cfg, begin.content)
     may_have_begun = 0 if run else -1  # batches that the epoch after the last may have
     last = cfg.trainer.max_epochs
     if last > -1 and (begin.epochs, begin.batch) > (last, may_have_begun):
@@ -108,6 +115,25 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
     return begin
 
 
+def _wait_as(cfg: DictConfig, content: Checkpoint) -> None:
+    """Give early stopping's state the patience of `cfg`, and let it wait on if that is longer."""
+    for callback in (cfg.get("callbacks") or {}).values():
+        if not OmegaConf.is_dict(callback) or "patience" not in callback:
+            continue
+        for name, state in content["callbacks"].items():
+            if f"'monitor': {callback.get('monitor')!r}" in name and "wait_count" in state:
+                state["patience"] = callback.patience
+                if state["wait_count"] < callback.patience and _is_tired(state):
+                    state |= {"stopped_epoch": 0, "stopping_reason_message": None}
+                    state["stopping_reason"] = EarlyStoppingReason.NOT_STOPPED.value
+                    states = content["callbacks"].values()
+                    content["should_stop"] = any(each.get("stopping_reason") for each in states)
+
+
+def _is_tired(state: dict[str, Any]) -> bool:
+    return bool(state.get("stopping_reason") == EarlyStoppingReason.PATIENCE_EXHAUSTED.value)
+
+
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
     """Whether a run whose training is complete has nothing left to do; logs it if so."""
     measured = run.measured()
@@ -118,7 +144,8 @@ def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> boo
     accuracy = by_common_names(measured).get("test/acc")
     score = f", test accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
     is_early = begin.content["should_stop"] and begin.epochs != last
-    how = "callbacks.early_stopping=null" if is_early else "a higher trainer.max_epochs"
+    of_stopping = "a higher callbacks.early_stopping.patience, or callbacks.early_stopping=null"
+    how = of_stopping if is_early else "a higher trainer.max_epochs"
     where = relative(run.path)
     log.info("%s is finished: %d epochs%s; %s goes on", where, measured["epochs"], score, how)
     return True
@@ -143,14 +170,17 @@ def _read(path: Path, model: LightningModule, recipe: Recipe) -> Start:
     if not all(isinstance(content.get(name), kind) for name, kind in TO_GO_ON.items()):
         raise InputError(
             f"ckpt_path={path}: has weights only; expected a checkpoint that training can go on "
-            "from"
+            "from (weights=FILE takes them)"
         )
     before: dict[str, Any] = content["settings"]
     plain_values = str | int | float | None
     if not all(isinstance(k, str) and isinstance(v, plain_values) for k, v in before.items()):
         raise InputError(f"ckpt_path={path}: damaged: its settings are not plain values")
-    if differ := recipe.differences(before):
-        raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on")
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # others have values where it has ${...}
+    if is_first and (differ := recipe.differences(before)):
+        raise InputError(
+            f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same to go on {FREE}"
+        )
     try:
         check_state(content, model)
     except Exception as error:  # half a dozen kinds, for a file that no run wrote

@@ -102,7 +102,8 @@ def to_begin_or_go_on(run: RunFolder, words: Sequence[str]) -> list[str]:
                 run.clear()
         return list(words)
     drawn = [word for word in recorded.words(run) if key(word) == "seed"]
-    kept = [word for word in words if key(word) != "seed"] if drawn else list(words)
+    begun = {"ckpt_path", "weights"} | ({"seed"} if drawn else set())
+    kept = [word for word in words if key(word) not in begun]
     return [*kept, *drawn, f"resume={quoted(run.path)}"]
 
 

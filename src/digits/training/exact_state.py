@@ -15,6 +15,7 @@ from torch import Tensor
 from digits.errors import InputError
 from digits.model.score import scores_of
 from digits.runs.checkpoint import random_states, set_random_states
+from digits.training import stretching
 
 Settings = Mapping[str, str | int | float | bool | None]
 BEGINNING: dict[str, Any] = {"given": 0, "begun": {}}  # our loaders' state as an epoch begins
@@ -53,6 +54,7 @@ class ExactState(Callback):
         checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
         checkpoint["should_stop"] = any(c.stopping_reason.value for c in _early_stopping(trainer))
         checkpoint["settings"] = dict(self.settings)
+        checkpoint["length"] = _length(trainer)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -64,6 +66,8 @@ class ExactState(Callback):
         if self.restored is None:
             return
         metrics = self.restored["metrics"]
+        if self.restored.get("length") != _length(trainer):
+            stretching.stretch(trainer, self.restored)
         trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         trainer.should_stop = self.restored["should_stop"] and any(_early_stopping(trainer))
 
@@ -94,6 +98,10 @@ class ExactState(Callback):
                     weight.grad = gradients[name].to(weight)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"ckpt_path={trainer.ckpt_path}: damaged: {error!r}") from error
+
+
+def _length(trainer: L.Trainer) -> list[int]:
+    return [int(trainer.max_epochs or -1), int(trainer.max_steps)]
 
 
 def ends_an_epoch(trainer: L.Trainer) -> bool:

@@ -1,7 +1,6 @@
 """Make the model and the data module of a run from its settings."""
 
 import inspect
-import re
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -14,9 +13,6 @@ from digits.errors import InputError
 from digits.model.classifier import SIZES, DigitClassifier
 from digits.runs import checkpoint, configs, recipe
 from digits.runs.configs import OURS, TARGET
-
-# the settings of a model that decide its output: all but those of how it learns
-DECIDES_OUTPUT = re.compile(r"model\.(?!(optimizer|scheduler)\b|scheduler_).*")
 
 
 def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
@@ -49,7 +45,7 @@ def of_checkpoint(
     model, data = make(cfg)
     if configs.is_ours(content) and type(model) is DigitClassifier:
         return checkpoint.model_of(str(path), content), data
-    if differ := recipe.Recipe(cfg).differences(before, DECIDES_OUTPUT):
+    if differ := recipe.Recipe(cfg).differences(before, recipe.DECIDES_OUTPUT):
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same")
     checkpoint.check_fits(str(path), model, content)
     return model, data

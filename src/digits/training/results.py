@@ -21,9 +21,10 @@ from digits import machine
 from digits.errors import InputError
 from digits.files import relative
 from digits.inspection import reporting
-from digits.runs import status
+from digits.runs import recorded, status
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import DETAILS, common
+from digits.text import shown
 from digits.training import saving
 from digits.training.scores import Divergence
 from digits.training.summary import WHOLE, RunSummary, device_name
@@ -139,6 +140,18 @@ def test(
         log.info("not tested: %s", lacks)
     else:
         trainer.test(model, data, ckpt_path=path, weights_only=True, verbose=False)
+
+
+def say_share(cfg: DictConfig) -> None:
+    """Log that a run was tested on a part of the images if `cfg` tests its checkpoint on others."""
+    run = RunFolder.of(Path(cfg.ckpt_path))
+    of_trainer = (recorded.config(run) if run else {}).get("trainer")
+    was = of_trainer.get("limit_test_batches", 1.0) if isinstance(of_trainer, dict) else 1.0
+    if was != (now := cfg.trainer.get("limit_test_batches")):
+        here = "all images" if now == 1.0 else f"with {now}"
+        log.info(
+            "the run tested with trainer.limit_test_batches=%s; this tests %s", shown(was), here
+        )
 
 
 def show(trainer: L.Trainer, paths: DictConfig) -> None:
