@@ -137,7 +137,7 @@ def temperature(p_NK: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
 def main(arguments: Namespace) -> None:
     model = loading.from_checkpoint(arguments.ckpt)
     raw, labels = idx.read(ROOT / "data" / "MNIST" / "raw", mnist.TRAIN)
-    held_out, kept = split(len(raw), VAL_SIZE)
+    held_out, kept = split(len(raw), range(VAL_SIZE))
     images, y_N = raw.numpy(), labels.numpy()
     digits = seen(map(png, images[kept.numpy()]))
     held = seen(map(png, images[held_out.numpy()]))
