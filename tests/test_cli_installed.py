@@ -95,11 +95,19 @@ def test_without_a_run_it_names_its_own_command(site: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [your_own.COMMANDS[place] for place in (0, 3, 5)])
+@pytest.mark.parametrize("line", [your_own.COMMANDS[place] for place in (3, 6, 2)])
 def test_a_training_a_prediction_and_a_sweep_of_ones_own(line: str, site: Path, page: Path) -> None:
     name, *words = line.split()
     outcome = run(site, page, name, *words)
     assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_folder_of_ones_own(site: Path, tmp_path: Path) -> None:
+    outcome = run(site, tmp_path, "digits-new", "mine")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert "cd mine\ndigits-train --config-dir=configs experiment=shapes\n" in outcome.stdout
+    assert (tmp_path / "mine" / "configs" / "experiment" / "shapes.yaml").is_file()
 
 
 @pytest.fixture(scope="module")

@@ -80,11 +80,11 @@ def test_the_commands_of_the_page(said: dict[str, tuple[int, str, str]]) -> None
     for line, (code, out, err) in said.items():
         assert (code, err) == (0, ""), line
         for name, pattern in {
-            "-m experiment": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)*- +4 .* finished",
+            "-m experiment": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)* finished",
             "model=cnn data.val_size": r"Epoch 2/2 loss \d\.\d{4} acc 0\..* val/loss .*val/acc 0",
             "resume=latest": r"going on at epoch 3, batch 0(.|\n)*Epoch 3/3 ",
             "data=shapes": r"test accuracy +1\.0000",
-            "digits-eval": r"test accuracy +0\.\d{4}",
+            "digits-eval": r"test accuracy +[01]\.\d{4}",
             "digits-predict": r"photo\.jpg +\d +0\.\d{4}",
             "digits-export": r"export/digits\.onnx",
             "-dir=configs experiment=shapes": r"Epoch 3/3 loss(.|\n)*test accuracy +1\.0000",

@@ -6,9 +6,9 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 import yaml
@@ -146,12 +146,13 @@ class _Known:
     def _made_by(self, target: str, at: At, own: Schema) -> Schema:
         """Return the schema of what a class, or a function, takes."""
         try:
-            made: Any = locate(target)
+            module, _, name = target.rpartition(".")
+            made = getattr(import_module(module), name)
             parameters = inspect.signature(made).parameters
         except Exception:  # it is not installed, or has no signature
             return _group(own, is_closed=False)
         said = f"{inspect.getdoc(made)}\n{inspect.getdoc(getattr(made, '__init__', None))}"
-        keys, declared = dict(own), declared_by(target)
+        keys, declared = dict(own), declared_by(made)
         for name, given in parameters.items():
             documented = re.search(rf"^\s*{name}\b[^:\n]*: *(.+)", said, re.MULTILINE)
             self.said.setdefault((*at, name), documented[1] if documented else "")

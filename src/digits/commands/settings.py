@@ -245,9 +245,10 @@ def check_types(cfg: DictConfig, prefix: str = "") -> None:
             check_types(value, f"{key}.")
 
 
-def declared_by(target: str | None) -> Mapping[str, Any]:
+def declared_by(target: Any) -> Mapping[str, Any]:
+    """Return the types that a class or a function, or what has this name, declares."""
     try:
-        found = locate(target) if target else None
+        found = locate(target) if isinstance(target, str) else target
         return get_type_hints(found.__init__ if inspect.isclass(found) else found)
     except Exception:  # no such name, or names that only type checkers know
         signals.raise_again()  # `locate` may have turned a signal into this error

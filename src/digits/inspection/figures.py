@@ -24,7 +24,6 @@ Captions = Sequence[Sequence[str]]  # lines of each picture: what it is, what it
 Point = tuple[float, float]
 
 SAMPLES = "samples"
-UNSETTLED = 10  # losses at first, whose mean still tells of the first alone
 PACKED = 3  # of 9, of a PNG: half the time of the usual 6, at most a quarter larger
 MISTAKES = 25
 LEAST_CONFIDENCE = 0.001
@@ -301,10 +300,9 @@ def curves(panels: Mapping[str, Curves], title: str) -> Image.Image:
     return sheet.done()
 
 
-def by_rate(losses: Mapping[float, float], best: float | None) -> Image.Image:
+def by_rate(losses: Mapping[float, float], best: float) -> Image.Image:
     """The loss by learning rate, above a logarithmic axis, with a dot at the `best` rate."""
-    at = {math.log10(rate): loss for rate, loss in losses.items() if math.isfinite(loss)}
-    at = dict([*at.items()][UNSETTLED:]) or at
+    at = {math.log10(rate): loss for rate, loss in losses.items()}
     up, first, last = ticks(min(at.values()), max(at.values())), min(at), max(at)
     powers = range(math.ceil(first), math.floor(last) + 1)
     sheet = Sheet(PANEL[0], PANEL[1] + TITLE + 40 + BELOW, "Where the loss falls fastest")
@@ -312,8 +310,7 @@ def by_rate(losses: Mapping[float, float], best: float | None) -> Image.Image:
     axes = Axes(sheet, box, (first, min(up)), (last, max(up)), {x: f"1e{x}" for x in powers},
                 {y: f"{y:g}" for y in up}, "training loss, smoothed", "learning rate")  # fmt: skip
     sheet.line([axes.at(x, y) for x, y in at.items()], RIGHT, 2)
-    if best is not None:
-        sheet.dot(axes.at(math.log10(best), losses[best]), WRONG)
+    sheet.dot(axes.at(math.log10(best), losses[best]), WRONG)
     return sheet.done()
 
 

@@ -3,6 +3,7 @@
 import copy
 import io
 import logging
+import math
 import sys
 from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
@@ -10,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.tuner import Tuner
+import numpy as np
+from lightning.pytorch.tuner.tuning import Tuner
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from digits.files import relative, write_atomically
@@ -20,6 +22,7 @@ from digits.training.saving import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
 
+UNSETTLED = 10  # steps at first, whose mean loss tells of the first alone
 OFF = ("logger", "enable_progress_bar", "enable_model_summary", "num_sanity_val_steps")
 
 
@@ -36,17 +39,17 @@ class LearningRates(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.ckpt_path or trainer.world_size > 1:
             return
-        found = self._found(trainer, pl_module)
-        losses = dict(zip(found.results["lr"], found.results["loss"], strict=True))
-        rate = found.suggestion()
+        losses = self._losses(trainer, pl_module)
+        falls = np.gradient([*losses.values()])  # by the logarithm of the rate
+        rate = [*losses][int(falls.argmin())]
         write_atomically(self.path, figures.png(figures.by_rate(losses, rate)))
-        if rate is not None:
-            log.info(
-                "the loss falls fastest at model.optimizer.lr=%.2g, see %s; this run keeps its own",
-                rate, relative(self.path),
-            )  # fmt: skip
+        log.info(
+            "the loss falls fastest at model.optimizer.lr=%.2g, see %s; this run keeps its own",
+            rate, relative(self.path),
+        )  # fmt: skip
 
-    def _found(self, trainer: L.Trainer, module: L.LightningModule) -> Any:
+    def _losses(self, trainer: L.Trainer, module: L.LightningModule) -> dict[float, float]:
+        """Return the mean loss so far by rate."""
         data = copy.copy(trainer.datamodule)  # type: ignore[attr-defined]
         data.trainer = module.trainer = None
         vars(data).pop("train_dataloader", None)  # replay's belongs to `trainer`
@@ -66,4 +69,7 @@ class LearningRates(L.Callback):
                 check_val_every_n_epoch=self.steps + 1,
             )  # fmt: skip
             rates: Any = {"min_lr": self.low, "max_lr": self.high, "num_training": self.steps}
-            return Tuner(other).lr_find(model, datamodule=data, update_attr=False, **rates)
+            found = Tuner(other).lr_find(model, datamodule=data, update_attr=False, **rates)
+        assert found
+        losses = zip(found.results["lr"], found.results["loss"], strict=True)
+        return {rate: loss for rate, loss in [*losses][UNSETTLED:] if math.isfinite(loss)}
