@@ -13,7 +13,7 @@ STRINGS = r'"\n\s*(?:#.*\n\s*)?f?"'  # where a text goes on in the next line of 
 SOURCE = "".join(re.sub(STRINGS, "", p.read_text()) for p in (ROOT / "src").rglob("*.py"))
 SHORT = ("trainer.limit_train_batches=4", "trainer.limit_test_batches=1", *UNSEEN)
 VARIES = r"[A-Z]{1,}(?![a-z])|its run |for the model CNN|ckpt_path=latest"
-VARIES += r"|model\.hidden_size was 512, is 256"
+VARIES += r"|model\.optimizer\.lr was 0\.001, is 0\.01"
 VARIES += r"|127.0.0.1|8000|No space.*;"
 
 
