@@ -119,9 +119,6 @@ REFUSED = {
         "callbacks.early_stopping.monitor=val/acc: not measured in this run; there are: val_loss",
     "model=plateau trainer.limit_val_batches=0":
         "lr_scheduler.monitor=val_loss: expected a val_dataloader, and validation",
-    "model=tested trainer.limit_test_batches=0.01":
-        "trainer.limit_test_batches=0.01: of 2 batches that is none; expected at least 0.5, or a "
-        "number of batches",
 }  # fmt: skip
 
 

@@ -54,10 +54,6 @@ NOISE = (
 )
 MISCONFIGURED = "MisconfigurationException"  # an error of Lightning's, whose import is slow
 KINDS: dict[str, type] = {"callbacks": L.Callback, "logger": Logger}
-INSTEAD: dict[type, str] = {
-    BatchSizeFinder: "data.batch_size=32,64,128 with -m, which compares them",
-    LearningRateFinder: "callbacks=lr_finder, which suggests a rate",
-}
 OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not for the Trainer
 NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
             "detect_anomaly", "profiler")  # fmt: skip
@@ -209,12 +205,11 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
         if node is not None:
             made.append(instantiate(node))
             parts.check_kind(f"{group}.{name!s}", made[-1], KINDS[group])
-            for finder, instead in INSTEAD.items():
-                if isinstance(made[-1], finder):
-                    raise InputError(
-                        f"{group}.{name!s}: {finder.__name__} changes a setting during the fit, "
-                        f"which the run's record would not have; expected {instead}"
-                    )
+            if isinstance(made[-1], BatchSizeFinder | LearningRateFinder):
+                raise InputError(
+                    f"{group}.{name!s}: changes a setting during the fit, which the run's record "
+                    "would not have; expected callbacks=lr_finder, or data.batch_size=32,64 with -m"
+                )
     return made
 
 
