@@ -117,21 +117,19 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
 
 def _wait_as(cfg: DictConfig, content: Checkpoint) -> None:
     """Give early stopping's state the patience of `cfg`, and let it wait on if that is longer."""
+    tired = EarlyStoppingReason.PATIENCE_EXHAUSTED.value
     for callback in (cfg.get("callbacks") or {}).values():
         if not OmegaConf.is_dict(callback) or "patience" not in callback:
             continue
         for name, state in content["callbacks"].items():
             if f"'monitor': {callback.get('monitor')!r}" in name and "wait_count" in state:
                 state["patience"] = callback.patience
-                if state["wait_count"] < callback.patience and _is_tired(state):
+                is_longer = state["wait_count"] < callback.patience
+                if is_longer and state.get("stopping_reason") == tired:
                     state |= {"stopped_epoch": 0, "stopping_reason_message": None}
                     state["stopping_reason"] = EarlyStoppingReason.NOT_STOPPED.value
                     states = content["callbacks"].values()
                     content["should_stop"] = any(each.get("stopping_reason") for each in states)
-
-
-def _is_tired(state: dict[str, Any]) -> bool:
-    return bool(state.get("stopping_reason") == EarlyStoppingReason.PATIENCE_EXHAUSTED.value)
 
 
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:
