@@ -43,19 +43,10 @@ MADE_BY = " ".join(f"{name} {version(name)}" for name in ("hydra-core", "lightni
 
 
 def write(folder: Path) -> None:
-    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/, and
-    name them in its files that name none.
-    """
+    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/."""
     for at, schema in of(folder).items():
         text = json.dumps(schema, indent=0, sort_keys=True) + "\n"
         write_atomically(folder / "schemas" / name_of(at), text.encode())
-    for path in folder.rglob("*.yaml"):
-        if "yaml-language-server: $schema=" not in (text := path.read_text()):
-            place = path.relative_to(folder)
-            there = "../" * (len(place.parts) - 1) + f"schemas/{name_of(package(place, text))}"
-            line = f"# yaml-language-server: $schema={there}\n"
-            text = re.sub(r"\A(# @package .*\n)?", rf"\g<0>{line}", text, count=1)
-            write_atomically(path, text.encode())
 
 
 def name_of(at: At) -> str:

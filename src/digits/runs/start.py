@@ -53,7 +53,8 @@ class Start:
         loop = self.content["loops"]["fit_loop"] if self.content else {}
         batches = loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0)
         automatic = loop.get("epoch_loop.automatic_optimization.optim_progress")
-        return self.step if not automatic or _steps(automatic) else int(batches)
+        is_automatic = not automatic or automatic["optimizer"]["step"]["total"]["completed"]
+        return self.step if is_automatic else int(batches)
 
     @property
     def epochs(self) -> int:
@@ -66,10 +67,6 @@ class Start:
         progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
         begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
         return int(progress["ready"]) if begun > self.epochs else 0
-
-
-def _steps(progress: dict[str, Any]) -> int:
-    return int(progress["optimizer"]["step"]["total"]["completed"])
 
 
 def find(cfg: DictConfig, model: LightningModule) -> Start:

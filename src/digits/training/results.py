@@ -82,12 +82,9 @@ class Awaited(Callback):
                 self.settings += [("lr_scheduler.monitor", str(plan.monitor), True)]
                 if plan.interval == "epoch":  # it moves when there is a new score
                     plan.frequency = math.lcm(plan.frequency, every)
-        if not trainer.enable_validation:
-            for setting, score, must_come in self.settings:
-                if must_come and score.startswith("val"):
-                    raise InputError(
-                        f"{setting}={score}: expected a val_dataloader, and validation"
-                    )
+        for setting, score, must_come in () if trainer.enable_validation else self.settings:
+            if must_come and score.startswith("val"):
+                raise InputError(f"{setting}={score}: expected a val_dataloader, and validation")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.is_validated = not trainer.sanity_checking

@@ -91,12 +91,13 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
         ]
     make = instantiate(for_lightning, _convert_="all", _partial_=True)
     strategy = rendezvous.strategy(cfg.trainer.get("strategy"))
-    loggers = None if is_bare else _loggers(cfg)
+    loggers = [] if is_bare else _instantiated("logger", cfg.get("logger"))
+    loggers.sort(key=lambda one: not isinstance(one, TensorBoardLogger))  # first: `self.logger`
     with _blaming_the_settings():
         trainer: L.Trainer = make(
             strategy=strategy,
             callbacks=callbacks,
-            logger=loggers,
+            logger=None if is_bare else loggers,
             plugins=AtomicCheckpointIO(begin),
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
@@ -123,12 +124,6 @@ def _callbacks(cfg: DictConfig) -> list[L.Callback]:
     kinds = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     off = tuple(kind for name, kind in kinds.items() if cfg.trainer.get(name) is False)
     return [c for c in _instantiated("callbacks", cfg.get("callbacks")) if not isinstance(c, off)]
-
-
-def _loggers(cfg: DictConfig) -> list[Any]:
-    """Make the loggers, TensorBoard's first: `self.logger` of a model, which may add an image."""
-    made = _instantiated("logger", cfg.get("logger"))
-    return sorted(made, key=lambda logger: not isinstance(logger, TensorBoardLogger))
 
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
