@@ -62,6 +62,7 @@ def check_whole(outcome: Outcome, name: str) -> None:
     assert tested is None or tested in metrics
     page = (folder / "report.html").read_text()
     assert ("By class" in page) == (name in CLASSIFIERS)
+    assert ("Scores by epoch" in page) == (name not in ("GAN", "Transfer", "Silent"))
     assert (folder / "evidence.npz").is_file() == (name in CLASSIFIERS)
     assert ("not tested" in outcome.out) == (name in UNTESTED)
 

@@ -68,7 +68,10 @@ def test_a_pool_and_one_after_the_other_end_in_the_same_bits(
 def test_a_sweep_that_chooses_ranks_and_does_not_look_at_the_test_set(pooled: Outcome) -> None:
     assert (pooled.code, pooled.err) == (0, "")
     assert [row["job"] for row in rows(pooled.outputs)] == [POOLED[i] for i in (2, 3, 0, 1)]
-    assert pooled.out.splitlines()[-2] == "best  model.optimizer.lr=0.003"
+    *_, best, paired, _ = pooled.out.splitlines()
+    assert best == "best  model.optimizer.lr=0.003"
+    assert paired.startswith("best against second of 2 (model.optimizer.lr=0.001): val/acc best +")
+    assert "2 pairs with the same seed" in paired
     assert not any("test/acc" in row for row in rows(pooled.outputs))
     assert {path.name for path in folder_of_sweep(pooled.outputs).iterdir()} == {
         *POOLED, "leaderboard.csv", "multirun.yaml", "sweep.html", "sweep.json"
@@ -126,7 +129,7 @@ def test_added_values_add_jobs_and_the_winner_alone_is_tested_when_asked(pooled:
     tested = [json.loads((test / "metrics.json").read_text()) for test in tests]
     assert [test["test/images"] for test in tested] == [10_000, 10_000]
     mean = sum(test["test/acc"] for test in tested) / 2
-    assert outcome.out.splitlines()[-2].startswith(f"best  {LR}=0.003, test/acc {mean:.4f} +- ")
+    assert outcome.out.splitlines()[-3].startswith(f"best  {LR}=0.003, test/acc {mean:.4f} +- ")
 
 
 def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) -> None:
@@ -135,13 +138,15 @@ def test_one_that_raises_one_nan_one_killed_are_three_records(tmp_path: Path) ->
     assert outcome.code == 1
     lines = sorted(line for line in outcome.err.splitlines() if line.startswith("error: "))
     nan = "training diverged: train/loss is nan in epoch 2; a lower model.optimizer.lr may help"
+    broke = "tests/support/sweeps.py:63: RuntimeError: it broke"
+    broke += "; HYDRA_FULL_ERROR=1 shows the traceback"
     assert lines == [
-        "error: job 0 (+callbacks.bad.how=raise): it broke",
+        f"error: job 0 (+callbacks.bad.how=raise): {broke}",
         f"error: job 1 (+callbacks.bad.how=not): {nan}",
         "error: job 2 (+callbacks.bad.how=kill): killed, exit code -9: its last words",
     ]
     assert [(r["job"], r["status"], r["error"]) for r in rows(tmp_path)] == [
-        ("00_how-raise", "failed", "it broke"), ("01_how-not", "diverged", nan),
+        ("00_how-raise", "failed", broke), ("01_how-not", "diverged", nan),
         ("02_how-kill", "killed", "its last words"),
     ]  # fmt: skip
     assert "job 02_how-kill killed (callbacks.bad.how=kill): its last words" in outcome.out

@@ -54,7 +54,7 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
 )
 def test_a_command_runs(line: str, tmp_path: Path) -> None:
     _, path, *arguments = shlex.split(line)
-    if {"ckpt_path=latest", "resume=latest"} & set(arguments):
+    if {"ckpt_path=latest", "resume=latest", "weights=latest"} & set(arguments):
         command("train", "trainer.max_epochs=1", *SHORTER, outputs=tmp_path)
     if path == "src/train.py" and not {"--help", "resume=latest"} & set(arguments):
         arguments += SHORTER
@@ -89,7 +89,8 @@ def test_an_error_reads_as_shown(line: str, said: str, tmp_path: Path) -> None:
 def test_what_a_page_names_is_there(page: str) -> None:
     path = ROOT / page
     text = path.read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
+    words = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)  # without code
+    for target in re.findall(r"\]\(([^)#]+)\)", words):
         assert (path.parent / target).exists(), target
     for name in re.findall(r"\b(?:src|tests|configs|benchmarks)/[\w/.]*\w", text):
         assert name in THE_USERS or (ROOT / name).exists(), name

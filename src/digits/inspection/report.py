@@ -123,6 +123,7 @@ def write(findings: Findings, path: Path, folder: Path | None = None) -> Page:
 def of(findings: Findings) -> Page:
     run, found = findings.run, findings.evidence
     settings = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
+    tables = [scores(run), *([by_class(found)] if found else []), by_epoch(run), facts(run)]
     return Page(
         title=f"Run {findings.name}",
         verdict=verdict(findings),
@@ -130,7 +131,7 @@ def of(findings: Findings) -> Page:
         lines=findings.lines,
         figures={name: figures.png(picture)
                  for name, picture in figures.figures(found, run.epochs, run.numbers)},
-        tables=[scores(run), *([by_class(found)] if found else []), by_epoch(run), facts(run)],
+        tables=[table for table in tables if table.rows],
         command=command(run),
         settings=settings if run.config else "",
     )  # fmt: skip

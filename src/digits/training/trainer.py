@@ -154,7 +154,14 @@ def _blamed(error: Exception, trainer: L.Trainer) -> InputError | None:
     """Return what to say of an error of Lightning's or torch's: while a checkpoint is restored or
     the data set up, or of a model that is somebody's own.
     """
-    if isinstance(error, InputError | OSError) or happened(error):
+    if isinstance(error, InputError | OSError):
+        return None
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if WANTS_CHANNELS.search(str(error)) and getattr(data, "channels", 1) is None:
+        reason = flat(str(error))[:200]
+        wanted = "images are (B, H, W): data.channels=1 makes them (B, 1, H, W)"
+        return OwnClassError(f"model: {reason}; {wanted}")
+    if happened(error):
         return None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     functions = [frame.f_code.co_name for frame in frames]
@@ -164,11 +171,6 @@ def _blamed(error: Exception, trainer: L.Trainer) -> InputError | None:
         return InputError(f"ckpt_path={trainer.ckpt_path!s}: damaged: {flat(repr(error))[:200]}")
     if not is_misconfigured and functions[-1] == "setup_data":
         return InputError(f"trainer: {flat(str(error))}")
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    if WANTS_CHANNELS.search(str(error)) and getattr(data, "channels", 1) is None:
-        reason = flat(str(error))[:200]
-        wanted = "images are (B, H, W): data.channels=1 makes them (B, 1, H, W)"
-        return OwnClassError(f"model: {reason}; {wanted}")
     ours = {name for name in modules if name.startswith("digits.")} - {__name__, step.__name__}
     kind = type(trainer.lightning_module)
     is_of_class = not ours and (not is_misconfigured or modules[-1].endswith("_validator"))
