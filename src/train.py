@@ -41,7 +41,6 @@ def main(cfg: DictConfig) -> float | list[float] | None:
     with make_trainer(cfg, begin) as trainer:
         tested = begin.path
         if cfg.train:
-            results.check_test_batches(cfg)
             resumption.take_over(cfg, begin, trainer)
             replay.from_there(datamodule, trainer, cfg.trainer)
             with signals.after_the_step():

@@ -75,7 +75,6 @@ def test_a_resume_goes_by_the_same_score_and_knows_the_best(tested: Outcome, con
     again = command("train", configs, *words, outputs=tested.outputs)
     assert (again.code, again.err) == (0, "")
     assert "best.ckpt is the one" not in again.out
-    assert saved(again, "last")["monitors"] == {"best": "val_acc/dataloader_idx_0"}
     after = again.metrics["val_acc/dataloader_idx_0_best"]
     assert after >= before
     assert saved(again, "best")["metrics"]["val_acc/dataloader_idx_0"] == pytest.approx(after)
@@ -119,9 +118,6 @@ REFUSED = {
         "callbacks.early_stopping.monitor=val/acc: not measured in this run; there are: val_loss",
     "model=plateau trainer.limit_val_batches=0":
         "lr_scheduler.monitor=val_loss: expected a val_dataloader, and validation",
-    "model=tested trainer.limit_test_batches=0.01":
-        "trainer.limit_test_batches=0.01: of 2 batches that is none; expected at least 0.5, or a "
-        "number of batches",
 }  # fmt: skip
 
 

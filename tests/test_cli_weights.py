@@ -81,7 +81,8 @@ REFUSED = {
         "weights_only_of=[NAME] takes a part"
     ),
     "weights_only_of=[net.1]": (
-        "weights={}: another architecture: net.1.bias is 8, expected 512"
+        "weights={}: another architecture: net.1.bias is 8, expected 512; "
+        "weights_only_of=[NAME] takes a part"
     ),
     "weights_only_of=[nte.1]": (
         "weights_only_of=nte.1: the model has no such weights; there are: net.1, net.3"
@@ -112,7 +113,7 @@ def test_what_does_not_fit_is_one_line(
 
 def test_other_words_that_mean_no_weights_are_refused(tmp_path: Path) -> None:
     for words, line in (
-        (["weights=/none"], "weights=/none: no such file; expected a .ckpt file, a run or latest"),
+        (["weights=/none"], "weights=/none: no such file; expected a .ckpt file, or latest"),
         (["weights_only_of=[net.1]"], "weights_only_of: no weights; expected weights=FILE too"),
     ):
         assert command("train", *words, outputs=tmp_path).err == f"error: {line}\n"

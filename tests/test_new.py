@@ -52,17 +52,6 @@ def test_nothing_is_overwritten(made: tuple[Path, str]) -> None:
     (folder / "cnn.py").write_text((ROOT / "templates" / "cnn.py").read_text())
 
 
-def test_a_file_without_the_editors_line_gets_it(tmp_path: Path) -> None:
-    (tmp_path / "model" / "optimizer").mkdir(parents=True)
-    lion, mine = tmp_path / "model" / "optimizer" / "lion.yaml", tmp_path / "mine.yaml"
-    lion.write_text("lr: 0.001\n")
-    mine.write_text("# @package _global_\nseed: 1\n")
-    assert tool("new", "--schemas", str(tmp_path)) == (0, f"{tmp_path}/schemas\n", "")
-    line = "# yaml-language-server: $schema="
-    assert lion.read_text() == f"{line}../../schemas/model.optimizer.json\nlr: 0.001\n"
-    assert mine.read_text() == f"# @package _global_\n{line}schemas/settings.json\nseed: 1\n"
-
-
 def test_schemas_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
     line = f"error: {tmp_path}/x: no such folder; expected one of YAML files, say configs\n"
     assert tool("new", "--schemas", f"{tmp_path}/x") == (2, "", line)

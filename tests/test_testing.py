@@ -33,7 +33,7 @@ class TestUnbounded(ModuleTests):
 class TestUnseeded(ModuleTests):
     settings = of("Unseeded")
 
-    def test_a_seed_gives_the_same_weights_twice(self, differ: list[str]) -> None:
+    def test_a_seed_gives_the_same_weights_twice(self, differ: str | None) -> None:
         with pytest.raises(
             failing, match=r"two runs with one seed differ in net\.1\.weight: .*rng"
         ):
@@ -62,15 +62,6 @@ class TestDetached(ModuleTests):
 class TestRandom(ModuleTests):
     settings = of("Random")
 
-    def test_eval_agrees_with_the_run(self, evaluated: Any, trained: Any) -> None:
+    def test_eval_agrees_with_the_run(self, run: Runs, trained: Any) -> None:
         with pytest.raises(failing, match=r"test/noise was .* by digits-eval.* random numbers"):
-            super().test_eval_agrees_with_the_run(evaluated, trained)
-
-
-@pytest.mark.slow
-class TestUpside(ModuleTests):
-    settings = of("Upside")
-
-    def test_the_test_scores_what_forward_answers(self, evaluated: Any) -> None:
-        with pytest.raises(failing, match=r"test/acc is 0.*; forward gets 0.9844 .* self.images."):
-            super().test_the_test_scores_what_forward_answers(evaluated)
+            super().test_eval_agrees_with_the_run(run, trained)

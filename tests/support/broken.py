@@ -50,8 +50,3 @@ class Random(DigitClassifier):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         super().test_step(batch, batch_idx)
         self.log("test/noise", torch.rand(()))
-
-
-class Upside(DigitClassifier):
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        super().test_step((batch[0].flip(1), batch[1]), batch_idx)

@@ -176,7 +176,7 @@ def _result(task: Task, cfg: DictConfig, folder: RunFolder) -> Any:
     if cfg.ckpt_path is not None:  # look once: a peer may find a newer run
         cfg.ckpt_path = str(newest.checkpoint(cfg.ckpt_path, cfg.paths.outputs_dir))
     if cfg.get("weights") and not is_resumed:
-        cfg.weights = str(newest.weights(cfg.weights, cfg.paths.outputs_dir))
+        cfg.weights = str(newest.checkpoint(cfg.weights, cfg.paths.outputs_dir, "weights"))
     if drawn and not is_resumed:
         recorded.record(cfg, HydraConfig.get().overrides.task)
     processes.tell(cfg)  # for the processes that Lightning starts for DDP

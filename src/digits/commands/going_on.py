@@ -67,11 +67,9 @@ def _with_weights(words: Words) -> Words:
     given.
     """
     asked, given = words.value("weights"), words.keys()
-    if (
-        not isinstance(asked, str) or asked == "" or "${" in asked
-    ):  # or the jobs look, each at its own
+    if not isinstance(asked, str) or asked == "" or "${" in asked:  # or each job looks at its own
         return words
-    path = newest.weights(asked, str(outputs_dir(words))).absolute()
+    path = newest.checkpoint(asked, str(outputs_dir(words)), "weights").absolute()
     then: list[str] = []
     if not given & {"model", TARGET, "weights_only_of"}:
         with importing():  # torch reads it
@@ -79,11 +77,8 @@ def _with_weights(words: Words) -> Words:
         run = RunFolder.of(path)
         then = recorded.words_of_groups(run, ("model",)) if run else []
         then += recorded.words_of(weights.sizes(str(path)), "model")
-    kept = [
-        word
-        for word in then
-        if key(word) not in given and (key(word) == "model" or DECIDES_OUTPUT.fullmatch(key(word)))
-    ]
+    told = {key(word): word for word in then if key(word) not in given}
+    kept = [told[k] for k in told if k == "model" or DECIDES_OUTPUT.fullmatch(k)]
     return words.without(("weights",)).after([*kept, f"weights={quoted(path)}"])
 
 

@@ -24,25 +24,16 @@ def run_or_winner(outputs_dir: Path, asked: str) -> RunFolder:
     return winner.counted[0].run if winner else first
 
 
-def checkpoint(ckpt_path: str, outputs_dir: str) -> Path:
-    """Return the checkpoint that `ckpt_path` names. `latest` is the one that the newest run, or a
-    newer sweep's winner, was tested with. Raises InputError if there is no such file.
-    """
-    if ckpt_path == "latest":
-        return run_or_winner(Path(outputs_dir), "ckpt_path=latest").judged
-    return folder.existing(ckpt_path)
-
-
-def weights(asked: str, outputs_dir: str) -> Path:
-    """Return the checkpoint that `weights` names: a file, a run's judged one, or that of `latest`.
-    Raises InputError if there is none.
+def checkpoint(asked: str, outputs_dir: str, setting: str = "ckpt_path") -> Path:
+    """Return the checkpoint that `setting` names; `weights` may be a run, too. `latest` is the one
+    that the newest run, or a newer sweep's winner, was tested with. Raises InputError if there is
+    no such file.
     """
     if asked == "latest":
-        return run_or_winner(Path(outputs_dir), "weights=latest").judged
-    path = RunFolder(asked).judged if Path(asked).is_dir() else Path(asked)
-    if not path.is_file():
-        raise InputError(f"weights={asked}: no such file; expected a .ckpt file, a run or latest")
-    return path
+        return run_or_winner(Path(outputs_dir), f"{setting}=latest").judged
+    if setting == "weights" and Path(asked).is_dir():
+        asked = str(RunFolder(asked).judged)
+    return folder.existing(asked, setting)
 
 
 def sweep(asked: str, outputs_dir: Path, given: str) -> Path:

@@ -25,6 +25,7 @@ FLAG, WORD, LIST = ({"type": kind} for kind in ("boolean", "string", "array"))
 DEFAULTS = {"$ref": "settings.json#/definitions/defaults"}
 HYDRAS: Schema = {"_target_": WORD, "_convert_": WORD, "_partial_": FLAG, "_recursive_": FLAG}
 HYDRAS |= {"_args_": LIST, "defaults": DEFAULTS}
+DRAFT = "http://json-schema.org/draft-07/schema#"
 ELSEWHERE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # ${seed} may be of any type
 TYPED = {"if": {"required": ["_target_"]}}
 SAMPLES: dict[str, list[Any]] = {  # values that show which types a rule or a class accepts
@@ -36,23 +37,16 @@ SAMPLES: dict[str, list[Any]] = {  # values that show which types a rule or a cl
     "object": [OmegaConf.create(each) for each in ({}, {"seconds": 1})],
     "string": ["x", "auto", "00:00:00:01"],
 }
+# of defaults without annotation; 1 may stand for any number
+KINDS: dict[type, Any] = {bool: bool, int: float, float: float, str: str}
 MADE_BY = " ".join(f"{name} {version(name)}" for name in ("hydra-core", "lightning", "torch"))
 
 
 def write(folder: Path) -> None:
-    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/, and
-    name them in its files that name none.
-    """
+    """Write the schemas of the configs in `folder`, and of the project's, into its schemas/."""
     for at, schema in of(folder).items():
         text = json.dumps(schema, indent=0, sort_keys=True) + "\n"
         write_atomically(folder / "schemas" / name_of(at), text.encode())
-    for path in folder.rglob("*.yaml"):
-        if "yaml-language-server: $schema=" not in (text := path.read_text()):
-            place = path.relative_to(folder)
-            there = "../" * (len(place.parts) - 1) + f"schemas/{name_of(package(place, text))}"
-            line = f"# yaml-language-server: $schema={there}\n"
-            text = re.sub(r"\A(# @package .*\n)?", rf"\g<0>{line}", text, count=1)
-            write_atomically(path, text.encode())
 
 
 def name_of(at: At) -> str:
@@ -105,12 +99,8 @@ class _Known:
 
     def schema(self, at: At) -> Schema:
         """Return the schema of a file whose settings come at this place."""
-        schema = {"$schema": "http://json-schema.org/draft-07/schema#", "$comment": MADE_BY}
-        return (
-            schema
-            | ({} if at else {"definitions": {"defaults": self._defaults()}})
-            | self._node(at)
-        )
+        schema: Schema = {"$schema": DRAFT, "$comment": MADE_BY} | self._node(at)
+        return schema | ({} if at else {"definitions": {"defaults": self._defaults()}})
 
     def _defaults(self) -> Schema:
         """Return the schema of a defaults list: groups with their options, or options alone."""
@@ -156,7 +146,9 @@ class _Known:
         for name, given in parameters.items():
             documented = re.search(rf"^\s*{name}\b[^:\n]*: *(.+)", said, re.MULTILINE)
             self.said.setdefault((*at, name), documented[1] if documented else "")
-            keys[name] = self._value((*at, name), declared.get(name, _kind(given.default)))
+            keys[name] = self._value(
+                (*at, name), declared.get(name, KINDS.get(type(given.default), Any))
+            )
         is_open = any(given.kind == given.VAR_KEYWORD for given in parameters.values())
         about = flat(said.partition("\n\n")[0])
         return _group(keys, is_closed=not is_open) | {"description": about}
@@ -176,12 +168,6 @@ class _Known:
 def _group(keys: Schema, is_closed: bool) -> Schema:
     properties = HYDRAS | keys
     return {"type": "object", "properties": properties, "additionalProperties": not is_closed}
-
-
-def _kind(default: Any) -> Any:
-    """Return the type that a default without annotation tells of: 1 may stand for any number."""
-    kinds = {bool: bool, int: float, float: float, str: str}
-    return kinds.get(type(default), Any)
 
 
 def _accepted(accepts: Callable[[Any], bool], literals: list[Any]) -> Schema:

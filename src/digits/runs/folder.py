@@ -82,15 +82,15 @@ class RunFolder:
         return read_json(self.metrics_json)
 
 
-def existing(ckpt_path: str) -> Path:
-    """Return `ckpt_path` as a path. Raises InputError if there is no such file."""
-    path = Path(ckpt_path)
+def existing(file: str, setting: str = "ckpt_path") -> Path:
+    """Return `file` as a path. Raises InputError if there is no such file."""
+    path = Path(file)
     try:
         kind = "a folder" if path.is_dir() else "no such file" if not path.is_file() else None
     except OSError as error:  # the name is too long
         kind = error.strerror
     if kind:
-        raise InputError(f"ckpt_path={path}: {kind}; expected a .ckpt file, or latest")
+        raise InputError(f"{setting}={path}: {kind}; expected a .ckpt file, or latest")
     return path
 
 

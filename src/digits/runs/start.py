@@ -53,7 +53,8 @@ class Start:
         loop = self.content["loops"]["fit_loop"] if self.content else {}
         batches = loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0)
         automatic = loop.get("epoch_loop.automatic_optimization.optim_progress")
-        return self.step if not automatic or _steps(automatic) else int(batches)
+        is_automatic = not automatic or automatic["optimizer"]["step"]["total"]["completed"]
+        return self.step if is_automatic else int(batches)
 
     @property
     def epochs(self) -> int:
@@ -66,10 +67,6 @@ class Start:
         progress = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
         begun = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
         return int(progress["ready"]) if begun > self.epochs else 0
-
-
-def _steps(progress: dict[str, Any]) -> int:
-    return int(progress["optimizer"]["step"]["total"]["completed"])
 
 
 def find(cfg: DictConfig, model: LightningModule) -> Start:
@@ -117,21 +114,19 @@ def find(cfg: DictConfig, model: LightningModule) -> Start:
 
 def _wait_as(cfg: DictConfig, content: Checkpoint) -> None:
     """Give early stopping's state the patience of `cfg`, and let it wait on if that is longer."""
+    tired = EarlyStoppingReason.PATIENCE_EXHAUSTED.value
     for callback in (cfg.get("callbacks") or {}).values():
         if not OmegaConf.is_dict(callback) or "patience" not in callback:
             continue
         for name, state in content["callbacks"].items():
             if f"'monitor': {callback.get('monitor')!r}" in name and "wait_count" in state:
                 state["patience"] = callback.patience
-                if state["wait_count"] < callback.patience and _is_tired(state):
+                is_longer = state["wait_count"] < callback.patience
+                if is_longer and state.get("stopping_reason") == tired:
                     state |= {"stopped_epoch": 0, "stopping_reason_message": None}
                     state["stopping_reason"] = EarlyStoppingReason.NOT_STOPPED.value
                     states = content["callbacks"].values()
                     content["should_stop"] = any(each.get("stopping_reason") for each in states)
-
-
-def _is_tired(state: dict[str, Any]) -> bool:
-    return bool(state.get("stopping_reason") == EarlyStoppingReason.PATIENCE_EXHAUSTED.value)
 
 
 def _is_over(run: RunFolder, begin: Start, last: int, to_be_tested: bool) -> bool:

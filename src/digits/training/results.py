@@ -4,20 +4,15 @@ import logging
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.utils import instantiate
-from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
-from digits import machine
 from digits.errors import InputError
 from digits.files import relative
 from digits.inspection import reporting
@@ -87,12 +82,9 @@ class Awaited(Callback):
                 self.settings += [("lr_scheduler.monitor", str(plan.monitor), True)]
                 if plan.interval == "epoch":  # it moves when there is a new score
                     plan.frequency = math.lcm(plan.frequency, every)
-        if not trainer.enable_validation:
-            for setting, score, must_come in self.settings:
-                if must_come and score.startswith("val"):
-                    raise InputError(
-                        f"{setting}={score}: expected a val_dataloader, and validation"
-                    )
+        for setting, score, must_come in () if trainer.enable_validation else self.settings:
+            if must_come and score.startswith("val"):
+                raise InputError(f"{setting}={score}: expected a val_dataloader, and validation")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.is_validated = not trainer.sanity_checking
@@ -108,26 +100,6 @@ class Awaited(Callback):
         for setting, score, _ in self.settings:
             if score not in (*trainer.callback_metrics, FIT_SECONDS) and score.startswith(stage):
                 raise _not_logged(setting, score, trainer.callback_metrics)
-
-
-def check_test_batches(cfg: DictConfig) -> None:
-    """Raises InputError, before the fit, for a fraction of the test batches that is none."""
-    share = cfg.trainer.get("limit_test_batches")
-    if not cfg.test or cfg.trainer.get("fast_dev_run") or not isinstance(share, float):
-        return
-    data = instantiate(cfg.data)  # another one: its setup may replace what the fit needs
-    if not 0 < share < 1 or machine.rank() or reporting.untested(None, data):
-        return
-    with isolate_rng(), suppress(AttributeError):  # it may need the Trainer, which says so later
-        data.prepare_data()
-        data.setup("test")
-        loaders = data.test_dataloader()
-        for loader in loaders if isinstance(loaders, list | tuple) else [loaders]:
-            if (count := sized_len(loader)) and int(share * count) == 0:
-                raise InputError(
-                    f"trainer.limit_test_batches={share}: of {count} batches that is none; "
-                    f"expected at least {math.ceil(1e4 / count) / 1e4}, or a number of batches"
-                )
 
 
 def test(

@@ -153,21 +153,9 @@ class BestCheckpoint(ModelCheckpoint):
         if monitor != VALIDATION_METRICS[0]:
             log.info("%s.ckpt is the one with the best %s (%s)", self.filename, monitor, self.mode)
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if self.is_found:
-            checkpoint.setdefault("monitors", {})[self.filename] = self.monitor
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if self.is_found:
-            self._look_at(checkpoint.get("monitors", {}).get(self.filename))
-
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.ckpt_path:
-            self._find(trainer.callback_metrics)  # of a checkpoint that does not tell
+        if trainer.ckpt_path and self.is_found:
+            self._look_at(to_monitor(trainer.callback_metrics))
         best = trainer.callback_metrics.get(f"{self.monitor}_best")
         if trainer.ckpt_path is None or self.dirpath is None or best is None:
             return

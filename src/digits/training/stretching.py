@@ -21,7 +21,9 @@ def stretch(trainer: L.Trainer, restored: dict[str, Any]) -> None:
     for index, config in enumerate(trainer.lr_scheduler_configs):
         schedule, saved = config.scheduler, restored["lr_schedulers"][index]
         if isinstance(schedule, LRScheduler) and _is_another(schedule, saved, restored):
-            _move(schedule, saved)
+            with warnings.catch_warnings(action="ignore"):  # torch misses the optimizer's steps
+                while schedule.last_epoch < saved["last_epoch"]:
+                    schedule.step()
             restored["lr_schedulers"][index] = schedule.state_dict()
             place = trainer.optimizers.index(schedule.optimizer)
             groups = restored["optimizer_states"][place]["param_groups"]
@@ -43,9 +45,3 @@ def _form(state: Any) -> Any:
     if isinstance(state, dict):
         return {k: _form(v) for k, v in sorted(state.items()) if k not in POSITION}
     return [*map(_form, state)] if isinstance(state, list | tuple) else state
-
-
-def _move(schedule: LRScheduler, saved: dict[str, Any]) -> None:
-    with warnings.catch_warnings(action="ignore"):  # torch misses the optimizer's steps
-        while schedule.last_epoch < saved["last_epoch"]:
-            schedule.step()

@@ -54,10 +54,6 @@ NOISE = (
 )
 MISCONFIGURED = "MisconfigurationException"  # an error of Lightning's, whose import is slow
 KINDS: dict[str, type] = {"callbacks": L.Callback, "logger": Logger}
-INSTEAD: dict[type, str] = {
-    BatchSizeFinder: "data.batch_size=32,64,128 with -m, which compares them",
-    LearningRateFinder: "callbacks=lr_finder, which suggests a rate",
-}
 OURS = ("oversubscribe", "enable_checkpointing", "enable_progress_bar")  # not for the Trainer
 NOT_BARE = ("log_every_n_steps", "enable_model_summary", "num_sanity_val_steps", "fast_dev_run",
             "detect_anomaly", "profiler")  # fmt: skip
@@ -95,12 +91,13 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
         ]
     make = instantiate(for_lightning, _convert_="all", _partial_=True)
     strategy = rendezvous.strategy(cfg.trainer.get("strategy"))
-    loggers = None if is_bare else _loggers(cfg)
+    loggers = [] if is_bare else _instantiated("logger", cfg.get("logger"))
+    loggers.sort(key=lambda one: not isinstance(one, TensorBoardLogger))  # first: `self.logger`
     with _blaming_the_settings():
         trainer: L.Trainer = make(
             strategy=strategy,
             callbacks=callbacks,
-            logger=loggers,
+            logger=None if is_bare else loggers,
             plugins=AtomicCheckpointIO(begin),
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
@@ -127,12 +124,6 @@ def _callbacks(cfg: DictConfig) -> list[L.Callback]:
     kinds = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     off = tuple(kind for name, kind in kinds.items() if cfg.trainer.get(name) is False)
     return [c for c in _instantiated("callbacks", cfg.get("callbacks")) if not isinstance(c, off)]
-
-
-def _loggers(cfg: DictConfig) -> list[Any]:
-    """Make the loggers, TensorBoard's first: `self.logger` of a model, which may add an image."""
-    made = _instantiated("logger", cfg.get("logger"))
-    return sorted(made, key=lambda logger: not isinstance(logger, TensorBoardLogger))
 
 
 def _texts(cfg: DictConfig) -> dict[str, str]:
@@ -211,12 +202,11 @@ def _instantiated(group: str, nodes: DictConfig | None) -> list[Any]:
         if node is not None:
             made.append(instantiate(node))
             parts.check_kind(f"{group}.{name!s}", made[-1], KINDS[group])
-            for finder, instead in INSTEAD.items():
-                if isinstance(made[-1], finder):
-                    raise InputError(
-                        f"{group}.{name!s}: {finder.__name__} changes a setting during the fit, "
-                        f"which the run's record would not have; expected {instead}"
-                    )
+            if isinstance(made[-1], BatchSizeFinder | LearningRateFinder):
+                raise InputError(
+                    f"{group}.{name!s}: changes a setting during the fit, which the run's record "
+                    "would not have; expected callbacks=lr_finder, or data.batch_size=32,64 with -m"
+                )
     return made
 
 
