@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> float | list[float] | None:
     if begin.is_over:
         return results.of_measured(RunFolder(cfg.resume).measured(), cfg.optimized_metric)
 
+    results.check_test_batches(cfg, datamodule)
     with make_trainer(cfg, begin) as trainer:
         tested = begin.path
         if cfg.train:

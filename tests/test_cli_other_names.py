@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,18 @@ def checkpoints(outcome: Outcome) -> list[str]:
 def saved(outcome: Outcome, name: str) -> dict[str, Any]:
     path = outcome.folder / "checkpoints" / f"{name}.ckpt"
     return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
+
+
+def test_its_scores_have_the_projects_names_too(
+    configs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search by val/acc, a rate found for model.lr, and the command that does it again."""
+    monkeypatch.setattr(sys, "orig_argv", ["python", "src/train.py", configs, "model=tested"])
+    words = ("model=tested", "callbacks=lr_finder", "optimized_metric=val/acc")
+    outcome = train(configs, *words, outputs=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "the loss falls fastest at model.lr=" in outcome.out
+    assert f"train.py {configs} data=d " in (outcome.folder / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +131,9 @@ REFUSED = {
         "callbacks.early_stopping.monitor=val/acc: not measured in this run; there are: val_loss",
     "model=plateau trainer.limit_val_batches=0":
         "lr_scheduler.monitor=val_loss: expected a val_dataloader, and validation",
+    "model=tested trainer.limit_test_batches=0.01":
+        "trainer.limit_test_batches=0.01: of 2 batches that is none; expected at least 0.5, or a "
+        "number of batches",
 }  # fmt: skip
 
 

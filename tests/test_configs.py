@@ -122,3 +122,11 @@ def test_every_experiment_says_what_it_is_for_and_what_it_gave() -> None:
         said = [line.split()[1] for line in lines]
         assert said == ["For:", "Run:", "Result:", "Cost:"], path
         assert "n=" in lines[2], f"{path}: a result has its n"
+
+
+@pytest.mark.parametrize(("score", "mode"), [("val/acc", "max"), ("val_loss", "min")])
+def test_early_stopping_knows_by_a_name_which_way_is_better(
+    score: str, mode: str, tmp_path: Path
+) -> None:
+    words = ["callbacks=early_stopping", f"callbacks.early_stopping.monitor={score}"]
+    assert composed("train", tmp_path, *words).callbacks.early_stopping.mode == mode

@@ -23,8 +23,8 @@ LINES = {
     "_target_=1": "_target_: no such setting; --cfg job shows all",  # a dozen have that name
     "debug=default": "debug=default: no such config; there are: fast, limit, overfit, profiler",
     "callbacks=null": (
-        "callbacks=null: no such config; there are: default, early_stopping, eval, inspect, none, "
-        "pruning, rich_progress_bar"
+        "callbacks=null: no such config; there are: default, early_stopping, eval, inspect, "
+        "lr_finder, none, pruning, rich_progress_bar"
     ),
 }
 

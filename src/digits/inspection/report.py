@@ -215,7 +215,9 @@ def command(finished: Run) -> str:
     seed = finished.metrics.get("seed")
     if isinstance(seed, int) and not any(word.startswith("seed=") for word in words):
         words.append(f"seed={seed}")
-    said = f"{called('train')} {shlex.join(words)}".rstrip()
+    typed = shlex.split(str(finished.metrics.get("command", "")))
+    flags = [flat(word) for word in typed if word.startswith("--config-dir=")]
+    said = f"{called('train')} {shlex.join([*flags, *words])}".rstrip()
     commit = finished.metrics.get("commit")
     if isinstance(commit, str):
         clean = "" if finished.metrics.get("commit_is_clean") else ", with other changes"

@@ -34,6 +34,10 @@ def by_common_names(scores: Mapping[str, T]) -> dict[str, T]:
     return named | {name: scores[name] for name in named if name in scores}
 
 
+def by_all_names(scores: Mapping[str, T]) -> dict[str, T]:
+    return by_common_names(scores) | dict(scores)
+
+
 def to_monitor(names: Iterable[str]) -> str | None:
     """Return the score that says when a model is best: validation's accuracy, else its loss, else
     its first one. None without any.

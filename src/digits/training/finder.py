@@ -43,9 +43,11 @@ class LearningRates(L.Callback):
         falls = np.gradient([*losses.values()])  # by the logarithm of the rate
         rate = [*losses][int(falls.argmin())]
         write_atomically(self.path, figures.png(figures.by_rate(losses, rate)))
+        own = [name for name in ("lr", "learning_rate") if name in pl_module.hparams]
+        setting = f"model.{own[0]}" if own else "model.optimizer.lr"
         log.info(
-            "the loss falls fastest at model.optimizer.lr=%.2g, see %s; this run keeps its own",
-            rate, relative(self.path),
+            "the loss falls fastest at %s=%.2g, see %s; this run keeps its own",
+            setting, rate, relative(self.path),
         )  # fmt: skip
 
     def _losses(self, trainer: L.Trainer, module: L.LightningModule) -> dict[float, float]:

@@ -1,16 +1,20 @@
 """The result of a run at its end: a table for people, and a number for a sweeper."""
 
+import copy
 import logging
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from digits.errors import InputError
@@ -18,7 +22,7 @@ from digits.files import relative
 from digits.inspection import reporting
 from digits.runs import recorded, status
 from digits.runs.folder import RunFolder
-from digits.runs.monitors import DETAILS, common
+from digits.runs.monitors import DETAILS, by_all_names, common
 from digits.text import shown
 from digits.training import saving
 from digits.training.scores import Divergence
@@ -54,7 +58,7 @@ def of_measured(measured: Mapping[str, Any], metric: str | Sequence[str] | None)
 def _one(measured: Mapping[str, Any], metric: str) -> float:
     name = f"{metric}_best" if metric.startswith("val") else metric
     try:
-        return float(f"{float(measured[name]):.7g}")  # as metrics.json has it
+        return float(f"{float(by_all_names(measured)[name]):.7g}")  # as metrics.json has it
     except (KeyError, TypeError, ValueError):
         raise _not_logged("optimized_metric", metric, measured) from None
 
@@ -97,9 +101,29 @@ class Awaited(Callback):
             self.settings = []
 
     def _look(self, trainer: L.Trainer, stage: str = "") -> None:
+        known = trainer.callback_metrics
         for setting, score, _ in self.settings:
-            if score not in (*trainer.callback_metrics, FIT_SECONDS) and score.startswith(stage):
+            is_ours = setting == "optimized_metric"  # Lightning reads other settings
+            names = (*by_all_names(known), FIT_SECONDS) if is_ours else known
+            if score not in names and score.startswith(stage):
                 raise _not_logged(setting, score, trainer.callback_metrics)
+
+
+def check_test_batches(cfg: DictConfig, data: L.LightningDataModule) -> None:
+    """Raises InputError, before the fit, for a share of the test batches that is none."""
+    share = cfg.trainer.get("limit_test_batches")
+    if not (cfg.test and isinstance(share, float) and 0 < share < 1):
+        return
+    other = copy.copy(data)  # its setup may replace what the fit needs
+    with isolate_rng(), suppress(AttributeError):  # it may lack a test, or need the Trainer
+        other.prepare_data()
+        other.setup("test")
+        count = sized_len(other.test_dataloader()) or math.inf
+        if share * count < 1:
+            raise InputError(
+                f"trainer.limit_test_batches={share}: of {count} batches that is none; "
+                f"expected at least {math.ceil(1e4 / count) / 1e4}, or a number of batches"
+            )
 
 
 def test(
