@@ -91,6 +91,20 @@ def test_a_whole_one_is_where_a_run_begins(run: Outcome, cfg: Any) -> None:
     assert (begin.step, begin.epochs, begin.batch) == (6, 2, 0)
 
 
+def test_early_stopping_waits_as_it_is_set_now_and_others_as_before(
+    run: Outcome, cfg: Any, tmp_path: Path
+) -> None:
+    content = content_of(run)
+    callbacks = content["callbacks"]
+    (ours,) = (name for name in callbacks if name.startswith("EarlyStopping{"))
+    callbacks[other := ours.replace("val/acc", "val/loss")] = dict(callbacks[ours])
+    torch.save(content, tmp_path / "x.ckpt")
+    cfg.callbacks.early_stopping.patience = 7
+    begin = find(cfg, tmp_path / "x.ckpt")
+    assert begin is not None
+    assert [begin.content["callbacks"][name]["patience"] for name in (ours, other)] == [7, 3]
+
+
 def damaged(run: Outcome, how: str, path: Path) -> None:
     (*place, last), value, _ = WRONG[how]
     node = content = content_of(run)
