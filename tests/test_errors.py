@@ -68,6 +68,8 @@ def test_somebodys_own_code_is_named_by_its_line() -> None:
     )
     below = raised("import json; json.loads('x')")  # the library that it calls is not named
     assert one_line(below).startswith("/home/me/net.py:1: JSONDecodeError: Expecting value")
+    below = raised("import PIL.Image; PIL.Image.open('/nowhere')")
+    assert one_line(below).startswith("/home/me/net.py:1: FileNotFoundError: [Errno 2] No such")
     theirs = raised("open('/nowhere/images')")
     assert one_line(theirs).startswith("/home/me/net.py:1: FileNotFoundError: [Errno 2] No such")
     full = raised("raise OSError(28, 'No space left on device', '/x')")
