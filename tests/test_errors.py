@@ -2,7 +2,8 @@ import pytest
 from hydra.errors import HydraException, InstantiationException
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from digits.errors import InputError, blaming, exit_code, one_line
+from digits import text
+from digits.errors import InputError, blaming, exit_code, one_line, where
 from digits.text import shown
 
 
@@ -67,10 +68,20 @@ def test_somebodys_own_code_is_named_by_its_line() -> None:
     )
     below = raised("import json; json.loads('x')")  # the library that it calls is not named
     assert one_line(below).startswith("/home/me/net.py:1: JSONDecodeError: Expecting value")
+    below = raised("import PIL.Image; PIL.Image.open('/nowhere')")
+    assert one_line(below).startswith("/home/me/net.py:1: FileNotFoundError: [Errno 2] No such")
     theirs = raised("open('/nowhere/images')")
     assert one_line(theirs).startswith("/home/me/net.py:1: FileNotFoundError: [Errno 2] No such")
     full = raised("raise OSError(28, 'No space left on device', '/x')")
     assert one_line(full).startswith("cannot write /x: No space left on device; paths.outputs_dir=")
+
+
+def test_a_bug_of_ours_is_not_somebody_elses() -> None:
+    with pytest.raises(TypeError) as caught:
+        text.aligned(5)  # type: ignore[arg-type]
+    assert caught.value.__traceback__ is not None
+    ours = caught.value.with_traceback(caught.value.__traceback__.tb_next)  # less this file's line
+    assert (where(ours), exit_code(ours)) == (None, 1)
 
 
 def test_a_loaders_worker_tells_the_line() -> None:

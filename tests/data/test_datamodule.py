@@ -252,6 +252,13 @@ def test_what_processes_cannot_share_is_named(
     assert str(caught.value).startswith(line)
 
 
+def test_each_process_has_an_image_of_each_fold() -> None:
+    data = Given((90, 4, 4), folds=46, fold=0)
+    data.trainer = TwoProcesses()
+    with pytest.raises(InputError, match=r"^data.folds=46: expected a whole number from 2 to 45"):
+        data._check_sizes(90, 1)
+
+
 def test_evaluation_has_a_batch_size_of_its_own() -> None:
     data = loaded(batch_size=64, eval_batch_size=400, val_size=900)
     assert [len(y_B) for _, y_B in data.val_dataloader()] == [400, 400, 100]

@@ -80,6 +80,7 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(tmp_path: Path) -> None:
     one, other = with_scores([0.1, 0.9, 0.9, 0.4]), with_scores([0.6, 0.3, 0.2, 0.8])
     none = replace(one, probabilities_NP=np.zeros((0, 0), np.float32))
     elsewhere = replace(one, labels_N=one.labels_N[::-1].copy())
+    of_validation = replace(other, stage=np.array("val"))
     (runs, *_) = page(tmp_path, *(({"seed": n}, e) for n, e in enumerate(
         (one, other, none, elsewhere)))).tables  # fmt: skip
     assert [row[2] for row in runs.rows] == ["0.5000", "0.5000", "0.5000", "0.5000", "0.7500"]
@@ -87,8 +88,10 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(tmp_path: Path) -> None:
         "ensemble of 2: their mean probabilities", "", "0.7500", "0.3006 to 0.9544", "test images",
         "", "",
     ]  # fmt: skip
-    (runs, *_) = page(tmp_path / "2", ({"seed": 0}, one), ({"seed": 1}, elsewhere)).tables
-    assert len(runs.rows) == 2
+    for number, another in enumerate((elsewhere, of_validation)):
+        folder = tmp_path / str(number)
+        (runs, *_) = page(folder, ({"seed": 0}, one), ({"seed": 1}, another)).tables
+        assert len(runs.rows) == 2
 
 
 def test_the_mean_is_over_the_replicates_that_were_recorded(tmp_path: Path) -> None:

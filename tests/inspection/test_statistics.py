@@ -47,6 +47,7 @@ def test_a_difference_is_of_pairs() -> None:
     assert told is not None
     assert told.interval == (-1, 1)
     assert told.p == pytest.approx(0.2951672), "t = 0.2 / 0.1 with one degree: 1 - 2 atan(2) / pi"
+    assert statistics.difference(mine, {"b": 0.6, "a": 0.5}, 1) == told
     one = statistics.difference({"a": 0.6}, theirs, 1)
     assert one is not None
     assert one.p is None

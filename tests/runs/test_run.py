@@ -1,5 +1,6 @@
 """A run's folder read as data, whatever is in it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_a_finished_run(finished: Outcome) -> None:
     assert read.epochs[1]["val/acc"] == pytest.approx(finished.metrics["val/acc"])
     assert read.epochs[0]["train/acc"] < read.epochs[1]["train/acc"]
     assert not [name for epoch in read.epochs.values() for name in epoch if "test" in name]
+
+
+def test_an_opened_run_has_its_own_seed(finished: Outcome, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "train" / finished.folder.name)
+    config = folder / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("\nseed: 0\n", "\nseed: 7\n"))
+    assert digits.open(folder)._data.seed == 7
 
 
 def test_a_finished_run_is_opened(finished: Outcome) -> None:

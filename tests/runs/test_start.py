@@ -7,11 +7,13 @@ import hydra
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from digits.commands import app  # noqa: F401  (knows ${root:} and the like)
 from digits.errors import InputError
 from digits.files import CONFIGS
 from digits.runs import start
+from digits.training import results
 from digits.training.saving import AtomicCheckpointIO
 from support import hostile
 from support.commands import SHORT, UNSEEN, Outcome, command
@@ -91,6 +93,20 @@ def test_a_whole_one_is_where_a_run_begins(run: Outcome, cfg: Any) -> None:
     assert (begin.step, begin.epochs, begin.batch) == (6, 2, 0)
 
 
+def test_early_stopping_waits_as_it_is_set_now_and_others_as_before(
+    run: Outcome, cfg: Any, tmp_path: Path
+) -> None:
+    content = content_of(run)
+    callbacks = content["callbacks"]
+    (ours,) = (name for name in callbacks if name.startswith("EarlyStopping{"))
+    callbacks[other := ours.replace("val/acc", "val/loss")] = dict(callbacks[ours])
+    torch.save(content, tmp_path / "x.ckpt")
+    cfg.callbacks.early_stopping.patience = 7
+    begin = find(cfg, tmp_path / "x.ckpt")
+    assert begin is not None
+    assert [begin.content["callbacks"][name]["patience"] for name in (ours, other)] == [7, 3]
+
+
 def damaged(run: Outcome, how: str, path: Path) -> None:
     (*place, last), value, _ = WRONG[how]
     node = content = content_of(run)
@@ -129,6 +145,19 @@ def test_a_test_never_begins_in_the_middle(run: Outcome, tmp_path: Path) -> None
     read = AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt")
     assert [read["loops"][loop] for loop in loops] == [{}, {}, {}]
     assert read["loops"].keys() == {"fit_loop", *loops}
+
+
+def test_a_test_of_another_share_of_the_images_says_so(
+    run: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "digits")
+    ckpt_path = str(run.folder / "checkpoints" / "last.ckpt")
+    for share in (1.0, 3):
+        trainer = {"limit_test_batches": share}
+        results.say_share(OmegaConf.create({"ckpt_path": ckpt_path, "trainer": trainer}))
+    assert caplog.messages == [
+        "the run tested with trainer.limit_test_batches=1.0; this tests with 3"
+    ]
 
 
 def test_no_file_that_a_checkpoint_names_is_removed(run: Outcome, tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_a_lead_beyond_noise_is_told_and_that_the_best_of_many_is_flattered(tmp_
     )
 
 
+def test_equal_scores_are_no_more_than_noise(tmp_path: Path) -> None:
+    for number, (lr, seed) in enumerate(product("12", "01")):
+        job(tmp_path, str(number), [f"{LR}={lr}", f"seed={seed}"], acc=0.9)
+    assert lines(tmp_path)[-2].endswith(
+        "+0.0000 (95 %: +0.0000 to +0.0000, 2 pairs with the same seed), no more than noise"
+    )
+
+
 def test_a_lucky_seed_does_not_win_over_three(tmp_path: Path) -> None:
     for seed in range(3):
         job(tmp_path, f"{seed}", [f"{LR}=1", f"seed={seed}"], acc=0.9)

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     MultiStepLR,
@@ -284,6 +285,7 @@ LENGTHS: dict[str, Any] = {  # a model whose schedule has the length of a run of
     "one cycle": lambda _: one_cycle(),
     "cosine": lambda epochs: reference(scheduler=partial(falling, epochs=epochs)),
     "its own": lambda _: Cycling(4),
+    "restarts": lambda _: reference(scheduler=partial(CosineAnnealingWarmRestarts, T_0=3)),
     "a function": lambda epochs: reference(
         scheduler=partial(LambdaLR, lr_lambda=lambda epoch: 1 - epoch / epochs)
     ),
@@ -293,8 +295,12 @@ LENGTHS: dict[str, Any] = {  # a model whose schedule has the length of a run of
 }
 
 
-@pytest.mark.parametrize("make", LENGTHS.values(), ids=LENGTHS.keys())
-def test_a_longer_run_goes_on_with_the_rates_of_its_length(make: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "make"), LENGTHS.items(), ids=LENGTHS.keys())
+def test_a_longer_run_goes_on_with_the_rates_of_its_length(
+    kind: str, make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line says so once: the length changes once."""
+    caplog.set_level("INFO", "digits")
     whole, then, again = Rates(), Rates(), Rates()
     last = tmp_path / "part" / LAST
     run(tmp_path / "whole", None, lambda: make(4), callbacks=lambda: [whole], max_epochs=4)
@@ -302,6 +308,16 @@ def test_a_longer_run_goes_on_with_the_rates_of_its_length(make: Any, tmp_path: 
     run(last.parent, last, lambda: make(4), callbacks=lambda: [then, StopsAt(25)], max_epochs=4)
     run(last.parent, last, lambda: make(4), callbacks=lambda: [again], max_epochs=4)
     assert then.told + again.told == whole.told[20:]
+    assert caplog.text.count("is stretched to the new length") == (kind != "restarts")
+
+
+def test_more_steps_stretch_a_schedule_too(tmp_path: Path) -> None:
+    whole, then = Rates(), Rates()
+    last = tmp_path / "part" / LAST
+    run(tmp_path / "whole", None, one_cycle, callbacks=lambda: [whole], max_steps=15)
+    run(last.parent, None, one_cycle, max_steps=5)
+    run(last.parent, last, one_cycle, callbacks=lambda: [then], max_steps=15)
+    assert then.told == whole.told[5:]
 
 
 class StopsAt(Callback):

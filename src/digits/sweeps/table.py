@@ -140,13 +140,13 @@ def _lead(board: Leaderboard) -> Iterator[str]:
     gap = second.difference if second else None
     if second is None or gap is None or gap.interval is None:
         return
-    low, high = (-bound for bound in reversed(gap.interval))
+    low, high = (0 - bound for bound in reversed(gap.interval))
     count, settings = len(board.groups), " ".join(f"{k}={v}" for k, v in second.settings.items())
     noise = "no more than noise" if low <= 0 <= high else "more than noise"
     flattered = f"; chosen as the best of {count}, it is flattered" if count > 2 else ""
     yield (
         f"best against second of {count} ({settings}): {_title(board.objectives[0])} "
-        f"{-gap.mean:+.4f} (95 %: {low:+.4f} to {high:+.4f}, {gap.pairs} pairs with the same "
+        f"{0 - gap.mean:+.4f} (95 %: {low:+.4f} to {high:+.4f}, {gap.pairs} pairs with the same "
         f"{', '.join(board.replicates)}), {noise}{flattered}"
     )
 

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 log = logging.getLogger(__name__)
 
-POSITION = ("last_epoch", "_step_count", "_last_lr", "base_lrs")
+POSITION = ("last_epoch", "_step_count", "_last_lr", "base_lrs", "T_cur", "T_i")
 MOVED = ("lr", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # in an optimizer
 MOMENTUM = ("momentum", "betas")
 

@@ -1,0 +1,28 @@
+import pytest
+
+from digits.errors import InputError
+from digits.inspection.looks import only_looks
+
+
+class Looks:
+    calls = 0
+
+    @only_looks
+    def look(self, error: Exception) -> None:
+        self.calls += 1
+        raise error
+
+
+def test_a_full_disk_and_wrong_input_end_a_run_another_error_is_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    looks = Looks()
+    with pytest.raises(OSError, match="No space left"):
+        looks.look(OSError(28, "No space left"))
+    with pytest.raises(InputError):
+        looks.look(InputError("x"))
+    for name in "ab":
+        looks.look(ValueError(name))
+    assert looks.calls == 3
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("Looks shows less than it could: ")
