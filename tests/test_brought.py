@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.commands import Outcome, command
+from support.commands import UNSEEN, Outcome, command
 
 # by its author's name: the data, its best.ckpt's score, and one that its test logs
 BROUGHT = {
@@ -64,6 +64,7 @@ def check_whole(outcome: Outcome, name: str) -> None:
     assert ("By class" in page) == (name in CLASSIFIERS)
     assert ("Scores by epoch" in page) == (name not in ("GAN", "Transfer", "Silent"))
     assert (folder / "evidence.npz").is_file() == (name in CLASSIFIERS)
+    assert outcome.out.count("no evidence of the ") == (name not in {"GAN", *CLASSIFIERS})
     assert ("not tested" in outcome.out) == (name in UNTESTED)
 
 
@@ -121,3 +122,12 @@ def test_a_regression_is_searched_by_its_own_score(configs: str, tmp_path: Path)
     assert (outcome.code, outcome.err) == (0, "")
     assert "2 jobs, 2 finished" in outcome.out
     assert "best  model.lr=0.0001\n" in outcome.out  # less is better
+
+
+@pytest.mark.slow
+def test_what_looks_changes_no_weight(configs: str, tmp_path: Path) -> None:
+    """A VAE draws random numbers in `forward`, also when it is asked for evidence in vain."""
+    seen = train(configs, "VAE", tmp_path / "seen")
+    unseen = train(configs, "VAE", tmp_path / "unseen", *UNSEEN)
+    ours, theirs = weights(seen), weights(unseen)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -14,7 +14,6 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from lightning.pytorch.utilities.seed import isolate_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from digits.inspection.evidence import (
     Evidence,
     Pixels,
 )
+from digits.inspection.looks import random_kept
 from digits.text import flat
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,12 @@ def evidence(trainer: L.Trainer, module: L.LightningModule, stage: str) -> Evide
         return None
     mine = None
     try:
-        with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
+        with random_kept(), torch.no_grad(), trainer.precision_plugin.forward_context():
             mine = _answers(
                 module, batches(trainer, stage), trainer.global_rank, trainer.world_size
             )
     except Exception as error:  # somebody's model, which takes something else
-        log.info("no evidence of the %s images: %s", stage, flat(repr(error))[:200])
+        log.info("no evidence of the %s images: %s", stage, flat(str(error) or repr(error))[:200])
     parts: list[Answers | None] = [mine] * trainer.world_size
     if trainer.world_size > 1:
         dist.gather_object(mine, parts if trainer.is_global_zero else None)

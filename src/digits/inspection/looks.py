@@ -1,9 +1,12 @@
 """What only looks at a run does not end it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
+
+from lightning.pytorch.utilities.seed import isolate_rng
 
 from digits import signals
 from digits.errors import HINT, InputError, one_line, trace
@@ -11,6 +14,17 @@ from digits.errors import HINT, InputError, one_line, trace
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+@contextmanager
+def random_kept() -> Iterator[None]:
+    """Leave the random numbers to come as they were: isolate_rng does not if the block raises."""
+    isolation = isolate_rng()
+    isolation.__enter__()
+    try:
+        yield
+    finally:
+        isolation.__exit__(None, None, None)
 
 
 def only_looks(method: Callable[..., T]) -> Callable[..., T | None]:

@@ -12,12 +12,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from lightning.pytorch.utilities.seed import isolate_rng
 
 from digits.files import write_atomically
 from digits.inspection import evidence, figures, gathering, report, statistics, tensorboard, watch
 from digits.inspection.evidence import Evidence
-from digits.inspection.looks import only_looks
+from digits.inspection.looks import only_looks, random_kept
 from digits.inspection.tensorboard import writers
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import by_common_names
@@ -75,6 +74,7 @@ class Report(Callback):
         self.run, self.test, self.projector = RunFolder(output_dir), test, projector
         self.found: Evidence | None = None
         self.best_accuracy = -1.0
+        self.is_classifier = True  # as far as is known
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_accuracy": self.best_accuracy}
@@ -90,10 +90,12 @@ class Report(Callback):
         if self.test or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         told = by_common_names(trainer.callback_metrics).get("val/acc")
-        may_be_best = told is None or float(told) > self.best_accuracy
+        is_better = told is None or float(told) > self.best_accuracy
+        may_be_best = self.is_classifier and is_better
         if not trainer.strategy.broadcast(may_be_best):  # the first process knows the best
             return
         found = gathering.evidence(trainer, pl_module, "val")
+        self.is_classifier = found is not None or not trainer.is_global_zero
         if found is not None and found.accuracy > self.best_accuracy:
             self.best_accuracy = found.accuracy
             trainer.callback_metrics.update(by_class(found))
@@ -145,7 +147,7 @@ class Report(Callback):
     @only_looks
     def _project(self, trainer: L.Trainer, module: L.LightningModule, found: Evidence) -> None:
         """The first process's first batch, as the last layer sees it."""
-        with isolate_rng():
+        with random_kept():
             x_N = next(gathering.batches(trainer, "test"))[0]
         with trainer.precision_plugin.forward_context():
             seen = watch.look(module, x_N)

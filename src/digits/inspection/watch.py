@@ -7,13 +7,12 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from digits.data.datamodule import ImageDataModule
 from digits.inspection import gathering, tensorboard
-from digits.inspection.looks import only_looks
+from digits.inspection.looks import only_looks, random_kept
 from digits.inspection.tensorboard import writers
 
 PROBED = 1000  # training images whose activations are looked at
@@ -127,7 +126,7 @@ def look(module: nn.Module, x_B: Tensor) -> Seen:
     eager = torch.compiler.set_stance("force_eager") if is_compiler_there else nullcontext()
     try:
         module.eval()
-        with eager, torch.no_grad(), isolate_rng():
+        with eager, torch.no_grad(), random_kept():
             module(x_B)
     finally:
         for part in were_training:

@@ -13,11 +13,10 @@ from typing import Any
 import lightning as L
 import numpy as np
 from lightning.pytorch.tuner.tuning import Tuner
-from lightning.pytorch.utilities.seed import isolate_rng
 
 from digits.files import relative, write_atomically
 from digits.inspection import figures
-from digits.inspection.looks import only_looks
+from digits.inspection.looks import only_looks, random_kept
 from digits.training.saving import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class LearningRates(L.Callback):
         options |= {"accelerator": "gpu" if device == "cuda" else device}
         quiet = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
         folder = TemporaryDirectory(dir=trainer.default_root_dir)
-        with folder as root_dir, isolate_rng(), quiet:  # Lightning's bar is for a terminal
+        with folder as root_dir, random_kept(), quiet:  # Lightning's bar is for a terminal
             other = L.Trainer(
                 **options, precision=trainer.precision, plugins=AtomicCheckpointIO(),
                 default_root_dir=root_dir, gradient_clip_val=trainer.gradient_clip_val,

@@ -14,12 +14,12 @@ from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from digits.errors import InputError
 from digits.files import relative
 from digits.inspection import reporting
+from digits.inspection.looks import random_kept
 from digits.runs import recorded, status
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import DETAILS, by_all_names, common
@@ -115,7 +115,7 @@ def check_test_batches(cfg: DictConfig, data: L.LightningDataModule) -> None:
     if not (cfg.test and isinstance(share, float) and 0 < share < 1):
         return
     other = copy.copy(data)  # its setup may replace what the fit needs
-    with isolate_rng(), suppress(AttributeError):  # it may lack a test, or need the Trainer
+    with random_kept(), suppress(AttributeError):  # it may lack a test, or need the Trainer
         other.prepare_data()
         other.setup("test")
         count = sized_len(other.test_dataloader()) or math.inf
