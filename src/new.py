@@ -23,7 +23,7 @@ def task(arguments: argparse.Namespace) -> None:
         copy(folder)
         write_schemas(folder / "configs")
         train = f"{called('train').replace('src/', f'{ROOT}/src/')} --config-dir=configs"
-        sweep = f"{train} -m experiment=shapes model.channels=2,4,8 seed=0,1"
+        sweep = f"{train} -m experiment=shapes model.width=2,4,8 seed=0,1"
         there = "" if folder == Path() else f"cd {shlex.quote(str(folder))}\n"
         print(f"\n{there}{train} experiment=shapes\n{sweep}\npytest")
 

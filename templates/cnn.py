@@ -6,21 +6,21 @@ from torch import nn
 class CNN(L.LightningModule):
     """Two convolutions: images (B, side, side) to logits (B, classes)."""
 
-    def __init__(self, optimizer, side=28, classes=10, channels=8, dropout=0.25):
+    def __init__(self, optimizer, side=28, classes=10, width=8, dropout=0.25):
         super().__init__()
         self.save_hyperparameters()
         self.net = nn.Sequential(
             nn.Unflatten(1, (1, side)),
-            nn.Conv2d(1, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            nn.Conv2d(1, width, 3, padding=1),
+            nn.BatchNorm2d(width),
             nn.ReLU(),
             nn.MaxPool2d(2),
-            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Dropout(dropout),
-            nn.Linear(2 * channels * (side // 4) ** 2, classes),
+            nn.Linear(2 * width * (side // 4) ** 2, classes),
         )
 
     def forward(self, images):

@@ -21,7 +21,7 @@ from support.commands import ROOT, Outcome, command, tool
 
 pytestmark = pytest.mark.slow
 OWN = "--config-dir=configs"
-SHORT = ("model=cnn", "data.val_size=5000", "trainer.limit_train_batches=12", "model.channels=4")
+SHORT = ("model=cnn", "data.val_size=5000", "trainer.limit_train_batches=12", "model.width=4")
 
 
 def a_fifth(read: Callable[..., Any], *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,7 +80,7 @@ def test_the_commands_of_the_page(said: dict[str, tuple[int, str, str]]) -> None
     for line, (code, out, err) in said.items():
         assert (code, err) == (0, ""), line
         for name, pattern in {
-            "-m experiment": r"2 jobs, 2 finished(.|\n)*  channels  (.|\n)* finished",
+            "-m experiment": r"2 jobs, 2 finished(.|\n)*  width  (.|\n)* finished",
             "model=cnn data.val_size": r"Epoch 2/2 loss \d\.\d{4} acc 0\..* val/loss .*val/acc 0",
             "resume=latest": r"going on at epoch 3, batch 0(.|\n)*Epoch 3/3 ",
             "data=shapes": r"test accuracy +1\.0000",
@@ -121,8 +121,8 @@ def test_it_leaves_what_the_projects_model_leaves(whole: Outcome) -> None:
     assert runs.read(whole.folder).epochs[1].keys() >= {"train/acc", "val/acc", "val/acc_best"}
     assert (run.figures / "samples.png").is_file()
     (tab,) = hparams_tab.runs(whole.folder)
-    assert (tab["hparams"]["model.channels"], tab["hparams"]["model.dropout"]) == (4, 0.25)
-    assert "channels" not in tab["hparams"]  # that Lightning would log, too
+    assert (tab["hparams"]["model.width"], tab["hparams"]["model.dropout"]) == (4, 0.25)
+    assert "width" not in tab["hparams"]  # that Lightning would log, too
     assert tab["metrics"]["val/acc"] == pytest.approx(metrics["val/acc"])
 
 
@@ -131,7 +131,7 @@ def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
     assert content["hyper_parameters"] == {
         "side": 28,
         "classes": 10,
-        "channels": 4,
+        "width": 4,
         "dropout": 0.25,
     }
     assert content["settings"]["model._target_"] == "cnn.CNN"
@@ -199,11 +199,11 @@ def test_a_copy_without_its_run_says_what_it_needs(whole: Outcome, tmp_path: Pat
         "that _target_ (--config-dir says where yours are), not "
         "digits.model.classifier.DigitClassifier\n"
     )
-    words = ["model=cnn", "model.channels=4"]
+    words = ["model=cnn", "model.width=4"]
     assert command("eval", OWN, f"ckpt_path={copy}", *words, outputs=tmp_path).code == 0
     outcome = command("eval", OWN, f"ckpt_path={copy}", "model=cnn", outputs=tmp_path)
     assert outcome.err == (
-        f"error: ckpt_path={copy}: model.channels was 4, is 8; expected the same\n"
+        f"error: ckpt_path={copy}: model.width was 4, is 8; expected the same\n"
     )
 
 

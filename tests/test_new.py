@@ -27,7 +27,7 @@ def test_it_writes_six_files_and_says_what_to_type(made: tuple[Path, str]) -> No
     assert out.splitlines()[-4:] == [
         f"cd {folder}",
         f"{train} experiment=shapes",
-        f"{train} -m experiment=shapes model.channels=2,4,8 seed=0,1",
+        f"{train} -m experiment=shapes model.width=2,4,8 seed=0,1",
         "pytest",
     ]
 
@@ -36,10 +36,10 @@ def test_the_editor_knows_ones_own_settings(made: tuple[Path, str]) -> None:
     from commands.test_schemas import errors
 
     configs = made[0] / "configs"
-    own = {"model": {"_target_": "cnn.CNN", "channels": 8}, "data": {"_target_": "shapes.Shapes"}}
+    own = {"model": {"_target_": "cnn.CNN", "width": 8}, "data": {"_target_": "shapes.Shapes"}}
     assert errors(configs, "settings.json", own) == []
     assert errors(configs, "model.json", {"_target_": "cnn.CNN", "chanels": 8}) != []
-    assert errors(configs, "model.json", {"_target_": "cnn.CNN", "channels": "many"}) != []
+    assert errors(configs, "model.json", {"_target_": "cnn.CNN", "width": "many"}) != []
     assert errors(configs, "settings.json", {"defaults": [{"override /data": "shapes"}]}) == []
 
 
