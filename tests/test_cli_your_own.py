@@ -202,9 +202,7 @@ def test_a_copy_without_its_run_says_what_it_needs(whole: Outcome, tmp_path: Pat
     words = ["model=cnn", "model.width=4"]
     assert command("eval", OWN, f"ckpt_path={copy}", *words, outputs=tmp_path).code == 0
     outcome = command("eval", OWN, f"ckpt_path={copy}", "model=cnn", outputs=tmp_path)
-    assert outcome.err == (
-        f"error: ckpt_path={copy}: model.width was 4, is 8; expected the same\n"
-    )
+    assert outcome.err == (f"error: ckpt_path={copy}: model.width was 4, is 8; expected the same\n")
 
 
 def test_the_log_says_whose_step_is_not_written_out(whole: Outcome) -> None:
