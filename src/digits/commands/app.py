@@ -146,6 +146,7 @@ def _run(task: Task) -> Task:
     def run(cfg: DictConfig) -> Any:
         _Last.folder = HydraConfig.get().runtime.output_dir
         folder = RunFolder(_Last.folder)
+        signals.raise_again()  # Hydra may have lost one while it composed the settings
         signals.listen()
         with machine.environment_restored(), folders.kept(folder):
             try:
