@@ -2,7 +2,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -37,21 +36,11 @@ def torch_is_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+def stop_at() -> Iterator[Callable[[int], None]]:
     """SIGTERM comes after so many batches; none any more with 0."""
-    from digits import signals
-    from digits.training import step as written_out
-    from digits.training.pauses import Pauses
+    from digits.testing import stopping
 
-    look, at = Pauses.between_steps, [0]
-
-    def stopping(self: Any, trainer: Any) -> None:
-        done = trainer.fit_loop.total_batch_idx + 1
-        if done == at[0] > 0 and not signals.asked():
-            signals._handle(signal.SIGTERM, None)
-        look(self, trainer)
-
-    monkeypatch.setattr(Pauses, "between_steps", stopping)
-    monkeypatch.setattr(written_out, "LOOK_EVERY", 0.0)
-    yield lambda batches: at.__setitem__(0, batches)
+    at = [0]
+    with stopping(lambda: at[0]):
+        yield lambda batches: at.__setitem__(0, batches)
     signal.alarm(0)

@@ -6,7 +6,6 @@ Other packages' exceptions are recognised by name: importing Lightning takes 4 s
 import os
 import re
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 INPUT_IS_WRONG = 2
 OUR_FAULT = 1
 Explain = Callable[[Exception], str | None]
-LIBRARIES = tuple(  # this package is one
-    os.path.realpath(path) + os.sep for path in (PACKAGE.parent, sysconfig.get_path("stdlib"))
-)
 SITE = re.compile(r"[/\\](site|dist)-packages[/\\]|^<")  # of any environment, or no file
 IN_A_WORKER = re.compile(r'^  File "(.+)", line (\d+), in ', re.MULTILINE)  # of a loader, as text
 FULL_ERROR = "HYDRA_FULL_ERROR"  # an environment variable; 1 brings tracebacks back
@@ -83,10 +79,14 @@ def where(error: BaseException) -> str | None:
     is_disk = isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG, EROFS)
     if is_disk or isinstance(error, InputError):
         return None
+    import sysconfig  # no command needs it that goes well
+
+    folders = PACKAGE.parent, sysconfig.get_path("stdlib")  # this package is a library, too
+    libraries = tuple(os.path.realpath(folder) + os.sep for folder in folders)
     frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
     frames += IN_A_WORKER.findall(str(error))
     for file, line in reversed(frames):
-        if not SITE.search(file) and not os.path.realpath(file).startswith(LIBRARIES):
+        if not SITE.search(file) and not os.path.realpath(file).startswith(libraries):
             return f"{relative(file)}:{line}"
     return None
 

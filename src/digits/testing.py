@@ -8,7 +8,7 @@ class TestCNN(ModuleTests):
 import inspect
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -83,10 +83,13 @@ class Runs:
 
     def stopped(self) -> Run:
         """Return a run that SIGTERM has stopped at STOPS, and that has gone on each time."""
-        for batches in (*STOPS, 0):
-            begun = [f"resume={quoted(path)}" for path in self.folder.glob("stopped/*/20*")]
-            with stopping(batches), suppress(signals.Stopped):
-                run = self("stopped", *begun)
+        stops = [*STOPS, 0]
+        with stopping(lambda: stops[0]):
+            while stops:
+                begun = [f"resume={quoted(path)}" for path in self.folder.glob("stopped/*/20*")]
+                with suppress(signals.Stopped):
+                    run = self("stopped", *begun)
+                stops.pop(0)
         return run
 
     def _run(self, main: Any, name: str, *words: str) -> Run:
@@ -96,12 +99,12 @@ class Runs:
 
 
 @contextmanager
-def stopping(batches: int) -> Iterator[None]:
-    """Let SIGTERM come between two steps, after so many batches of all epochs."""
+def stopping(batches: Callable[[], int]) -> Iterator[None]:
+    """Let SIGTERM come between two steps, after so many batches of all epochs; never with 0."""
     look = Pauses.between_steps
 
     def between_steps(self: Pauses, trainer: L.Trainer) -> None:
-        if trainer.fit_loop.total_batch_idx + 1 == batches > 0 and not signals.asked():
+        if trainer.fit_loop.total_batch_idx + 1 == batches() > 0 and not signals.asked():
             signal.raise_signal(signal.SIGTERM)
         look(self, trainer)
 

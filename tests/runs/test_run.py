@@ -14,7 +14,7 @@ import digits
 from digits.errors import InputError
 from digits.files import CONFIGS
 from digits.runs import monitors, run
-from digits.runs.run import less_is_better
+from digits.runs.monitors import less_is_better
 from support.commands import Outcome
 
 TABLE = """epoch,step,test/acc,train/acc,train/loss,train/loss_step,val/acc

@@ -17,7 +17,6 @@ from digits.runs.configs import TARGET
 from digits.runs.folder import RunFolder, newest_run
 from digits.runs.recipe import DECIDES_OUTPUT
 from digits.runs.words import Words, key, own, quoted
-from digits.sweeps.sweep_folder import SweepFolder
 from digits.text import shown
 
 
@@ -83,6 +82,8 @@ def _with_weights(words: Words) -> Words:
 
 
 def _sweeping(words: Words, asked: str) -> Words:
+    from digits.sweeps.sweep_folder import SweepFolder  # no other command needs it
+
     if not words.is_sweep:
         raise InputError(f"sweep={asked}: goes on with a sweep; expected -m too")
     folder = newest.sweep(asked, outputs_dir(words), f"sweep={asked}")

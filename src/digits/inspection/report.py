@@ -18,7 +18,8 @@ from digits.inspection import evidence, figures, statistics
 from digits.inspection.evidence import Evidence
 from digits.runs import recorded, run
 from digits.runs.folder import RunFolder
-from digits.runs.run import BEST, Run
+from digits.runs.monitors import BEST
+from digits.runs.run import Run
 from digits.text import flat
 
 WORDS = {  # of metrics.json, beside scores

@@ -12,6 +12,7 @@ from digits.errors import InputError, one_line
 from digits.files import CONFIGS, DATA, called, home
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
+from digits.runs.monitors import less_is_better
 
 OURS = "digits.model.classifier.DigitClassifier"
 TARGET, NET = "model._target_", "model.net._target_"
@@ -23,16 +24,12 @@ def register() -> None:
     """Define ${root:} and ${embedded:}, two folders, ${command:train}, a command as typed, and
     ${direction:val/loss}, in which the score is better: min or max.
     """
-    OmegaConf.register_new_resolver("direction", _direction, replace=True)
+    OmegaConf.register_new_resolver(
+        "direction", lambda score: "min" if less_is_better(score) else "max", replace=True
+    )
     OmegaConf.register_new_resolver("root", lambda: str(home()), replace=True, use_cache=True)
     OmegaConf.register_new_resolver("embedded", lambda: str(DATA), replace=True)
     OmegaConf.register_new_resolver("command", called, replace=True)
-
-
-def _direction(score: str) -> str:
-    from digits.runs.run import less_is_better  # few commands need it
-
-    return "min" if less_is_better(score) else "max"
 
 
 @contextmanager

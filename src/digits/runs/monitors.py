@@ -1,4 +1,4 @@
-"""What scores are called, and which settings wait for one."""
+"""What scores are called, whether less is better, and which settings wait for one."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import Any, Literal, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 AUTO: Literal["auto"] = "auto"  # takes what the model logs
-DETAILS = ("_best", "_step", "_epoch")  # of names that repeat another score
+BEST = "_best"  # the end of a name: the best value of all epochs
+DETAILS = (BEST, "_step", "_epoch")  # of names that repeat another score
+LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
 NAME = re.compile(r"(train|val|test)[/_](.+?)(?:_epoch)?(?:/dataloader_idx_0)?(_best)?")
 
 VALIDATION_METRICS = ("val/acc", "val/loss")
@@ -48,6 +50,20 @@ def to_monitor(names: Iterable[str]) -> str | None:
     return min(scores, key=order.__getitem__, default=None)
 
 
+def less_is_better(name: str, settings: Mapping[str, Any] | None = None) -> bool:
+    """Whether less of a score is better: the `mode` of a callback in `settings` that monitors it
+    decides; else less is better for seconds, and if the name's last word is in LESS_IS_BETTER.
+    """
+    name = name.removesuffix(BEST)
+    for callback in ((settings or {}).get("callbacks") or {}).values():
+        has_monitor = isinstance(callback, Mapping) and callback.get("monitor") == name
+        if has_monitor and callback.get("mode") in ("min", "max"):
+            return bool(callback["mode"] == "min")
+    name, _, _ = common(name).partition("/dataloader_idx_")
+    last = name.replace("/", "_").rpartition("_")[2].lower()
+    return last in (*LESS_IS_BETTER, "seconds") or last.endswith("error")
+
+
 def awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
     """Yield settings that wait for a score: name, score, the project's own scores in time, whether
     it must come.
@@ -55,8 +71,8 @@ def awaited(cfg: DictConfig) -> Iterator[tuple[str, Any, Sequence[str], bool]]:
     if given := cfg.get("optimized_metric"):
         for score in given if OmegaConf.is_list(given) else [given]:
             yield "optimized_metric", score, OBJECTIVES, True
-    monitor = OmegaConf.select(cfg, "model.scheduler_monitor")
-    yield "model.scheduler_monitor", monitor, [monitor], True  # the model checks its name
+    if (monitor := OmegaConf.select(cfg, "model.scheduler_monitor")) is not None:
+        yield "model.scheduler_monitor", monitor, [monitor], True  # the model checks its name
     for name, callback in (cfg.get("callbacks") or {}).items():
         if OmegaConf.is_dict(callback) and callback.get("monitor") not in (None, AUTO):
             in_time = METRICS if _looks_after_epochs(callback, cfg.trainer) else VALIDATION_METRICS

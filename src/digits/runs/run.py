@@ -1,6 +1,4 @@
-"""A run as data, finished or not: reading it neither runs nor writes anything in its folder. This
-module also says whether less of a score is better.
-"""
+"""A run as data, finished or not: reading it neither runs nor writes anything in its folder."""
 
 import csv
 import math
@@ -14,14 +12,12 @@ from digits.errors import InputError
 from digits.files import read_at_most
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
-from digits.runs.monitors import by_common_names, common
+from digits.runs.monitors import BEST, by_common_names, common
 from digits.runs.status import Status
 
 MAX_BYTES = 1 << 24  # of metrics.csv: 10,000 epochs have 2 MB; four times as many can be read
 MAX_ROWS = 1 << 20
 
-LESS_IS_BETTER = ("loss", "error", "err", "nll", "mse", "mae", "rmse", "perplexity", "ece", "wer")
-BEST = "_best"  # the end of a name: the best value of all epochs
 STAGES = {"train": "training", "val": "validation", "test": "test"}
 OF_AN_EPOCH = ("train/", "val/")  # not of a test, which follows the epochs
 
@@ -124,17 +120,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def less_is_better(name: str, settings: Mapping[str, Any] | None = None) -> bool:
-    """Whether less of a score is better: the `mode` of a callback in `settings` that monitors it
-    decides; else less is better for seconds, and if the name's last word is in LESS_IS_BETTER.
-    """
-    name = name.removesuffix(BEST)
-    for callback in ((settings or {}).get("callbacks") or {}).values():
-        has_monitor = isinstance(callback, Mapping) and callback.get("monitor") == name
-        if has_monitor and callback.get("mode") in ("min", "max"):
-            return bool(callback["mode"] == "min")
-    name, _, _ = common(name).partition("/dataloader_idx_")
-    last = name.replace("/", "_").rpartition("_")[2].lower()
-    return last in (*LESS_IS_BETTER, "seconds") or last.endswith("error")

@@ -13,8 +13,7 @@ from digits.errors import InputError
 from digits.inspection.statistics import FRACTIONS, Difference, difference
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
-from digits.runs.monitors import by_common_names, common
-from digits.runs.run import BEST, less_is_better
+from digits.runs.monitors import BEST, by_common_names, common, less_is_better
 from digits.runs.status import DIVERGED, FAILED, FINISHED, KILLED, PRUNED, Status, is_pruned
 from digits.runs.words import key, value_text
 from digits.sweeps.sweep_folder import SweepFolder, known_by, last_line

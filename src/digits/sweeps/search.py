@@ -25,7 +25,7 @@ from sqlalchemy.engine import URL
 
 from digits.errors import InputError
 from digits.runs.folder import RunFolder
-from digits.runs.run import less_is_better
+from digits.runs.monitors import less_is_better
 from digits.runs.status import FINISHED, KILLED, STOPPED, Status, is_pruned
 from digits.sweeps import study
 from digits.sweeps.job import Job

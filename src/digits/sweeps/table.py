@@ -17,8 +17,7 @@ from digits.errors import InputError
 from digits.files import is_plain, relative, write_atomically
 from digits.runs import run
 from digits.runs.folder import RunFolder
-from digits.runs.monitors import common
-from digits.runs.run import BEST
+from digits.runs.monitors import BEST, common
 from digits.runs.status import FINISHED
 from digits.sweeps import leaderboard
 from digits.sweeps.leaderboard import (

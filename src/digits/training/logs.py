@@ -23,7 +23,7 @@ from digits.files import read_at_most, write_atomically
 from digits.inspection import tensorboard
 from digits.inspection.looks import only_looks
 from digits.inspection.tensorboard import BY_EPOCH, writers
-from digits.runs.run import BEST
+from digits.runs.monitors import BEST
 from digits.text import flat, redacted
 
 MAX_BYTES = 1 << 26  # of a table: 10,000 epochs have 2 MB

@@ -17,8 +17,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from digits.files import keep_as, remove_unfinished, write_atomically
 from digits.runs import checkpoint, plain_data
 from digits.runs.folder import BEST, LAST, PREVIOUS
-from digits.runs.monitors import AUTO, VALIDATION_METRICS, to_monitor
-from digits.runs.run import less_is_better
+from digits.runs.monitors import AUTO, VALIDATION_METRICS, less_is_better, to_monitor
 from digits.runs.start import Start
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from digits.errors import DivergedError
-from digits.runs import run
+from digits.runs import monitors
 from digits.runs.monitors import by_common_names
 
 FAR = 10  # times the loss of guessing, with which every run starts
@@ -67,7 +67,7 @@ def less_is_better(name: str, trainer: L.Trainer) -> bool:
         mode = getattr(callback, "mode", None)
         if getattr(callback, "monitor", None) == name and mode in ("min", "max"):
             return bool(mode == "min")
-    return run.less_is_better(name)
+    return monitors.less_is_better(name)
 
 
 class Divergence(Callback):

@@ -72,8 +72,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     callbacks = [] if is_bare else _callbacks(cfg)
     for_lightning = _for_lightning(cfg.trainer)
     if cfg.get("train") and not is_bare:
-        waiting = [(name, str(score), must_come) for name, score, _, must_come
-                   in monitors.awaited(cfg) if score is not None]  # fmt: skip
+        waiting = [(name, str(score), needed) for name, score, _, needed in monitors.awaited(cfg)]
         is_vals = any(score.startswith("val") for _, score, _ in waiting)
         if is_vals and cfg.model.get("_target_") != configs.OURS and not begin.content:
             for_lightning["num_sanity_val_steps"] = for_lightning.num_sanity_val_steps or 1
