@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hydra
 import pytest
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,12 +14,14 @@ from digits.commands import (
     app,  # noqa: F401  (knows ${root:} and the like)
     settings,
 )
+from digits.data import idx
 from digits.data.datamodule import MNISTDataModule
+from digits.data.mnist import TRAIN
 from digits.files import CONFIGS
 from digits.model.classifier import DigitClassifier
 from digits.runs.start import Start
 from digits.training.trainer import make_trainer
-from support.commands import ROOT
+from support.commands import EMBEDDED, ROOT
 
 FILES = sorted(path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml"))
 OF_SEVERAL = ("experiment", "hparams_search")  # choose files of other groups, or set their parts
@@ -130,3 +133,23 @@ def test_early_stopping_knows_by_a_name_which_way_is_better(
 ) -> None:
     words = ["callbacks=early_stopping", f"callbacks.early_stopping.monitor={score}"]
     assert composed("train", tmp_path, *words).callbacks.early_stopping.mode == mode
+
+
+@pytest.mark.parametrize("experiment", ["fast", "best", "robust"])
+def test_a_better_recipe_has_the_reference_network_and_the_same_images(
+    experiment: str, tmp_path: Path
+) -> None:
+    cfg = OmegaConf.create(composed("train", tmp_path, f"experiment={experiment}"))
+    model, data = instantiate(cfg.model, side=28, classes=10), instantiate(cfg.data)
+    assert [str(layer) for layer in model.net] == [
+        "Flatten(start_dim=1, end_dim=-1)",
+        "Linear(in_features=784, out_features=512, bias=True)",
+        "ReLU()",
+        "Linear(in_features=512, out_features=10, bias=True)",
+    ]
+    assert sum(weight.numel() for weight in model.parameters()) == 407_050
+    data.setup("fit")
+    assert type(data) is MNISTDataModule
+    assert len(data.train_dataloader().sampler) == 60_000
+    expected, _ = idx.read(EMBEDDED, TRAIN)
+    assert torch.equal(data.train[0], expected)
