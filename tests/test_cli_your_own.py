@@ -137,19 +137,18 @@ def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
     assert content["settings"]["model._target_"] == "cnn.CNN"
 
 
-@pytest.mark.parametrize("stops", [12, 17])
 def test_it_goes_on_bit_for_bit(
-    stops: int, folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the first epoch's end (then a step later), and within the second: weights, averages,
-    dropout. Means that self.log gathers are over the rest of the epoch.
+    """Within the second epoch: weights, averages, dropout. Means that self.log gathers are over the
+    rest of the epoch.
     """
     from cnn import CNN  # type: ignore[import-not-found]
 
     step = CNN.training_step
 
     def stopping(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == stops - 1:
+        if self.global_step == 16:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, batch, batch_idx)
 
@@ -160,7 +159,7 @@ def test_it_goes_on_bit_for_bit(
     assert f"go on with resume={killed.folder} --config-dir={folder}/configs" in killed.err
     again = command("train", OWN, f"resume={killed.folder}", outputs=tmp_path)
     assert (again.code, again.err) == (0, "")
-    assert f"epoch 2, batch {(stops + (stops == 12)) % 12}," in again.out
+    assert "epoch 2, batch 5," in again.out
     old, new = (
         torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
         for run in (whole, again)
