@@ -163,18 +163,3 @@ def test_the_check_before_the_first_step_changes_no_bit(configs: str, tmp_path: 
         train(configs, "model=notest", *words, *QUIET, outputs=tmp_path / name)
     without, checked = tutorials.WEIGHTS[-2:]
     assert torch.equal(without, checked)
-
-
-def test_a_fast_run_has_no_best_checkpoint(configs: str, tmp_path: Path) -> None:
-    more = ("trainer.fast_dev_run=true", "test=false")
-    outcome = train(configs, "model=tested", *more, *QUIET, outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert "best" not in checkpoints(outcome)
-    assert "best.ckpt" not in outcome.out
-
-
-def test_a_plateau_is_looked_for_when_validation_runs(configs: str, tmp_path: Path) -> None:
-    words = ("model=plateau", "trainer.check_val_every_n_epoch=2", "trainer.limit_train_batches=1")
-    outcome = train(configs, *words, "trainer.max_epochs=5", *QUIET, outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert saved(outcome, "last")["lr_schedulers"][0]["last_epoch"] == 2

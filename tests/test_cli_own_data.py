@@ -94,21 +94,6 @@ def test_limits_are_its_own() -> None:
         Shapes(batch_size=91).setup("fit")
 
 
-def test_what_is_not_as_declared_is_told_of() -> None:
-    from shapes import Shapes
-
-    data = Shapes(batch_size=30)
-    data.side = 8
-    line = r"^data: Shapes\.read gives images of \(90, 10, 10\) torch\.uint8; expected \(N, 8, 8\)"
-    with pytest.raises(InputError, match=line):
-        data.setup("fit")
-    data.side, data.classes = 10, 2
-    with pytest.raises(
-        InputError, match=r"^data: Shapes\.read gives labels from 0 to 2; expected 0 to 1$"
-    ):
-        data.setup("fit")
-
-
 @pytest.mark.parametrize(
     ("word", "line"),
     [

@@ -152,13 +152,6 @@ def test_what_the_model_saw_is_shown_and_saved(folder: Path, ckpt: str, tmp_path
     assert before == {path: path.read_bytes() for path in saved.iterdir()}
 
 
-def test_onnx_without_its_package_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    code, out, err = tool("predict", "docs/samples.png", "--onnx", "LICENSE")
-    assert (code, out) == (2, "")
-    assert err == "error: --onnx LICENSE: needs pip install -e '.[export]'\n"
-
-
 LINES = {
     "nope.png": "nope.png: no such file; expected an image file, a folder or a pattern",
     "/dev/null": "/dev/null: not a file; expected an image file",

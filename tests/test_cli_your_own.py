@@ -1,6 +1,5 @@
 """docs/your-own.md as it stands: a model, a data set, a callback, an experiment of one's own."""
 
-import json
 import os
 import re
 import signal
@@ -171,15 +170,6 @@ def test_it_goes_on_bit_for_bit(
         assert new["metrics"][name] == old["metrics"][name]
 
 
-def test_eval_gives_the_runs_own_scores(whole: Outcome, outputs: Path, tmp_path: Path) -> None:
-    best = whole.folder / "checkpoints" / "best.ckpt"
-    again = command("eval", OWN, f"ckpt_path={best}", outputs=tmp_path)
-    assert (again.code, again.err) == (0, "")
-    (path,) = tmp_path.glob("eval/*/metrics.json")
-    for name in ("test/acc", "test/loss"):
-        assert json.loads(path.read_text())[name] == whole.metrics[name]
-
-
 @pytest.mark.parametrize("words", ["predict x.png", "export --format onnx"])
 def test_without_its_configs_it_says_so(words: str, whole: Outcome) -> None:
     best = whole.folder / "checkpoints" / "best.ckpt"
@@ -202,18 +192,6 @@ def test_a_copy_without_its_run_says_what_it_needs(whole: Outcome, tmp_path: Pat
     assert command("eval", OWN, f"ckpt_path={copy}", *words, outputs=tmp_path).code == 0
     outcome = command("eval", OWN, f"ckpt_path={copy}", "model=cnn", outputs=tmp_path)
     assert outcome.err == (f"error: ckpt_path={copy}: model.width was 4, is 8; expected the same\n")
-
-
-def test_the_log_says_whose_step_is_not_written_out(whole: Outcome) -> None:
-    log = (whole.folder / "train.log").read_text()
-    assert "Lightning's own loop runs each step, for the model CNN" in log
-
-
-def test_a_score_that_is_not_logged_is_named(folder: Path, tmp_path: Path) -> None:
-    words = [*SHORT, "trainer.max_epochs=1", "callbacks.best.monitor=val/f1"]
-    outcome = command("train", OWN, *words, outputs=tmp_path)
-    line = "callbacks.best.monitor=val/f1: not measured in this run; there are: val/loss, val/acc"
-    assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
 
 
 def test_a_stranger_s_run_names_no_class(whole: Outcome, tmp_path: Path) -> None:

@@ -80,15 +80,6 @@ def test_a_run_goes_on_in_its_own_folder_alone(run: Path, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == [run.name]
 
 
-def test_two_runs_that_begin_at_once_have_two_folders(tmp_path: Path) -> None:
-    folder = tmp_path / "x"
-    folder.mkdir()
-    with RunFolder(folder).held():
-        outcome = command("train", f"hydra.run.dir={folder}", outputs=tmp_path)
-    refused(outcome, f"{folder}: another process is training there")
-    assert list(folder.iterdir()) == []
-
-
 REFUSED = {
     "hydra.run.dir=' '": "hydra.run.dir= : expected a folder",
     "-m hydra.sweep.subdir=": "hydra.sweep.subdir=: expected a folder",

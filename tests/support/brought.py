@@ -54,27 +54,6 @@ class Digits(L.LightningDataModule):
         return DataLoader(self.test, batch_size=self.batch_size)
 
 
-class TwoVal(Digits):
-    def val_dataloader(self) -> Any:
-        return [DataLoader(self.val, batch_size=16), DataLoader(self.train, batch_size=64)]
-
-
-class Bare(Digits):
-    """Images alone, without labels."""
-
-    def setup(self, stage: str) -> None:
-        self.images = digits("train", 128)[0]
-
-    def train_dataloader(self) -> Any:
-        return DataLoader(self.images, batch_size=self.batch_size, shuffle=True)
-
-    def val_dataloader(self) -> Any:
-        return DataLoader(self.images[:32], batch_size=self.batch_size)
-
-    def test_dataloader(self) -> Any:
-        return DataLoader(self.images[:32], batch_size=self.batch_size)
-
-
 class TwoViews(Dataset):
     def __init__(self, images: torch.Tensor, labels: torch.Tensor):
         self.images, self.labels = images, labels
@@ -131,11 +110,6 @@ class FlatAutoEncoder(AutoEncoder):
 
     def forward(self, x):
         return super().forward(x.flatten(1))
-
-
-class BareAutoEncoder(AutoEncoder):
-    def _step(self, batch, stage):
-        return super()._step((batch, None), stage)
 
 
 class GAN(L.LightningModule):
@@ -402,36 +376,6 @@ class Transfer(L.LightningModule):
         return torch.optim.Adam(learns, lr=1e-3)
 
 
-class Regression(L.LightningModule):
-    """The mean of the pixels from the image; searched by val/mse."""
-
-    def __init__(self, lr: float = 1e-3):
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 1))
-
-    def forward(self, x):
-        return self.net(x)
-
-    def step(self, batch, stage):
-        x, _ = batch
-        loss = F.mse_loss(self(x)[:, 0], x.flatten(1).mean(1))
-        self.log(f"{stage}/mse", loss)
-        return loss
-
-    def training_step(self, batch, batch_idx):
-        return self.step(batch, "train")
-
-    def validation_step(self, batch, batch_idx):
-        self.step(batch, "val")
-
-    def test_step(self, batch, batch_idx):
-        self.step(batch, "test")
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
-
-
 class ValLoss(CNN):
     """Logs val_loss alone, with a schedule that waits for it."""
 
@@ -447,20 +391,3 @@ class ValLoss(CNN):
         optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
         return {"optimizer": optimizer, "lr_scheduler": scheduler, "monitor": "val_loss"}
-
-
-class TwoLoaders(CNN):
-    def validation_step(self, batch, batch_idx, dataloader_idx=0):
-        self.evaluate(batch, "val")
-
-
-class Silent(CNN):
-    """Logs nothing at all."""
-
-    def training_step(self, batch, batch_idx):
-        x, y = batch
-        return F.nll_loss(self(x), y)
-
-    def evaluate(self, batch, stage):
-        x, y = batch
-        F.nll_loss(self(x), y)

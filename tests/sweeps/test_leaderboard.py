@@ -57,14 +57,6 @@ def test_a_lead_beyond_noise_is_told_and_that_the_best_of_many_is_flattered(tmp_
     )
 
 
-def test_equal_scores_are_no_more_than_noise(tmp_path: Path) -> None:
-    for number, (lr, seed) in enumerate(product("12", "01")):
-        job(tmp_path, str(number), [f"{LR}={lr}", f"seed={seed}"], acc=0.9)
-    assert lines(tmp_path)[-2].endswith(
-        "+0.0000 (95 %: +0.0000 to +0.0000, 2 pairs with the same seed), no more than noise"
-    )
-
-
 def test_a_lucky_seed_does_not_win_over_three(tmp_path: Path) -> None:
     for seed in range(3):
         job(tmp_path, f"{seed}", [f"{LR}=1", f"seed={seed}"], acc=0.9)
@@ -116,23 +108,6 @@ def test_no_number_of_a_job_that_failed_or_of_nan_counts(tmp_path: Path) -> None
     board = leaderboard.read(SweepFolder(tmp_path))
     assert [group.scores for group in board.groups] == [[0.5], [], [], [], []]
     assert board.jobs[4].status == "pruned"
-
-
-def test_of_a_loss_and_of_seconds_less_is_better(tmp_path: Path) -> None:
-    for name, acc, loss, seconds in (
-        ("0", 0.9, 0.3, 5.0),
-        ("1", 0.8, 0.2, 6.0),
-        ("2", 0.7, 0.4, 4.0),
-    ):
-        scores = {"acc": acc, "val/loss_best": loss, "fit_seconds": seconds}
-        job(tmp_path, name, [f"{LR}={name}"], **scores)
-
-    def first(*metrics: str) -> str:
-        return leaderboard.read(SweepFolder(tmp_path), metrics).groups[0].jobs[0].name
-
-    assert (first("val/acc"), first("val/loss"), first("fit_seconds")) == ("0", "1", "2")
-    with pytest.raises(InputError, match="--metric val/f1_best: not measured; there are: val/a"):
-        first("val/f1")
 
 
 def test_of_several_objectives_the_front_is_marked(tmp_path: Path) -> None:
@@ -237,33 +212,6 @@ def test_runs_of_other_lengths_are_not_averaged_and_a_line_says_so(tmp_path: Pat
     assert shown[3].split()[:5] == ["2", "2", "0.8350", "0.0071", "2"]
     assert f"job 5 longer ({LR}=2 seed=2): 10 epochs, others 2: not counted" in shown
     assert csv_of(tmp_path)[-1]["error"] == "10 epochs, others 2: not counted"
-
-
-def test_lengths_that_settings_explain_are_compared(tmp_path: Path) -> None:
-    epochs, stopped = "trainer.max_epochs", "EarlyStopping: val/loss did not improve"
-    for number, (word, *ended) in enumerate((
-        ("trainer.max_epochs=2", epochs, epochs),
-        ("data.batch_size=64", "trainer.max_steps", "trainer.max_steps"),
-        (f"{LR}=2", epochs, stopped),
-    )):  # fmt: skip
-        sweep = tmp_path / str(number)
-        job(sweep, "0", [], acc=0.8, epochs=5, ended=ended[0])
-        job(sweep, "1", [word], acc=0.9, epochs=2, ended=ended[1])
-        assert lines(sweep)[0].endswith(": 2 jobs, 2 finished")
-
-
-def test_a_narrow_terminal_has_fewer_metrics(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(2):
-        scores = {"val/loss": 0.1, "val/loss_best": 0.1, "train/loss": 0.1}
-        job(tmp_path, f"0{number}_lr-0.00{number}", [f"{LR}=0.00{number}"], acc=0.9, **scores)
-    for columns, shown in (
-        ("70", "   lr     val/acc best  val/acc  val/loss best  job          status"),
-        ("20", "   lr     val/acc best  job          status"),
-    ):
-        monkeypatch.setenv("COLUMNS", columns)
-        assert table.text(leaderboard.read(SweepFolder(tmp_path))).splitlines()[2] == shown
 
 
 def test_the_winners_test_is_told(tmp_path: Path) -> None:

@@ -86,12 +86,6 @@ def test_all_slots_are_used_and_the_others_go_on(
     assert RunFolder(tmp_path / "1").status().error == "its line"  # type: ignore[union-attr]
 
 
-def test_fail_fast_starts_none_after_one_that_failed(tmp_path: Path) -> None:
-    found, code = ran(Fake(2, [0, 2, 0, 0, 0]), tmp_path, 5, fail_fast=True)
-    assert [job.number for job, _ in found] == [0, 1, 2]  # 2 was under way
-    assert code == 2
-
-
 def test_our_fault_outweighs_wrong_input(tmp_path: Path) -> None:
     for codes, worst in (([0, 0], 0), ([2, 0], 2), ([2, 1], 1), ([1, 2], 1)):
         (folder := tmp_path / f"{codes}").mkdir()

@@ -68,15 +68,6 @@ def test_no_job_is_outside_of_its_sweep(name: str, tmp_path: Path) -> None:
     assert {path.name for path in thesis.iterdir()} == {".hydra", "status.json"}
 
 
-def test_a_link_to_another_folder_is_no_job(tmp_path: Path) -> None:
-    thesis = job(tmp_path, "thesis", ["seed=0"], "running")
-    sweep = SweepFolder(tmp_path / "sweep")
-    sweep.write(["seed=0"], {"0": ["seed=0"]})
-    (sweep.path / "0").symlink_to(thesis)
-    with pytest.raises(InputError, match="job 0: expected a name inside its folder"):
-        sweep.planned()
-
-
 def test_a_sweep_whose_folders_are_numbers_goes_on(tmp_path: Path) -> None:
     """As they were before they said what differs. What diverged would diverge again."""
     sweep = tmp_path / "multirun" / "old"
