@@ -82,17 +82,6 @@ def test_its_report_knows_its_accuracy(tested: Outcome, tmp_path: Path) -> None:
     assert (code, f"test accuracy {accuracy}" in out) == (0, True)
 
 
-def test_a_resume_goes_by_the_same_score_and_knows_the_best(tested: Outcome, configs: str) -> None:
-    before = tested.metrics["val_acc/dataloader_idx_0_best"]
-    words = (f"resume={tested.folder}", "trainer.max_epochs=3")
-    again = command("train", configs, *words, outputs=tested.outputs)
-    assert (again.code, again.err) == (0, "")
-    assert "best.ckpt is the one" not in again.out
-    after = again.metrics["val_acc/dataloader_idx_0_best"]
-    assert after >= before
-    assert saved(again, "best")["metrics"]["val_acc/dataloader_idx_0"] == pytest.approx(after)
-
-
 def test_a_model_without_a_test_is_trained_and_reported(configs: str, tmp_path: Path) -> None:
     outcome = train(configs, "model=notest", "logger=csv", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from digits.errors import InputError
 from digits.inspection import evidence
 from support.commands import UNSEEN, Outcome, command, tool
 
@@ -80,18 +79,6 @@ def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
         f"error: --ckpt {last}: its network tells 3 classes of images of 10 pixels a side; "
         "expected 10 digits of 28\n"
     )
-
-
-def test_limits_are_its_own() -> None:
-    from shapes import Shapes  # type: ignore[import-not-found]
-
-    Shapes(val_size=89, batch_size=90).setup("fit")
-    with pytest.raises(
-        InputError, match=r"^data\.val_size=90: expected a whole number from 0 to 89:"
-    ):
-        Shapes(val_size=90, batch_size=90).setup("fit")
-    with pytest.raises(InputError, match=r"^data\.batch_size=91: expected .* from 1 to 90:"):
-        Shapes(batch_size=91).setup("fit")
 
 
 @pytest.mark.parametrize(

@@ -262,16 +262,6 @@ def up_after_17_steps(self: Timer, trainer: Trainer, *_: object) -> None:
         self._offset = 2  # seconds before this fit
 
 
-def test_a_fit_that_may_not_stop_yet_saves_its_last_step(tmp_path: Path) -> None:
-    stops = ["callbacks=early_stopping", "callbacks.early_stopping.patience=0"]
-    worse = ["callbacks.early_stopping.mode=max", "callbacks.early_stopping.monitor=val/loss"]
-    longer = ["+trainer.min_epochs=3", "trainer.max_epochs=4"]
-    outcome = command("train", *SHORT, *QUICK, *stops, *worse, *longer, outputs=tmp_path)
-    assert outcome.code == 0, outcome.err
-    content = torch.load(outcome.folder / LAST, weights_only=True)
-    assert content["global_step"] == 30 * outcome.metrics["epochs"] == 90
-
-
 def test_a_run_that_stopped_early_within_an_epoch_is_finished(tmp_path: Path) -> None:
     early = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1"]
     words = [*SHORT, *QUICK, "callbacks=early_stopping", *early, "trainer.val_check_interval=10"]

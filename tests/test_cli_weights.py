@@ -92,15 +92,8 @@ REFUSED = {
         "weights={}: another architecture: net.1.bias is 8, expected 9; "
         "weights_only_of=[NAME] takes a part"
     ),
-    "weights_only_of=[net.1]": (
-        "weights={}: another architecture: net.1.bias is 8, expected 512; "
-        "weights_only_of=[NAME] takes a part"
-    ),
     "weights_only_of=[nte.1]": (
         "weights_only_of=nte.1: the model has no such weights; there are: net.1, net.3"
-    ),
-    "weights_only_of=[net.1.w]": (
-        "weights_only_of=net.1.w: the model has no such weights; there are: net.1, net.3"
     ),
     "weights_only_of={net.1: encoder}": (
         "weights_only_of=encoder: {} has no such weights; there are: net.1, net.3"
@@ -109,7 +102,6 @@ REFUSED = {
         "weights_only_of=[]: expected [net.1], say, or ours with theirs: {{net.1: encoder.0}}, "
         "or null"
     ),
-    "train=false": "weights={} train=false: expected one of them",
     "ckpt_path=x.ckpt": "weights={} ckpt_path=x.ckpt: expected one of them",
     "resume=latest": "resume=latest weights={}: expected one of them",
 }  # fmt: skip

@@ -33,8 +33,6 @@ WAYS = {
     "through a setting and a variable": [
         "paths.root_dir=${{oc.env:ELSEWHERE}}", "hydra.run.dir=${{paths.root_dir}}",
     ],
-    "without .hydra": ["hydra.run.dir={}", "hydra.output_subdir=null"],
-    "moved": ["hydra.run.dir={}", "hydra.job.chdir=true"],
     "a sweep's": ["-m", "hydra.sweep.dir='{}'", "seed=-1"],
 }  # fmt: skip
 

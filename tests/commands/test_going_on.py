@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from digits.commands import going_on
 from digits.errors import InputError
-from digits.files import CONFIGS, keep_as
+from digits.files import CONFIGS
 from digits.runs.words import Words, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 
@@ -163,18 +163,6 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"{name} is a link or a device"):
             rewritten("-m", f"sweep={tmp_path}")
         (tmp_path / name).unlink()
-
-
-def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
-    folder, precious = tmp_path / "run", tmp_path / "precious.txt"
-    last = with_checkpoint(folder, "last.ckpt")
-    keep_as(last, last.with_name("previous.ckpt"))
-    words(folder, before=[])  # two names of one file, both of them here
-    precious.write_text("mine")
-    os.link(precious, folder / "train.log")
-    elsewhere = r"run/train\.log is a file elsewhere, too \(a hard link\)"
-    with pytest.raises(InputError, match=elsewhere):
-        words(folder, before=[])
 
 
 def test_any_folder_can_be_named(tmp_path: Path) -> None:

@@ -222,17 +222,6 @@ def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Pa
     assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
 
 
-def test_no_link_in_a_run_s_folder_is_followed(ckpt: str, tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    (folder / "checkpoints").mkdir(parents=True)
-    elsewhere.mkdir()
-    (folder / "export").symlink_to(elsewhere)
-    shutil.copy2(ckpt, folder / "checkpoints" / "best.ckpt")
-    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
-        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
-    assert list(elsewhere.iterdir()) == []
-
-
 class Rows(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -259,20 +248,6 @@ def test_a_missing_package_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"^--format {kind}: needs pip install -e '.\[export\]'$"):
         export.export(kind, "x.ckpt", None)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "the following arguments are required: --format; --help shows all"),
-        (("--format", "tar"), "argument --format: invalid choice: 'tar'"),
-        (("--format", "onnx", "--ckpt", "no.ckpt"), "--ckpt no.ckpt: no such file"),
-    ],
-)
-def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = tool("export", *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize(

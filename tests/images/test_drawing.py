@@ -77,18 +77,6 @@ def test_light_and_paper_do_not_matter(damage: object) -> None:
         assert differ(damage(page), page) > 8  # or this would be no test
 
 
-@pytest.mark.parametrize("shadow", [(1, 1, 1, 60, 0.4), (1, 0.2, 0.75, 40, 0.5)])
-def test_the_edge_of_a_shadow_is_no_ink(shadow: tuple[float, ...]) -> None:
-    down, across, where, sharp, depth = shadow
-    for number in (0, 3, 7):
-        page = np.full((560, 840), 255, np.uint8)
-        page[140:420, 280:560] = 255 - large(number)
-        rows, columns = np.mgrid[:560, :840] / 560
-        dark = 1 / (1 + np.exp(-sharp * (down * rows + across * columns - where)))
-        photo = (page * (1 - depth * dark)).astype(np.uint8)
-        assert differ(seen(encoded(photo)), seen(encoded(page))) < 8
-
-
 def test_polarity_does_not_matter() -> None:
     for number in range(4):
         page = large(number)

@@ -4,7 +4,6 @@ import io
 import resource
 import time
 import zipfile
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,24 +139,6 @@ def test_too_much_besides_tensors_and_too_much_altogether_is_refused(tmp_path: P
     refusal(path)
     path.write_bytes(hostile.saved(hostile.content(note="x" * (1 << 21))))
     refusal(path)
-
-
-def test_nothing_but_parts_comes_along_with_a_mapping(tmp_path: Path) -> None:
-    """BUILD gives an OrderedDict attributes, which hide its own."""
-    path = tmp_path / "x.ckpt"
-    data = hostile.saved(hostile.content(last=OrderedDict()))
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        pickled = file.read("archive/data.pkl")
-    at = pickled.rindex(b")R") + 2  # after the last OrderedDict's call
-    assert b"ccollections\nOrderedDict\n" in pickled[:at]
-    hidden = b"}(" + b"".join(b"X%c\0\0\0%s" % (len(w), w) for w in (b"items", b"y")) + b"ub"
-    evil = pickled[:at] + hidden + pickled[at:]
-    path.write_bytes(repacked(data, zipfile.ZIP_STORED, **{"data.pkl": evil}))
-    careless = torch.load(path, weights_only=True)
-    assert careless["last"].items == "y"  # the corpus is live
-    last = checkpoint.read(str(path))["last"]
-    assert (type(last), last, list(last.items())) == (dict, {}, [])
-    assert type(checkpoint.read(str(path))["state_dict"]) is dict
 
 
 def test_values_of_other_kinds_are_refused(tmp_path: Path) -> None:

@@ -34,11 +34,8 @@ EVENTS = ("ready", "started", "processed", "completed")
 NEGATIVE = dict.fromkeys(EVENTS, -4)
 WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {  # a place in it, what is there, the line
     "shape": ((*STATE, 0, "square_avg"), torch.zeros(2, 2), OPTIMIZER),
-    "no average": ((*STATE, 1, "square_avg"), GONE, OPTIMIZER),
-    "no optimizer": (("optimizer_states",), [], OPTIMIZER),
     "no progress": ((*FIT, "epoch_progress"), GONE, "damaged: 'epoch_progress'"),
     "negative epochs": ((*FIT, "epoch_progress", "current"), NEGATIVE, COUNTERS),
-    "odd place": (LOADER, [{"given": "x"}], COUNTERS),
     "no loader": (LOADER, [], "damaged: list index out of range"),
     "no processes": (("processes",), [], "damaged: it has no process's state"),
     "odd random state": (
@@ -47,12 +44,7 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {  # a place in it, what is
     ),
     "odd python state": ((*RANDOM, "python"), (3, torch.zeros(2), None), WORDS),
     "no score": (("processes", 0, "scores"), {}, "damaged: its scores are others"),
-    "score of another shape": (
-        ("processes", 0, "scores", "train_score", "correct"), torch.zeros(2, dtype=torch.int64),
-        "damaged: its scores are others",
-    ),
     "odd metrics": (("metrics",), {"val/acc": "high"}, "damaged: its metrics are no numbers"),
-    "huge number": (("metrics", "val/loss"), 10**400, NOT_WRITTEN_BY_US),
     "odd settings": (("settings",), {"x" * 5000: "y" * 5000, 1: 2}, SETTINGS),
     "no loops": (("loops",), GONE, WEIGHTS),
     "shared metrics": (

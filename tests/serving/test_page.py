@@ -382,19 +382,6 @@ def test_the_keyboard_draws(opened: Open) -> None:
         expect(page.locator(":focus")).to_have_accessible_name(name)
 
 
-def test_it_is_dark_where_all_is_dark(opened: Open) -> None:
-    page = opened(color_scheme="dark")
-    paper = "getComputedStyle(document.getElementById('canvas').parentElement).backgroundColor"
-    assert page.evaluate(paper) == "rgb(12, 13, 16)"
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 19, 23)"
-    draw(page, SEVEN)
-    dark = shown(page)
-    page.emulate_media(color_scheme="light")
-    settled(page)
-    assert page.evaluate(paper) == "rgb(255, 255, 255)"
-    assert (shown(page), ink(page) > 1000) == (dark, True)
-
-
 PART = {"probability": 0.9, "probabilities": [0.1] * 10, "note": "", "seen": None}
 BOXES = ([20, 60, 90, 230], [190, 60, 260, 230])
 DIGITS = [PART | {"digit": digit, "box": box} for digit, box in zip((4, 7), BOXES, strict=True)]
@@ -402,9 +389,8 @@ SEVERAL = {"digit": None, "probability": None, "probabilities": None, "note": "2
 SEVERAL |= {"box": None, "seen": None, "digits": DIGITS}
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
-    page = opened(viewport=viewport)
+def test_several_digits_are_shown_each(opened: Open) -> None:
+    page = opened()
     before = page.locator("#canvas").bounding_box()
     page.route("**/predict", lambda route: route.fulfill(json=SEVERAL))
     draw(page, SEVEN)

@@ -2,16 +2,13 @@
 
 import csv
 import json
-import os
 import re
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from digits.errors import InputError
 from digits.sweeps import leaderboard, table
 from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
@@ -191,15 +188,6 @@ def test_the_mean_is_over_the_replicates_that_the_sweep_recorded(tmp_path: Path)
     assert (data_of(tmp_path)["over"], data_of(tmp_path)["differing"]) == ("seed, data.fold", [LR])
 
 
-def test_without_a_record_seeds_are_replicates_and_a_flag_says_otherwise(tmp_path: Path) -> None:
-    repeated(tmp_path)
-    sweep = SweepFolder(tmp_path)
-    assert leaderboard.read(sweep).differing == [LR, "data.fold"]
-    assert leaderboard.read(sweep, None, ["seed", "data.fold"]).differing == [LR]
-    with pytest.raises(InputError, match=f"--replicates fold: no job sets it; there are: {LR}, se"):
-        leaderboard.read(sweep, None, ["fold"])
-
-
 def test_runs_of_other_lengths_are_not_averaged_and_a_line_says_so(tmp_path: Path) -> None:
     whole = {"epochs": 2, "ended": "trainer.max_epochs"}
     for number, (lr, seed) in enumerate(product("12", "012")):
@@ -223,39 +211,6 @@ def test_the_winners_test_is_told(tmp_path: Path) -> None:
     board = leaderboard.read(SweepFolder(tmp_path))
     assert len(board.jobs) == 6
     assert board.verdict == "best  model.optimizer.lr=1, test/acc 0.9500 +- 0.0436 (n=3)"
-
-
-def test_a_pipe_does_not_hang_it_and_no_link_is_followed(tmp_path: Path) -> None:
-    """Of each file that is read: the job is told of as far as its other files go."""
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    for name in ("metrics.json", "overrides.yaml", "train.log"):
-        (secret / name).write_text("a secret")
-    sweep = tmp_path / "sweep"
-    for number, name in enumerate(("output.log", "status.json", "metrics.json", "metrics.csv")):
-        for way in ("pipe", "link"):
-            path = job(sweep, f"{number}-{way}", [f"{LR}={number}"], "failed", acc=0.5) / name
-            path.unlink(missing_ok=True)
-            os.mkfifo(path) if way == "pipe" else path.symlink_to(secret / "train.log")
-    linked = job(sweep, "9", [f"{LR}=9"], acc=0.9)
-    shutil.rmtree(linked / ".hydra")
-    (linked / ".hydra").symlink_to(secret)
-    (sweep / "10").symlink_to(secret)
-    elsewhere = job(tmp_path / "other", "9", [], **{"test/acc": 0.97})
-    (sweep / "test").symlink_to(elsewhere.parent)
-    text = table.write(SweepFolder(sweep))
-    assert "8 jobs, 6 failed, 2 waiting" in text
-    assert "0.97" not in text
-    assert "secret" not in text + (sweep / "leaderboard.csv").read_text()
-    assert "secret" not in json.dumps(data_of(sweep)["jobs"])
-
-
-def test_a_plan_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
-    sweep = SweepFolder(tmp_path)
-    for name in ("/abs/thesis", "0/../../other", ".", "", "a\0b"):
-        sweep.write(["seed=0"], {name: ["seed=0"]})
-        with pytest.raises(InputError, match=r"sweep.json: job .*: expected a name inside its fol"):
-            leaderboard.read(sweep)
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from digits.errors import InputError
 from digits.runs.words import quoted
 from digits.sweeps.sweep import grid
 from digits.sweeps.sweep_folder import SweepFolder, identity
@@ -99,12 +98,3 @@ def test_known_are_those_that_ran_and_those_that_were_to(tmp_path: Path) -> None
         ("seed=9",): "3",
     }  # fmt: skip
     assert [sweep.name(run) for run in sweep.runs()] == ["0", "9_lr-3", "10", "a/b"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"words": [3]}', "{" * 9999])
-def test_what_is_no_sweeps_file_is_refused(text: str, tmp_path: Path) -> None:
-    sweep = SweepFolder(tmp_path)
-    sweep.file.write_text(text)
-    with pytest.raises(InputError, match=r"no sweep's folder: .*sweep.json is missing or damaged"):
-        sweep.words()
-    assert sweep.planned() == {}

@@ -271,15 +271,6 @@ def test_a_longer_run_goes_on_with_the_rates_of_its_length(
     assert caplog.text.count("is stretched to the new length") == (kind != "restarts")
 
 
-def test_more_steps_stretch_a_schedule_too(tmp_path: Path) -> None:
-    whole, then = Rates(), Rates()
-    last = tmp_path / "part" / LAST
-    run(tmp_path / "whole", None, one_cycle, callbacks=lambda: [whole], max_steps=15)
-    run(last.parent, None, one_cycle, max_steps=5)
-    run(last.parent, last, one_cycle, callbacks=lambda: [then], max_steps=15)
-    assert then.told == whole.told[5:]
-
-
 class StopsAt(Callback):
     def __init__(self, batches: int) -> None:
         self.batches = batches
