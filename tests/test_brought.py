@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.commands import UNSEEN, Outcome, command
+from support.commands import Outcome, command
 
 # by its author's name: the data, its best.ckpt's score, and one that its test logs
 BROUGHT = {
@@ -101,12 +101,3 @@ def test_it_goes_on_bit_for_bit_and_is_tested_again(
         score = BROUGHT[name][2]
         if score and not (again.folder / "checkpoints" / "best.ckpt").exists():
             assert f"{score:<14} {scores[score]:.4f}" in tested.out
-
-
-@pytest.mark.slow
-def test_what_looks_changes_no_weight(configs: str, tmp_path: Path) -> None:
-    """A VAE draws random numbers in `forward`, also when it is asked for evidence in vain."""
-    seen = train(configs, "VAE", tmp_path / "seen")
-    unseen = train(configs, "VAE", tmp_path / "unseen", *UNSEEN)
-    ours, theirs = weights(seen), weights(unseen)
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from digits.runs import weights as of_runs
 from support.commands import UNSEEN, Outcome, command
 
 QUICK = (*UNSEEN, "trainer.max_epochs=1", "trainer.limit_train_batches=2", "test=false")
@@ -75,16 +73,6 @@ def test_a_part_is_taken_and_the_rest_is_new(run: Outcome, tmp_path: Path) -> No
     assert (other.code, other.err) == (0, "")
     assert ": 2 tensors\n" in other.out
     assert same(run, other, *names) == [True, True, False]
-
-
-def test_a_part_has_its_running_means_too(tmp_path: Path) -> None:
-    theirs, ours = (nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2)) for _ in range(2))
-    theirs(torch.tensor([[1.0], [2.0]]))
-    content = {"pytorch-lightning_version": "2.6.0", "state_dict": theirs.state_dict()}
-    torch.save(content, path := tmp_path / "x.ckpt")
-    of_runs.take(str(path), ["1"], ours)
-    kept = [torch.equal(w, theirs.state_dict()[name]) for name, w in ours.state_dict().items()]
-    assert kept == [False, False, True, True, True, True, True]
 
 
 REFUSED = {

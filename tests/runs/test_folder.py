@@ -1,4 +1,3 @@
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -69,19 +68,6 @@ def test_the_end_of_another_process_is_no_end_of_the_run(tmp_path: Path) -> None
     assert finish("-c", begins, str(tmp_path))[0] == 0
     status.end(tmp_path, InputError("refused"))
     assert (run.status().status, run.status().error) == ("killed", None)
-
-
-def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = RunFolder(tmp_path)
-    reader = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(reader, fcntl.LOCK_SH)
-    monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(reader, fcntl.LOCK_UN))
-    with run.held():
-        assert status.is_held(tmp_path)
-        with pytest.raises(InputError, match="another process is training there"), run.held():
-            raise AssertionError
-    assert not status.is_held(tmp_path)
-    os.close(reader)
 
 
 def test_a_finished_run_has_what_its_folder_names_and_a_cleared_one_nothing_of_it(
