@@ -10,27 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.commands import UNSEEN, Outcome, command
+from support.commands import Outcome, command
 
 # by its author's name: the data, its best.ckpt's score, and one that its test logs
 BROUGHT = {
-    "AutoEncoder": ("Digits", "val_loss", "test_loss"),
     "FlatAutoEncoder": ("Digits", "val_loss", "test_loss"),
-    "BareAutoEncoder": ("Bare", "val_loss", "test_loss"),
     "GAN": ("Digits", None, None),
     "VAE": ("Digits", "val_loss", None),
-    "SimCLR": ("Views", "val_loss", None),
     "RowLSTM": ("Digits", "val_MulticlassAccuracy", "test_MulticlassF1Score"),
     "CNN": ("Digits", "val_acc", "test_acc"),
-    "ResNet": ("Digits", "val_acc", "test_acc"),
     "Transfer": ("Digits", "valid_loss", None),
-    "Regression": ("Digits", "val/mse", "test/mse"),
-    "ValLoss": ("Digits", "val_loss", "test_acc"),
-    "TwoLoaders": ("TwoVal", "val_acc/dataloader_idx_0", "test_acc"),
-    "Silent": ("Digits", None, None),
 }
-CLASSIFIERS = {"Transfer", "RowLSTM", "CNN", "ResNet", "ValLoss", "TwoLoaders", "Silent"}
-UNTESTED = {"GAN", "VAE", "SimCLR", "Transfer"}
+CLASSIFIERS = {"Transfer", "RowLSTM", "CNN"}
+UNTESTED = {"GAN", "VAE", "Transfer"}
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +54,16 @@ def check_whole(outcome: Outcome, name: str) -> None:
     assert tested is None or tested in metrics
     page = (folder / "report.html").read_text()
     assert ("By class" in page) == (name in CLASSIFIERS)
-    assert ("Scores by epoch" in page) == (name not in ("GAN", "Transfer", "Silent"))
+    assert ("Scores by epoch" in page) == (name not in ("GAN", "Transfer"))
     assert (folder / "evidence.npz").is_file() == (name in CLASSIFIERS)
     assert outcome.out.count("no evidence of the ") == (name not in {"GAN", *CLASSIFIERS})
     assert ("not tested" in outcome.out) == (name in UNTESTED)
 
 
-@pytest.mark.parametrize("name", ["FlatAutoEncoder", "GAN", "CNN", "Transfer", "TwoLoaders"])
+QUICKLY = ("FlatAutoEncoder", "CNN")  # the others train below
+
+
+@pytest.mark.parametrize("name", QUICKLY)
 def test_it_trains_with_every_default(name: str, configs: str, tmp_path: Path) -> None:
     check_whole(train(configs, name, tmp_path), name)
 
@@ -79,7 +74,7 @@ def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BROUGHT)
+@pytest.mark.parametrize("name", sorted(BROUGHT.keys() - QUICKLY))
 def test_it_goes_on_bit_for_bit_and_is_tested_again(
     name: str, configs: str, tmp_path: Path, stop_at: Callable[[int], None]
 ) -> None:
@@ -106,28 +101,3 @@ def test_it_goes_on_bit_for_bit_and_is_tested_again(
         score = BROUGHT[name][2]
         if score and not (again.folder / "checkpoints" / "best.ckpt").exists():
             assert f"{score:<14} {scores[score]:.4f}" in tested.out
-
-
-@pytest.mark.slow
-def test_a_regression_is_searched_by_its_own_score(configs: str, tmp_path: Path) -> None:
-    words = (
-        "hydra/launcher=basic",
-        "+model.lr=1e-4,1e-2",
-        "optimized_metric=val/mse",
-        "trainer.max_epochs=2",
-    )
-    outcome = command(
-        "train", "-m", configs, "model=regression", "data=digits", *words, outputs=tmp_path
-    )
-    assert (outcome.code, outcome.err) == (0, "")
-    assert "2 jobs, 2 finished" in outcome.out
-    assert "best  model.lr=0.0001\n" in outcome.out  # less is better
-
-
-@pytest.mark.slow
-def test_what_looks_changes_no_weight(configs: str, tmp_path: Path) -> None:
-    """A VAE draws random numbers in `forward`, also when it is asked for evidence in vain."""
-    seen = train(configs, "VAE", tmp_path / "seen")
-    unseen = train(configs, "VAE", tmp_path / "unseen", *UNSEEN)
-    ours, theirs = weights(seen), weights(unseen)
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -16,6 +16,7 @@ case "$0 $*" in
 {fails}) exit 1 ;;
 */python3\\ -m\\ venv*) mkdir -p "$3/bin" && ln -s "{tools}"/pip "{tools}"/pytest "$3/bin" ;;
 */fc-list*) echo "DejaVu Sans, Liberation Sans" ;;
+*/apt-get*) sleep 0.1 ;;
 esac
 """
 
@@ -77,3 +78,8 @@ def test_without_a_browser_or_a_server_it_installs_one_or_goes_on(tmp_path: Path
         assert (code, calls[-1]) == (0, "pytest -m slow")
         assert "apt-get update -qq" in calls
         assert ("their tests are skipped" in err) == (name == "b")
+
+
+def test_nothing_is_installed_half(tmp_path: Path) -> None:
+    code, calls, _ = run(tmp_path, "*/pip*", "chromium")
+    assert (code, sum(call.startswith("apt-get install") for call in calls)) == (1, 1)

@@ -73,19 +73,26 @@ def test_the_commands_and_packages_are_all_there(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_trains_offline_and_predicts_wherever_one_is(site: Path, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "docs" / "drawings" / "photo.jpg", tmp_path)
+def test_it_trains_and_predicts_with_models_of_ones_own_wherever_one_is(
+    site: Path, tmp_path: Path
+) -> None:
+    your_own.write(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
     asked = run(site, tmp_path, "digits-train", "--help")
     assert asked.stdout.startswith("digits-train [SETTING=VALUE ...]\n")
     assert "  digits-eval ckpt_path=latest\n" in asked.stdout
-    assert list(tmp_path.iterdir()) == [tmp_path / "photo.jpg"]
-    trained = run(site, tmp_path, "digits-train", *SHORT)
+    assert {path.name for path in tmp_path.iterdir()} == before
+    own = "--config-dir=configs"
+    trained = run(site, tmp_path, "digits-train", own, "model=cnn", *SHORT)
     assert (trained.returncode, trained.stderr) == (0, "")
     (last,) = tmp_path.glob("outputs/train/*/checkpoints/last.ckpt")
     assert f"checkpoint     {last.relative_to(tmp_path)}\n" in trained.stdout
-    read = run(site, tmp_path, "digits-predict", "photo.jpg")
+    read = run(site, tmp_path, "digits-predict", own, "photo.jpg")
     assert (read.returncode, read.stderr) == (0, "")
     assert read.stdout.splitlines()[-1] == f"model {last.relative_to(tmp_path)}"
+    sweep = (own, "-m", "experiment=shapes", "model.width=2,4", "trainer.max_epochs=1")
+    swept = run(site, tmp_path, "digits-train", *sweep)
+    assert (swept.returncode, swept.stderr) == (0, "")
 
 
 def test_without_a_run_it_names_its_own_command(site: Path, tmp_path: Path) -> None:
@@ -95,23 +102,8 @@ def test_without_a_run_it_names_its_own_command(site: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [your_own.COMMANDS[place] for place in (3, 6, 2)])
-def test_a_training_a_prediction_and_a_sweep_of_ones_own(line: str, site: Path, page: Path) -> None:
-    name, *words = line.split()
-    outcome = run(site, page, name, *words)
-    assert (outcome.returncode, outcome.stderr) == (0, "")
-
-
-@pytest.mark.slow
 def test_a_folder_of_ones_own(site: Path, tmp_path: Path) -> None:
     outcome = run(site, tmp_path, "digits-new", "mine")
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert "cd mine\ndigits-train --config-dir=configs experiment=shapes\n" in outcome.stdout
     assert (tmp_path / "mine" / "configs" / "experiment" / "shapes.yaml").is_file()
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    your_own.write(folder)
-    return folder

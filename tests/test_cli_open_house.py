@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,51 +48,10 @@ def test_a_run_that_lost_its_way_is_told_of(tmp_path: Path) -> None:
     assert table(outcome)["ended"] == "epoch 2: trainer.max_steps"
 
 
-EARLY = ("callbacks=early_stopping", "callbacks.early_stopping.monitor=train/loss")
-EARLY += ("+callbacks.early_stopping.stopping_threshold=99", "callbacks.early_stopping.mode=min")
-
-
-@pytest.mark.parametrize(
-    ("words", "ended"),
-    [
-        (("trainer.max_time={seconds: 0.001}",), "epoch 1: trainer.max_time"),
-        pytest.param(
-            EARLY,
-            "epoch 1: EarlyStopping: Stopping threshold reached: train/loss = ",
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["time", "early"],
-)
-def test_why_it_ended(words: tuple[str, ...], ended: str, tmp_path: Path) -> None:
-    outcome = command("train", *QUIET, *words, outputs=tmp_path)
+def test_why_it_ended(tmp_path: Path) -> None:
+    outcome = command("train", *QUIET, "trainer.max_time={seconds: 0.001}", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-    assert table(outcome)["ended"].startswith(ended)
-
-
-@pytest.mark.slow
-def test_where_a_run_comes_from_and_nothing_that_is_not_ours(tmp_path: Path) -> None:
-    """By a machine where SLURM is."""
-    srun = tmp_path / "bin" / "srun"
-    srun.parent.mkdir()
-    srun.write_text("#!/bin/sh\n")
-    srun.chmod(0o755)
-    env = os.environ | {"PATH": f"{srun.parent}:{os.environ['PATH']}"}
-    words = ["trainer.max_epochs=1", "tags=[baseline,a.b]", "callbacks=inspect", *SMALL]
-    code, out, err = finish("src/train.py", *words, f"paths.outputs_dir={tmp_path}", env=env)
-    assert (code, err) == (0, "")
-    assert out.splitlines()[0].startswith("Epoch 1/1 ")
-    (path,) = tmp_path.glob("train/*/metrics.json")
-    metrics = json.loads(path.read_text())
-    assert metrics["tags"] == "baseline,a.b"
-    assert metrics["overrides"].startswith("trainer.max_epochs=1 'tags=[baseline,a.b]' ")
-    assert metrics["command"].endswith(f"paths.outputs_dir={tmp_path}")
-    assert " src/train.py trainer.max_epochs=1 " in metrics["command"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", metrics["date"])
-    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    head = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    assert metrics.get("commit", "") == head
-    assert isinstance(metrics.get("commit_is_clean", True), bool)
+    assert table(outcome)["ended"].startswith("epoch 1: trainer.max_time")
 
 
 # who is told of the settings, and of the end
@@ -140,16 +98,11 @@ def test_every_logger_gets_the_settings_and_the_end(tmp_path: Path) -> None:
     assert table(outcome)["device"] == f"cpu, {threads} thread{'s' * (threads > 1)}"
 
 
-def test_tensorboard_learns_how_it_ended(tmp_path: Path) -> None:
-    """A run that diverges failed; one that is stopped may go on, and then succeeds."""
-    words = (*FAST, "trainer.max_epochs=2", "logger=tensorboard")
-    bad = command("train", *words, "model.optimizer.lr=1e30", outputs=tmp_path / "bad")
+def test_tensorboard_learns_that_a_run_failed(tmp_path: Path) -> None:
+    words = (*FAST, "trainer.max_epochs=1", "logger=tensorboard", "model.optimizer.lr=1e30")
+    bad = command("train", *words, outputs=tmp_path)
     assert bad.code == 2
-    (run,) = hparams_tab.runs(bad.folder)
-    assert run["status"] == "STATUS_FAILURE"
-    again = command("train", f"resume={bad.folder}", *words, outputs=tmp_path / "bad")
-    assert again.code == 2
-    assert hparams_tab.runs(bad.folder)[0]["status"] == "STATUS_FAILURE"
+    assert [run["status"] for run in hparams_tab.runs(bad.folder)] == ["STATUS_FAILURE"]
 
 
 @pytest.mark.slow
@@ -170,34 +123,20 @@ def test_wandb_and_mlflow_take_a_run(tmp_path: Path) -> None:
 # what a run takes
 
 
-def slow(*words: str) -> Any:
-    return pytest.param([*words], marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        slow("trainer.precision=64", "trainer.max_time={minutes: 5}"),
-        slow("trainer.precision=bf16-true", "model/optimizer=sgd"),
-        ["model/optimizer=adam", "model/scheduler=one_cycle", "callbacks=rich_progress_bar"],
-        slow(
-            "model/optimizer=sgd", "model/scheduler=plateau", "model.scheduler_monitor=train/loss"
-        ),
-        slow("model/scheduler=cosine", "model.scheduler.T_max=9", "trainer.precision=bf16"),
-    ],
-    ids=" ".join,
-)
-def test_it_trains_and_goes_on(words: list[str], tmp_path: Path) -> None:
-    once = command("train", *QUIET, *words, "trainer.max_epochs=2", outputs=tmp_path / "once")
+def test_one_cycle_and_rich_take_a_run(tmp_path: Path) -> None:
+    words = ["model/optimizer=adam", "model/scheduler=one_cycle", "callbacks=rich_progress_bar"]
+    once = command("train", *QUIET, *words, "trainer.max_epochs=1", outputs=tmp_path)
     assert (once.code, once.err) == (0, "")
-    if "one_cycle" not in str(words):  # whose steps are counted beforehand
-        first = command("train", *QUIET, *words, "trainer.max_epochs=1", outputs=tmp_path / "two")
-        assert (first.code, first.err) == (0, "")
-        again = command(
-            "train", f"resume={first.folder}", "trainer.max_epochs=2", outputs=tmp_path / "two"
-        )
-        assert (again.code, again.err) == (0, "")
-        assert again.metrics["train/loss"] == once.metrics["train/loss"]
+
+
+def test_another_precision_goes_on(tmp_path: Path) -> None:
+    words = [*QUIET, "trainer.precision=bf16-true", "model/optimizer=sgd"]
+    once = command("train", *words, "trainer.max_epochs=2", outputs=tmp_path / "once")
+    assert (once.code, once.err) == (0, "")
+    command("train", *words, "trainer.max_epochs=1", outputs=tmp_path / "two")
+    again = command("train", "resume=latest", "trainer.max_epochs=2", outputs=tmp_path / "two")
+    assert (again.code, again.err) == (0, "")
+    assert again.metrics["train/loss"] == once.metrics["train/loss"]
 
 
 def test_a_plateau_needs_to_know_which(tmp_path: Path) -> None:
@@ -233,24 +172,6 @@ def test_a_subclass_is_tested_read_and_exported(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     with safe_open(trained.folder / "export" / "digits.safetensors", "np") as file:
         assert file.metadata()["test_accuracy"] == f"{trained.metrics['test/acc']:.6g}"
-
-
-def test_a_model_that_reads_no_digits_says_why(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    config = "_target_: support.own.Flat\n"
-    (tmp_path / "model" / "flat.yaml").write_text(config)
-    own = f"--config-dir={tmp_path}"
-    words = ("trainer.limit_train_batches=1", "logger=none", *UNSEEN, "model=flat")
-    words += ("trainer.max_epochs=1", "trainer.limit_test_batches=1")
-    trained = command("train", own, *words, outputs=tmp_path / "out")
-    assert (trained.code, trained.err) == (0, "")
-    last = trained.folder / "checkpoints" / "last.ckpt"
-    code, _, err = tool("predict", "x.png", "--ckpt", str(last), own)
-    assert code == 2
-    assert err == (
-        f"error: --ckpt {last}: expected images (B, 28, 28) or (B, 1, 28, 28) to logits (B, 10); "
-        "its model gives (2, 1) for a batch of 2\n"
-    )
 
 
 def test_a_model_that_wants_a_channel_is_told_how_and_read_with_it(tmp_path: Path) -> None:

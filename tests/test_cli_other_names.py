@@ -82,17 +82,6 @@ def test_its_report_knows_its_accuracy(tested: Outcome, tmp_path: Path) -> None:
     assert (code, f"test accuracy {accuracy}" in out) == (0, True)
 
 
-def test_a_resume_goes_by_the_same_score_and_knows_the_best(tested: Outcome, configs: str) -> None:
-    before = tested.metrics["val_acc/dataloader_idx_0_best"]
-    words = (f"resume={tested.folder}", "trainer.max_epochs=3")
-    again = command("train", configs, *words, outputs=tested.outputs)
-    assert (again.code, again.err) == (0, "")
-    assert "best.ckpt is the one" not in again.out
-    after = again.metrics["val_acc/dataloader_idx_0_best"]
-    assert after >= before
-    assert saved(again, "best")["metrics"]["val_acc/dataloader_idx_0"] == pytest.approx(after)
-
-
 def test_a_model_without_a_test_is_trained_and_reported(configs: str, tmp_path: Path) -> None:
     outcome = train(configs, "model=notest", "logger=csv", outputs=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
@@ -163,18 +152,3 @@ def test_the_check_before_the_first_step_changes_no_bit(configs: str, tmp_path: 
         train(configs, "model=notest", *words, *QUIET, outputs=tmp_path / name)
     without, checked = tutorials.WEIGHTS[-2:]
     assert torch.equal(without, checked)
-
-
-def test_a_fast_run_has_no_best_checkpoint(configs: str, tmp_path: Path) -> None:
-    more = ("trainer.fast_dev_run=true", "test=false")
-    outcome = train(configs, "model=tested", *more, *QUIET, outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert "best" not in checkpoints(outcome)
-    assert "best.ckpt" not in outcome.out
-
-
-def test_a_plateau_is_looked_for_when_validation_runs(configs: str, tmp_path: Path) -> None:
-    words = ("model=plateau", "trainer.check_val_every_n_epoch=2", "trainer.limit_train_batches=1")
-    outcome = train(configs, *words, "trainer.max_epochs=5", *QUIET, outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert saved(outcome, "last")["lr_schedulers"][0]["last_epoch"] == 2

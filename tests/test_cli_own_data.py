@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from digits.errors import InputError
 from digits.inspection import evidence
 from support.commands import UNSEEN, Outcome, command, tool
 
@@ -80,33 +79,6 @@ def test_it_is_learned_with_every_default_on(tmp_path: Path) -> None:
         f"error: --ckpt {last}: its network tells 3 classes of images of 10 pixels a side; "
         "expected 10 digits of 28\n"
     )
-
-
-def test_limits_are_its_own() -> None:
-    from shapes import Shapes  # type: ignore[import-not-found]
-
-    Shapes(val_size=89, batch_size=90).setup("fit")
-    with pytest.raises(
-        InputError, match=r"^data\.val_size=90: expected a whole number from 0 to 89:"
-    ):
-        Shapes(val_size=90, batch_size=90).setup("fit")
-    with pytest.raises(InputError, match=r"^data\.batch_size=91: expected .* from 1 to 90:"):
-        Shapes(batch_size=91).setup("fit")
-
-
-def test_what_is_not_as_declared_is_told_of() -> None:
-    from shapes import Shapes
-
-    data = Shapes(batch_size=30)
-    data.side = 8
-    line = r"^data: Shapes\.read gives images of \(90, 10, 10\) torch\.uint8; expected \(N, 8, 8\)"
-    with pytest.raises(InputError, match=line):
-        data.setup("fit")
-    data.side, data.classes = 10, 2
-    with pytest.raises(
-        InputError, match=r"^data: Shapes\.read gives labels from 0 to 2; expected 0 to 1$"
-    ):
-        data.setup("fit")
 
 
 @pytest.mark.parametrize(

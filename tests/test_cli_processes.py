@@ -6,24 +6,28 @@ import pty
 import re
 import signal
 import subprocess
-import sys
-import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 from digits.inspection import evidence
-from support.commands import SHORT, Outcome, finish, process
+from support.commands import SHORT, UNSEEN, Outcome, finish, process
 
 
 def start(
     tmp_path: Path, *overrides: str, **options: Any
 ) -> AbstractContextManager[subprocess.Popen[str]]:
     return process("src/train.py", f"paths.outputs_dir={tmp_path}", *overrides, **options)
+
+
+HELP = (
+    "trainer: cpu, ddp, ddp_sim, default, gpu", "logger: csv, default, many_loggers",
+    "trainer.max_epochs=5", "data.batch_size=128", "model.optimizer.lr=0.001",
+    "python src/train.py -m sweep=latest",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -42,22 +46,8 @@ def test_a_question_is_answered_at_once(question: list[str], tmp_path: Path) -> 
     assert "hydra" in imported
     assert not imported & {"torch", "lightning", "numpy", "tensorboard", "matplotlib", "fastapi"}
     assert len(imported) < 402
-
-
-def test_help_names_groups_settings_and_examples() -> None:
-    _, out, _ = finish("src/train.py", "--help")
-    for group in ("trainer: cpu, ddp, ddp_sim, default, gpu", "logger: csv, default, many_loggers"):
-        assert group in out
-    for setting in ("trainer.max_epochs=5", "data.batch_size=128", "model.optimizer.lr=0.001"):
-        assert setting in out
-    assert "python src/train.py -m sweep=latest" in out
-
-
-@pytest.mark.slow
-def test_a_run_says_nothing_on_stderr(tmp_path: Path) -> None:
-    code, out, err = finish("src/train.py", *SHORT, f"paths.outputs_dir={tmp_path}")
-    assert (code, err) == (0, "")
-    assert "Epoch 2/2" in out
+    if question == ["--help"]:
+        assert all(line in out for line in HELP)
 
 
 ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100", "model.hidden_size=8")
@@ -66,7 +56,7 @@ ENDLESS = ("trainer.max_epochs=1000", "trainer.limit_train_batches=100", "model.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "trainer"),
-    [("SIGINT", 130, "cpu"), ("SIGTERM", 143, "cpu"), ("SIGTERM", 143, "ddp_sim")],
+    [("SIGINT", 130, "cpu"), ("SIGTERM", 143, "ddp_sim")],
 )
 def test_a_stopped_run_keeps_its_last_checkpoint(
     name: str, code: int, trainer: str, tmp_path: Path
@@ -80,18 +70,6 @@ def test_a_stopped_run_keeps_its_last_checkpoint(
     (last,) = tmp_path.glob("train/*/checkpoints/last.ckpt")
     assert err == f"stopped; go on with resume={last.parents[1]}\n"
     assert json.loads((last.parents[1] / "metrics.json").read_text())["epochs"] >= 1
-
-
-@pytest.mark.slow
-def test_a_stopped_sweep_stops(tmp_path: Path) -> None:
-    sweep = ["-m", "hydra/launcher=basic", "seed=0,1", *ENDLESS, f"paths.outputs_dir={tmp_path}"]
-    with process("src/train.py", *sweep) as run:
-        assert run.stdout is not None
-        assert any(line.startswith("Epoch 1/") for line in run.stdout)
-        run.send_signal(signal.SIGINT)
-        run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert [path.name for path in tmp_path.glob("multirun/*/0*")] == ["00_seed-0"]
 
 
 @pytest.mark.slow
@@ -127,6 +105,7 @@ def test_a_terminal_shows_a_bar_an_epoch(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     env = os.environ | {"COLUMNS": "80"}
     short = ["trainer.max_epochs=2", "data.val_size=5000", "trainer.limit_train_batches=150"]
+    short += ["logger=csv", "test=false", *UNSEEN]
     shown = b""
     with start(tmp_path, *short, stdout=theirs, stderr=theirs, env=env) as run:
         os.close(theirs)
@@ -146,18 +125,3 @@ def test_a_terminal_shows_a_bar_an_epoch(tmp_path: Path) -> None:
     (log,) = tmp_path.glob("train/*/train.log")
     assert log.read_text().count("Epoch ") == 2
     assert "\r" not in log.read_text()
-
-
-def test_tensorboard_shows_train_val_and_test(finished: Outcome) -> None:
-    tensorboard = str(Path(sys.executable).with_name("tensorboard"))
-    arguments = ["--logdir", str(finished.outputs), "--host", "127.0.0.1", "--port", "0"]
-    with process(tensorboard, *arguments) as server:
-        assert server.stderr is not None
-        lines = iter(server.stderr.readline, "")
-        url = next(found[0] for line in lines if (found := re.search(r"http://\S+/", line)))
-        deadline, tags = time.monotonic() + 60, set[str]()
-        while "test/acc" not in tags and time.monotonic() < deadline:
-            with urlopen(f"{url}data/plugin/scalars/tags") as answer:
-                tags = {tag for run in json.load(answer).values() for tag in run}
-            time.sleep(0.2)
-        assert {"train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc"} <= tags

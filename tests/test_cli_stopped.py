@@ -38,9 +38,12 @@ def test_ctrl_c_in_the_first_second_is_one_line(words: tuple[str, ...], tmp_path
     check(*stopped_after(0.4, tmp_path, *words))
 
 
+MOMENTS = [(RUN, 1), (RUN, 7), (RUN, 12), (RUN, 20), (RUN, 30), (RUN, 45)]
+MOMENTS += [(SWEEP, 2), (SWEEP, 9), (SWEEP, 16), (SWEEP, 25), (SWEEP, 40)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [RUN, SWEEP], ids=["run", "sweep"])
-@pytest.mark.parametrize("tenths", [1, 2, 3, 5, 7, 9, 12, 16, 20, 25, 30, 40, 50, 60])
+@pytest.mark.parametrize(("words", "tenths"), MOMENTS, ids=range(len(MOMENTS)))
 def test_ctrl_c_at_any_moment_is_one_line(
     tenths: int, words: tuple[str, ...], tmp_path: Path
 ) -> None:

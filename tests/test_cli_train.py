@@ -1,6 +1,5 @@
 """What a run leaves, and that it can be repeated, resumed, swept and tested again."""
 
-import csv
 import importlib
 import json
 import signal
@@ -10,10 +9,8 @@ import hydra
 import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from digits.files import CONFIGS
-from digits.runs.folder import RunFolder
 from support import hparams_tab
 from support.commands import SHORT, UNSEEN, Outcome, command
 
@@ -36,21 +33,6 @@ def weights(outcome: Outcome, name: str = "last") -> dict[str, torch.Tensor]:
 
 def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def test_a_run_leaves_its_folder(finished: Outcome) -> None:
-    files = {str(path.relative_to(finished.folder)) for path in finished.folder.rglob("*.*")}
-    assert {
-        ".hydra/config.yaml",
-        "train.log",
-        "checkpoints/last.ckpt",
-        "checkpoints/best.ckpt",
-        "metrics.json",
-        "metrics.csv",
-        "figures/samples.png",
-    } <= files
-    assert list((finished.folder / "tensorboard").glob("events.*"))
-    assert finished.folder.parent.name == "train"
 
 
 def test_output_is_a_line_an_epoch_and_a_table(finished: Outcome) -> None:
@@ -88,25 +70,6 @@ def test_metrics_json(finished: Outcome) -> None:
     rate = 2 * 30 * 128 / metrics["fit_seconds"]
     assert metrics["images_per_second"] == pytest.approx(rate, rel=0.01)
     assert 0 < metrics["epoch_seconds"] < metrics["fit_seconds"]
-
-
-def test_metrics_csv(finished: Outcome) -> None:
-    with (finished.folder / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    epochs = [float(row["train/acc"]) for row in rows if row["train/acc"]]
-    assert len(epochs) == 2
-    assert epochs[-1] == pytest.approx(finished.metrics["train/acc"], abs=1e-6)
-
-
-def test_tensorboard_has_train_val_test_and_hparams(finished: Outcome) -> None:
-    events = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
-    tags = set(events.Tags()["scalars"])
-    stages = ("train", "val", "test")
-    assert {f"{stage}/{name}" for stage in stages for name in ("loss", "acc")} <= tags
-    assert "hp_metric" not in tags
-    test_acc = events.Scalars("test/acc")[-1]
-    assert test_acc.value == pytest.approx(finished.metrics["test/acc"], abs=1e-6)
-    assert test_acc.step == 60
 
 
 def test_hparams_tab_has_a_column_for_each_score(finished: Outcome) -> None:
@@ -186,10 +149,7 @@ def test_seed_zero_is_a_seed_and_null_draws_one(tmp_path: Path) -> None:
     ]
     assert equal(weights(runs[0]), weights(runs[1]))
     assert not equal(weights(runs[0]), weights(runs[2]))
-    drawn = runs[2].metrics["seed"]
-    assert f"seed {drawn}" in runs[2].out
-    again = command("train", *FAST, f"seed={drawn}", outputs=tmp_path / "again")
-    assert equal(weights(runs[2]), weights(again))
+    assert f"seed {runs[2].metrics['seed']}" in runs[2].out
 
 
 SWITCHES = {
@@ -235,29 +195,7 @@ def test_loggers(loggers: str, tmp_path: Path) -> None:
     assert outcome.out.endswith(leads_there) == has_curves
 
 
-def test_a_sweep_gives_each_job_a_folder_and_survives_a_failing_job(tmp_path: Path) -> None:
-    rates = "model.optimizer.lr=-1,0.01"
-    outcome = command("train", "-m", rates, "hydra/launcher=basic", *FAST, outputs=tmp_path)
-    assert outcome.code == 2
-    jobs = sorted(tmp_path.glob("multirun/*/*/metrics.json"))
-    assert [path.parent.name for path in jobs] == ["01_lr-0.01"]
-    (line,) = (line for line in outcome.err.splitlines() if line.startswith("error: "))
-    assert line.startswith("error: job 0 (")
-    assert "model.optimizer.lr=-1: expected a number above 0" in line
-    assert "Traceback" not in outcome.err
-
-
-def test_diverging_training_is_stopped_and_named(tmp_path: Path) -> None:
-    outcome = command("train", *FAST, "model.optimizer.lr=1e30", outputs=tmp_path)
-    assert outcome.code == 2
-    assert outcome.err.startswith("error: training diverged: train/loss is ")
-    assert "model.optimizer.lr" in outcome.err
-    status = RunFolder(outcome.folder).status()
-    assert status.status == "diverged"
-    assert f"error: {status.error}\n" == outcome.err
-
-
-@pytest.mark.parametrize("debug", ["fast", "limit", "overfit", "profiler"])
+@pytest.mark.parametrize("debug", ["fast", "overfit", "profiler"])
 def test_debug(debug: str, tmp_path: Path) -> None:
     short = ["trainer.limit_train_batches=5"] if debug == "profiler" else []
     outcome = command("train", f"debug={debug}", *short, *UNSEEN, outputs=tmp_path)

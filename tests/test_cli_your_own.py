@@ -1,6 +1,5 @@
 """docs/your-own.md as it stands: a model, a data set, a callback, an experiment of one's own."""
 
-import json
 import os
 import re
 import signal
@@ -14,9 +13,7 @@ import pytest
 import torch
 
 from digits.data import idx
-from digits.runs import run as runs
-from digits.runs.folder import RunFolder
-from support import commands, hparams_tab, your_own
+from support import commands, your_own
 from support.commands import ROOT, Outcome, command, tool
 
 pytestmark = pytest.mark.slow
@@ -104,28 +101,6 @@ def whole(folder: Path, outputs: Path) -> Outcome:
     return command("train", OWN, *SHORT, "trainer.max_epochs=2", outputs=outputs)
 
 
-def test_it_leaves_what_the_projects_model_leaves(whole: Outcome) -> None:
-    assert (whole.code, whole.err) == (0, "")
-    run = RunFolder(whole.folder)
-    assert {path.name for path in run.checkpoints.iterdir()} == {
-        "last.ckpt",
-        "previous.ckpt",
-        "best.ckpt",
-    }
-    metrics = whole.metrics
-    assert metrics["val/acc_best"] >= metrics["val/acc"]
-    assert metrics["val/loss_best"] <= metrics["val/loss"]
-    assert metrics["epochs"] == 2
-    assert metrics["images_per_second"] > 0
-    assert metrics["parameters"] == 40 + 8 + 296 + 3930  # convolution, norm, convolution, linear
-    assert runs.read(whole.folder).epochs[1].keys() >= {"train/acc", "val/acc", "val/acc_best"}
-    assert (run.figures / "samples.png").is_file()
-    (tab,) = hparams_tab.runs(whole.folder)
-    assert (tab["hparams"]["model.width"], tab["hparams"]["model.dropout"]) == (4, 0.25)
-    assert "width" not in tab["hparams"]  # that Lightning would log, too
-    assert tab["metrics"]["val/acc"] == pytest.approx(metrics["val/acc"])
-
-
 def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
     content = torch.load(whole.folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["hyper_parameters"] == {
@@ -137,19 +112,18 @@ def test_its_checkpoint_is_plain_data(whole: Outcome) -> None:
     assert content["settings"]["model._target_"] == "cnn.CNN"
 
 
-@pytest.mark.parametrize("stops", [12, 17])
 def test_it_goes_on_bit_for_bit(
-    stops: int, folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the first epoch's end (then a step later), and within the second: weights, averages,
-    dropout. Means that self.log gathers are over the rest of the epoch.
+    """Within the second epoch: weights, averages, dropout. Means that self.log gathers are over the
+    rest of the epoch.
     """
     from cnn import CNN  # type: ignore[import-not-found]
 
     step = CNN.training_step
 
     def stopping(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == stops - 1:
+        if self.global_step == 16:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, batch, batch_idx)
 
@@ -160,7 +134,7 @@ def test_it_goes_on_bit_for_bit(
     assert f"go on with resume={killed.folder} --config-dir={folder}/configs" in killed.err
     again = command("train", OWN, f"resume={killed.folder}", outputs=tmp_path)
     assert (again.code, again.err) == (0, "")
-    assert f"epoch 2, batch {(stops + (stops == 12)) % 12}," in again.out
+    assert "epoch 2, batch 5," in again.out
     old, new = (
         torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
         for run in (whole, again)
@@ -170,15 +144,6 @@ def test_it_goes_on_bit_for_bit(
         assert torch.equal(weight, new["state_dict"][name]), name
     for name in ("val/loss", "val/acc", "val/acc_best"):
         assert new["metrics"][name] == old["metrics"][name]
-
-
-def test_eval_gives_the_runs_own_scores(whole: Outcome, outputs: Path, tmp_path: Path) -> None:
-    best = whole.folder / "checkpoints" / "best.ckpt"
-    again = command("eval", OWN, f"ckpt_path={best}", outputs=tmp_path)
-    assert (again.code, again.err) == (0, "")
-    (path,) = tmp_path.glob("eval/*/metrics.json")
-    for name in ("test/acc", "test/loss"):
-        assert json.loads(path.read_text())[name] == whole.metrics[name]
 
 
 @pytest.mark.parametrize("words", ["predict x.png", "export --format onnx"])
@@ -203,18 +168,6 @@ def test_a_copy_without_its_run_says_what_it_needs(whole: Outcome, tmp_path: Pat
     assert command("eval", OWN, f"ckpt_path={copy}", *words, outputs=tmp_path).code == 0
     outcome = command("eval", OWN, f"ckpt_path={copy}", "model=cnn", outputs=tmp_path)
     assert outcome.err == (f"error: ckpt_path={copy}: model.width was 4, is 8; expected the same\n")
-
-
-def test_the_log_says_whose_step_is_not_written_out(whole: Outcome) -> None:
-    log = (whole.folder / "train.log").read_text()
-    assert "Lightning's own loop runs each step, for the model CNN" in log
-
-
-def test_a_score_that_is_not_logged_is_named(folder: Path, tmp_path: Path) -> None:
-    words = [*SHORT, "trainer.max_epochs=1", "callbacks.best.monitor=val/f1"]
-    outcome = command("train", OWN, *words, outputs=tmp_path)
-    line = "callbacks.best.monitor=val/f1: not measured in this run; there are: val/loss, val/acc"
-    assert (outcome.code, outcome.err) == (2, f"error: {line}\n")
 
 
 def test_a_stranger_s_run_names_no_class(whole: Outcome, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from digits import text
 from digits.errors import InputError, blaming, exit_code, one_line, where
-from digits.text import shown
 
 
 def test_who_is_to_blame() -> None:
@@ -32,13 +31,6 @@ def test_one_line() -> None:
     assert one_line(wrapped) == "trainer: no such argument"
     alone = InstantiationException("Target 'x' is\nblocklisted.\nfull_key: trainer")
     assert one_line(alone) == "trainer: Target 'x' is blocklisted."
-
-
-def test_values_are_shown_as_they_were_given() -> None:
-    assert shown("a  b") == "a  b"
-    assert shown("a\nb\x1b") == r"a\nb\x1b"
-    assert shown([1, "a b", None, True]) == "[1, a b, null, true]"
-    assert shown(0.001) == "0.001"
 
 
 def test_blame() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -14,7 +13,6 @@ from digits.commands import settings as digits_settings
 from digits.errors import exit_code, one_line
 from digits.runs import recipe
 from digits.runs.words import Words
-from support.commands import command
 from support.settings import WITH_ALL
 
 KEYS = [
@@ -63,21 +61,6 @@ def nothing_or_one_line() -> Iterator[None]:
     assert exit_code(error) == 2
     assert line
     assert line.splitlines() == [line]
-
-
-@fuzzed(6)  # of 0.2 s, in which Hydra composes all settings twice; the tests below go deeper
-@given(given_words=words)
-@example(given_words=["seed=${seed}"])
-@example(given_words=["resume=\x00"])
-def test_a_command_says_one_line(
-    given_words: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.getbasetemp() / "fuzzed"
-    outcome = command("train", *given_words, "trainer.max_steps=0", outputs=folder)
-    assert outcome.code == 2, outcome.err
-    assert "Traceback" not in outcome.err
-    assert outcome.err.startswith("error: ")
-    assert len(outcome.err.splitlines()) == 1
 
 
 @fuzzed(120)

@@ -43,26 +43,34 @@ def test_the_two_commands_stand_first_and_the_rest_is_known() -> None:
     others = [line for line in COMMANDS[2:] if "python src/" not in line]
     assert others == [
         "pip install -e '.[serve,export]'",
-        "tensorboard --logdir outputs",  # is started in test_cli_processes.py
+        "tensorboard --logdir outputs",  # is started in inspection/test_tensorboard_page.py
     ]
     assert len(README.splitlines()) < 150
     assert len(ERRORS) == 2
 
 
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a run, which is one of those that are the latest."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    command("train", "trainer.max_epochs=1", *SHORTER, outputs=outputs)
+    return outputs
+
+
 @pytest.mark.parametrize(
     "line", [pytest.param(line, marks=[pytest.mark.slow] * (" -m " in line)) for line in RUNS]
 )
-def test_a_command_runs(line: str, tmp_path: Path) -> None:
+def test_a_command_runs(line: str, outputs: Path, tmp_path: Path) -> None:
     _, path, *arguments = shlex.split(line)
-    if {"ckpt_path=latest", "resume=latest", "weights=latest"} & set(arguments):
-        command("train", "trainer.max_epochs=1", *SHORTER, outputs=tmp_path)
+    has_run = {"ckpt_path=latest", "resume=latest", "weights=latest"} & set(arguments)
     if path == "src/train.py" and not {"--help", "resume=latest"} & set(arguments):
         arguments += SHORTER
     if "callbacks=early_stopping" in arguments:
         arguments += ["trainer.max_epochs=2"]
     if "-m" in arguments:
         arguments += ["hydra/launcher=basic"]
-    outcome = command(Path(path).stem, *arguments, outputs=tmp_path)
+    where = outputs if has_run else tmp_path
+    outcome = command(Path(path).stem, *arguments, outputs=where)
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
 

@@ -12,6 +12,14 @@ BARS = ("data._target_=support.broken.Bars", "data.val_size=16", "data.batch_siz
 failing = pytest.fail.Exception
 
 
+def alone(cls: type[ModuleTests]) -> type[ModuleTests]:
+    """Without the other tests, which pass or are skipped."""
+    for name in vars(ModuleTests):
+        if name.startswith("test_") and name not in vars(cls):
+            setattr(cls, name, None)
+    return cls
+
+
 def of(model: str) -> tuple[str, ...]:
     return (f"model._target_=support.broken.{model}", *BARS)
 
@@ -21,6 +29,7 @@ class TestReference(ModuleTests):
 
 
 @pytest.mark.slow
+@alone
 class TestUnbounded(ModuleTests):
     settings = of("Unbounded")
 
@@ -30,6 +39,7 @@ class TestUnbounded(ModuleTests):
 
 
 @pytest.mark.slow
+@alone
 class TestUnseeded(ModuleTests):
     settings = of("Unseeded")
 
@@ -41,6 +51,7 @@ class TestUnseeded(ModuleTests):
 
 
 @pytest.mark.slow
+@alone
 class TestForgetful(ModuleTests):
     settings = of("Forgetful")
 
@@ -50,6 +61,7 @@ class TestForgetful(ModuleTests):
 
 
 @pytest.mark.slow
+@alone
 class TestDetached(ModuleTests):
     settings = of("Detached")
 
@@ -59,6 +71,7 @@ class TestDetached(ModuleTests):
 
 
 @pytest.mark.slow
+@alone
 class TestRandom(ModuleTests):
     settings = of("Random")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scribbles
 import tally
-from PIL import Image, ImageOps
+from PIL import Image
 
 from digits.prediction.predictor import Prediction
 from support.commands import Outcome
@@ -47,31 +47,6 @@ def test_a_canvas_is_large_legible_and_the_same_for_the_same_seed(kind: str) -> 
     assert np.ptp(np.percentile(shown, [0.2, 99.8])) > 40  # the ink is 0.4 % of it or more
 
 
-@pytest.mark.slow
-def test_exif_says_how_to_turn_what_was_stored() -> None:
-    seen = set()
-    for seed in range(25):
-        image = opened(canvases.draw("EXIF", EIGHT, (seed,)))
-        seen.add(image.getexif()[canvases.ORIENTATION])
-        ink = np.asarray(ImageOps.exif_transpose(image).convert("L"), np.float32)
-        ys, xs = np.nonzero(ink < (ink.min() + np.median(ink)) / 2)
-        assert np.ptp(ys) / np.ptp(xs) == pytest.approx(2, rel=0.1)  # drawn 20 high and 10 wide
-        middle = ys.min() + np.ptp(ys) // 2
-        assert (ys > middle).sum() < (ys < middle).sum()  # the larger hole is below
-    assert seen == set(range(1, 9))
-
-
-@pytest.mark.slow
-def test_a_transparent_canvas_shows_the_digit_in_its_alpha_only() -> None:
-    hidden = set()
-    for seed in range(12):
-        pixels = np.asarray(opened(canvases.draw("transparent", EIGHT, (seed,))))
-        assert pixels[..., 3].max() > 250
-        assert np.ptp(pixels[pixels[..., 3] > 0, :3], axis=0).max() == 0
-        hidden.add(tuple(pixels[0, 0, :3]))
-    assert {(0, 0, 0), (255, 255, 255)} < hidden
-
-
 @pytest.mark.parametrize("group", scribbles.GROUPS)
 def test_things_that_are_no_digit_take_turns_and_follow_the_seed(group: str) -> None:
     kinds = list(scribbles.GROUPS[group])
@@ -93,16 +68,6 @@ def test_a_design_under_two_names_is_in_one_half() -> None:
 def test_the_halves_have_no_font_in_common() -> None:
     choosing, measuring = map(nondigits.families, nondigits.HALVES)
     assert not choosing.keys() & measuring.keys()
-
-
-@NEED_FONTS
-def test_letters_take_turns_and_follow_the_seed() -> None:
-    samples = nondigits.letters("measuring", 40, seed=1)
-    assert samples == nondigits.letters("measuring", 40, seed=1)
-    assert "".join(sample.kind for sample in samples) == nondigits.LETTERS + "acdefhk"
-    assert {nondigits.half(sample.family) for sample in samples} == {"measuring"}
-    for sample in samples:
-        assert np.ptp(np.asarray(opened(sample.data))) > 200
 
 
 def test_no_digit_is_wrong_and_a_right_one_that_is_not_sure_is_right() -> None:

@@ -1,7 +1,6 @@
 """The benchmark's own arithmetic; what it measures is in benchmarks/results."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,37 +66,3 @@ def test_each_kind_of_machine_has_a_file() -> None:
     assert measure.results_file("AMD EPYC (25, 17)", 2).name == "amd-epyc-25-17-2-cores.json"
     name = "intel-xeon-platinum-8481c-cpu-2.70ghz-6-143-8-cores.json"
     assert measure.results_file(intel, 8) == ROOT / "benchmarks" / "results" / name
-
-
-def test_a_section_is_written_as_it_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def startup(rounds: int, folder: Path) -> dict[str, list[float]]:
-        return {"first batch": [float(rounds)]}
-
-    def ageing(rounds: int, folder: Path) -> dict[str, list[float]]:
-        raise RuntimeError("no more power")
-
-    path = tmp_path / "results.json"
-    path.write_text('{"inference": {"first": [1.0]}}')
-    monkeypatch.setattr(compare, "SECTIONS", (startup, ageing))
-    monkeypatch.setattr(compare, "results_file", lambda cpu, cores: path)
-    monkeypatch.setattr(sys, "argv", ["compare.py", "--rounds=3"])
-    with pytest.raises(RuntimeError, match="no more power"):
-        compare.main()
-    written = json.loads(path.read_text())
-    assert written["startup"] == {"first batch": [3.0]}
-    assert written["inference"] == {"first": [1.0]}
-    assert written["machine"]["cpu"] == measure.cpu()
-
-
-def test_ageing_is_from_the_first_epochs_to_the_last() -> None:
-    """The first epoch is left out: a figure is drawn in it."""
-    ten = [9.0, 1.0, 1.0, 1.2, 5.0, 5.0, 5.0, 1.1, 1.1, 1.3]
-    assert "+10.0%" in compare.summary({"ageing": {"ours": [ten]}})
-
-
-def test_an_unknown_section_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(sys, "argv", ["compare.py", "everything"])
-    with pytest.raises(SystemExit) as stop:
-        compare.main()
-    assert stop.value.code == 2
-    assert "everything: expected some of processes" in capsys.readouterr().err

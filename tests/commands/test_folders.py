@@ -33,8 +33,6 @@ WAYS = {
     "through a setting and a variable": [
         "paths.root_dir=${{oc.env:ELSEWHERE}}", "hydra.run.dir=${{paths.root_dir}}",
     ],
-    "without .hydra": ["hydra.run.dir={}", "hydra.output_subdir=null"],
-    "moved": ["hydra.run.dir={}", "hydra.job.chdir=true"],
     "a sweep's": ["-m", "hydra.sweep.dir='{}'", "seed=-1"],
 }  # fmt: skip
 
@@ -78,15 +76,6 @@ def test_a_run_goes_on_in_its_own_folder_alone(run: Path, tmp_path: Path) -> Non
     outcome = command("train", *given, outputs=tmp_path / "outputs")
     refused(outcome, f"resume={run} hydra.run.dir={tmp_path}/b: expected one of them")
     assert [path.name for path in tmp_path.iterdir()] == [run.name]
-
-
-def test_two_runs_that_begin_at_once_have_two_folders(tmp_path: Path) -> None:
-    folder = tmp_path / "x"
-    folder.mkdir()
-    with RunFolder(folder).held():
-        outcome = command("train", f"hydra.run.dir={folder}", outputs=tmp_path)
-    refused(outcome, f"{folder}: another process is training there")
-    assert list(folder.iterdir()) == []
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from digits.commands import going_on
 from digits.errors import InputError
-from digits.files import CONFIGS, keep_as
+from digits.files import CONFIGS
 from digits.runs.words import Words, quoted
 from digits.sweeps.sweep_folder import SweepFolder
 
@@ -165,25 +165,6 @@ def test_nothing_is_written_through_links_and_pipes(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
 
 
-def test_no_more_words_are_read_than_a_command_line_has(tmp_path: Path) -> None:
-    assert len(words(tmp_path, before=["seed=1"] * 256)) == 3 + 256
-    for before in (["seed=1"] * 257, ["paths.data_dir=" + "x" * (1 << 14)]):
-        with pytest.raises(InputError, match="missing or damaged"):
-            words(tmp_path, before=before)
-
-
-def test_a_file_that_is_elsewhere_too_is_not_written_to(tmp_path: Path) -> None:
-    folder, precious = tmp_path / "run", tmp_path / "precious.txt"
-    last = with_checkpoint(folder, "last.ckpt")
-    keep_as(last, last.with_name("previous.ckpt"))
-    words(folder, before=[])  # two names of one file, both of them here
-    precious.write_text("mine")
-    os.link(precious, folder / "train.log")
-    elsewhere = r"run/train\.log is a file elsewhere, too \(a hard link\)"
-    with pytest.raises(InputError, match=elsewhere):
-        words(folder, before=[])
-
-
 def test_any_folder_can_be_named(tmp_path: Path) -> None:
     for name in ("a, b", "it's", "tail\\", "é(1)[2]{3}=4"):
         folder = folder_of(tmp_path / name, "[]\n")
@@ -191,16 +172,6 @@ def test_any_folder_can_be_named(tmp_path: Path) -> None:
         override = OverridesParser.create().parse_override(f"resume={text}")
         assert str(override.value()) == str(folder)
         assert rewritten(f"resume={text}")[0] == f"resume={text}"
-
-
-def test_the_outputs_folder_may_be_named_by_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SCRATCH", str(tmp_path))
-    folder = folder_of(tmp_path / "runs" / "train" / "x", "[]\n")
-    with_checkpoint(folder, "last.ckpt")
-    given = ["resume=latest", "paths.outputs_dir=${oc.env:SCRATCH}/runs"]
-    assert f"resume='{folder}'" in rewritten(*given)
 
 
 # a sweep

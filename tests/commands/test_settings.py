@@ -81,13 +81,6 @@ def test_what_is_wrong_is_named() -> None:
         assert str(caught.value).startswith(f"{key}={line}")
 
 
-def test_adams_averages() -> None:
-    for betas in ("[0.9]", "[0.9,1]"):
-        cfg = composed("model/optimizer=adam", f"model.optimizer.betas={betas}")
-        with pytest.raises(InputError, match="expected two numbers from 0 to below 1"):
-            settings.check(cfg)
-
-
 TOGETHER = [
     (
         {"optimized_metric": "val/acc"},

@@ -1,14 +1,11 @@
-import signal
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
 from lightning.pytorch.profilers import Profiler
 from omegaconf import OmegaConf
 
-from digits import signals
 from digits.commands import settings
 from digits.errors import InputError
 from support.settings import PLAIN, WITH_ALL, run
@@ -74,18 +71,3 @@ def test_what_is_declared_or_cannot_be_told_passes() -> None:
         assert str(caught.value) == f"a.b.{name}={line}"
     for target in ("nope.Nope", "builtins.dict"):
         settings.check_types(OmegaConf.create({"_target_": target, "x": 1}))
-
-
-def test_a_signal_while_a_class_is_imported_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "signalled.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    before = signal.getsignal(signal.SIGINT)
-    signals.listen()
-    try:
-        with pytest.raises(signals.Stopped):
-            settings.check_types(OmegaConf.create({"_target_": "signalled.Model"}))
-    finally:
-        signals.listen()
-        signal.signal(signal.SIGINT, before)

@@ -256,17 +256,6 @@ def test_a_checkpoint_elsewhere_has_its_export_beside_it(ckpt: str, tmp_path: Pa
     assert said.keys().isdisjoint({"run", "test_accuracy", "test_images"})  # nobody knows
 
 
-def test_no_link_in_a_run_s_folder_is_followed(ckpt: str, tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    (folder / "checkpoints").mkdir(parents=True)
-    elsewhere.mkdir()
-    (folder / "export").symlink_to(elsewhere)
-    shutil.copy2(ckpt, folder / "checkpoints" / "best.ckpt")
-    with pytest.raises(InputError, match=r"run/export is a link; expected a folder, or --output"):
-        export.export("safetensors", str(folder / "checkpoints" / "best.ckpt"), None)
-    assert list(elsewhere.iterdir()) == []
-
-
 class Rows(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -296,50 +285,15 @@ def test_a_missing_package_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "the following arguments are required: --format; --help shows all"),
-        (("--format", "tar"), "argument --format: invalid choice: 'tar'"),
-        (("--format", "onnx", "--ckpt", "no.ckpt"), "--ckpt no.ckpt: no such file"),
-    ],
-)
-def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = tool("export", *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"error: {said}")
-
-
-def test_a_run_that_goes_on_may_replace_its_checkpoint(
-    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "last.ckpt"
-    shutil.copy(ckpt, copy)
-    read = checkpoint.read
-
-    def read_just_in_time(path: str) -> checkpoint.Checkpoint:
-        content = read(path)
-        copy.write_bytes(b"the next one")
-        return content
-
-    monkeypatch.setattr(checkpoint, "read", read_just_in_time)
-    assert export.export("safetensors", str(copy), None) == 0
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (metrics(), {"test_accuracy": "0.5", "test_images": "10"}),
-        (metrics(**{"test/acc": 1.0}), {"test_accuracy": "1", "test_images": "10"}),
         (metrics(ckpt_path="/elsewhere/a/checkpoints/other.ckpt"), {}),
-        (metrics(ckpt_path="/elsewhere/b/checkpoints/x.ckpt"), {}),
         (metrics(ckpt_path=None), {}),
-        (metrics(**{"test/acc": float("nan")}), {}),
         (metrics(**{"test/acc": "high"}), {}),
-        ("[]", {}),
         (metrics()[:-5], {}),
-        ("[" * 100_000, {}),
     ],
-    ids=[*"012345678", "deep"],
+    ids=range(5),
 )
 def test_the_accuracy_is_this_checkpoint_s_or_none(
     text: str, expected: dict[str, str], tmp_path: Path
@@ -352,11 +306,3 @@ def test_the_accuracy_is_this_checkpoint_s_or_none(
     os.utime(path)  # trained on since
     os.utime(tmp_path / "a" / "metrics.json", (0, 0))
     assert export.tested(RunFolder(tmp_path / "a"), path) == {}
-
-
-def test_a_sweep_s_run_is_named_with_its_sweep(ckpt: str, tmp_path: Path) -> None:
-    path = tmp_path / "2026-01-02" / "3" / "checkpoints" / "x.ckpt"
-    path.parent.mkdir(parents=True)
-    shutil.copy(ckpt, path)
-    assert export.export("safetensors", str(path), None) == 0
-    assert about(tmp_path / "2026-01-02/3/export/digits.safetensors")["run"] == "2026-01-02/3"

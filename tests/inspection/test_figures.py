@@ -1,7 +1,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from digits.inspection import figures
@@ -44,18 +43,6 @@ def test_a_long_name_stays_over_its_own_picture() -> None:
     assert (shown[:, 132:] == 255).all()
 
 
-def test_names_of_classes_stay_out_of_the_cells() -> None:
-    counts = np.zeros((3, 3), np.int64)
-    names, without = (grey(figures.confusion(counts, [name] * 3, "")) for name in (LONG, ""))
-    (left, top), side = (70, 40), 3 * 42
-    cells = slice(top - 1, top + side), slice(left - 1, left + side)
-    assert (names[cells] == without[cells]).all()
-    assert (names[top:, :left] < 200).sum() > (without[top:, :left] < 200).sum() + 50
-    below = names[top + side + 4 : top + side + 24, left : left + side] < 255
-    assert not below[:, [0, 41, 42, 83, 84, 125]].any(), "each under its own column"
-    assert below.any()
-
-
 def test_titles_say_what_was_found() -> None:
     """Of eight images five are right at 0.9; wrong at 0.99, 0.8 and 0.6: 2.89 / 8."""
     whole = findings.evidence()
@@ -66,19 +53,6 @@ def test_titles_say_what_was_found() -> None:
     assert figures.captions(whole) == [
         ("cat", "not dog (99.0%)"), ("owl", "not cat (80.0%)"), ("cat", "not dog (60.0%)"),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("confidence", "said"),
-    [
-        (0.62, "Underconfident by 0.5 points: ECE 0.0050"),
-        (0.6245, "As sure as it is right: ECE 0.0005"),
-        (0.6282, "Overconfident by 0.3 points: ECE 0.0032"),
-    ],
-)
-def test_half_a_point_is_worth_saying(confidence: float, said: str) -> None:
-    """Five of eight are right."""
-    assert figures.over_or_under(findings.evidence(confidence_N=np.full(8, confidence))) == said
 
 
 def test_a_classifier_without_mistakes_has_its_titles() -> None:
@@ -125,25 +99,6 @@ def test_a_curve_goes_through_its_points() -> None:
     assert [picture.getpixel(at) for at in points] == [(0, 114, 178)] * 3
     assert picture.getpixel((187, 228)) != (255, 255, 255), "half way from the first to the second"
     assert picture.getpixel((187, 308)) == (255, 255, 255)
-
-
-def test_names_of_curves_are_in_their_colours_and_none_is_cut() -> None:
-    """Three of the long names have room in a row: two rows of 18 below the title."""
-    labels = [f"a run with rather a long name and the number {n}" for n in range(5)]
-    lines = {label: {1: 0.5, 2: 0.5} for label in labels}
-    picture = np.asarray(figures.curves({"loss": lines, "acc": lines}, ""))
-    for row, places in [(0, (0, 1, 2)), (1, (3, 4))]:
-        band = picture[40 + 18 * row : 58 + 18 * row].reshape(-1, 3)
-        for place in places:
-            colour = tuple(bytes.fromhex(figures.COLOURS[place][1:]))
-            assert (np.abs(band.astype(int) - colour) < 24).all(1).any(), place
-    assert picture.shape == (40 + 2 * 18 + 40 + 260 + 60, 1120, 3)
-
-
-def test_ticks_are_round_and_hold_all() -> None:
-    assert figures.ticks(0.82, 0.931) == [0.82, 0.84, 0.86, 0.88, 0.9, 0.92, 0.94]
-    assert figures.ticks(0.5, 0.5) == [0.5, 0.6]
-    assert figures.ticks(1, 1000) == [0, 200, 400, 600, 800, 1000]
 
 
 def test_a_calibrated_classifiers_bars_end_at_the_line() -> None:

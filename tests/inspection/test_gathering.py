@@ -133,17 +133,6 @@ def test_outputs_beyond_the_classes_are_no_classifiers(
     assert (found is not None) == is_evidence
 
 
-def test_labels_that_were_trained_on_are_classes_and_a_tenth_beyond_them_is_too_much() -> None:
-    pixels = [[9.0, 0.0, 0.0, 0.0]] * 9 + [[0.0, 0.0, 0.0, 9.0]]
-    data = Data([(torch.tensor(x).view(1, 2, 2), torch.tensor([1])) for x in pixels])
-    data.class_names = ()  # type: ignore[assignment]
-    data.train = torch.zeros(4, 2, 2), torch.tensor([0, 0, 0, 1])  # type: ignore[attr-defined]
-    five = Knows(lambda x: torch.cat([x.flatten(1), x.flatten(1)[:, :1] / 2], 1))
-    assert evidence_of(data, five) is None
-    data.train = torch.zeros(4, 2, 2), torch.tensor([0, 1, 2, 3])  # type: ignore[attr-defined]
-    assert evidence_of(data, five) is not None
-
-
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
         yield from [(ONE[0], 1)] * 3
@@ -190,13 +179,6 @@ def test_the_pictures_of_the_most_confident_mistakes_are_kept(
     found = evidence_of([(images(*each) / 9, torch.tensor([1] * len(each))) for each in logits])
     assert found.shown_M.tolist() == [1, 2]
     assert found.pictures_MHW[:, 0, 1].tolist() == [255, 142]
-
-
-def test_what_adds_up_to_one_is_taken_as_it_is() -> None:
-    already = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
-    assert torch.equal(gathering.probabilities(already), already)
-    logits = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
-    assert gathering.probabilities(logits).tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
 def test_pictures_are_grey_or_of_three_colours_spread_and_small() -> None:

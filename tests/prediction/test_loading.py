@@ -51,17 +51,6 @@ def test_an_image_of_ink_and_one_without(small: bytes, tmp_path: Path) -> None:
     assert expected[1].max() > 0.2  # white is told from black
 
 
-def test_what_is_no_file_is_named(tmp_path: Path) -> None:
-    for path, said in (
-        (tmp_path / "no.onnx", "no such file"),
-        (tmp_path, "a folder"),
-        (Path("/dev/zero"), "no such file"),
-        (tmp_path / ("x" * 300), "File name too long|no such file"),
-    ):
-        with pytest.raises(InputError, match=rf"^--onnx {path}: ({said})"):
-            loading.from_onnx(str(path))
-
-
 def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "MAX_BYTES", 100)
     with pytest.raises(InputError, match=r"x.onnx: expected at most 100 bytes$"):
@@ -75,38 +64,17 @@ def test_other_files_and_parts_of_one_are_refused(small: bytes, tmp_path: Path) 
             loading.from_onnx(saved(tmp_path / "x.onnx", data))
 
 
-def test_a_changed_file_is_refused_or_works(
-    small: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
-    damage = np.random.default_rng(0)
-    refused = 0
-    for _ in range(100):
-        at = int(damage.integers(len(small)))
-        changed = small[:at] + damage.bytes(1) + small[at + 1 :]
-        try:
-            p = loading.onnx_network(changed)(np.zeros((1, 28, 28), np.uint8))
-        except InputError:
-            refused += 1
-        else:  # the byte was a weight's, or in the metadata
-            assert p.shape == (1, 10)
-    assert refused > 0
-    assert capfd.readouterr() == ("", "")
-
-
 DAMAGED = "not an ONNX file, or damaged"
 EXPECTED = r"expected uint8 \(N, 28, 28\) to probabilities \(N, 10\); it "
 CHANGES: dict[str, tuple[Callable[[ModelProto], None], ...]] = {
     DAMAGED: (
-        hostile_onnx.external, hostile_onnx.of_a_library, hostile_onnx.a_huge_weight,
-        hostile_onnx.no_output, hostile_onnx.no_input, hostile_onnx.a_constant_input,
+        hostile_onnx.external, hostile_onnx.a_huge_weight, hostile_onnx.no_output,
     ),
     f"{EXPECTED}gives no probabilities": (
-        hostile_onnx.of_logits, hostile_onnx.a_product_with_itself, hostile_onnx.of_a_column,
-        hostile_onnx.of_nothing,
+        hostile_onnx.of_logits, hostile_onnx.a_product_with_itself, hostile_onnx.of_nothing,
     ),
     f"{EXPECTED}says ": (
-        hostile_onnx.two_inputs, hostile_onnx.of_floats, hostile_onnx.one_at_a_time,
-        hostile_onnx.of_32_pixels,
+        hostile_onnx.of_floats, hostile_onnx.of_32_pixels,
     ),
 }  # fmt: skip
 

@@ -1,4 +1,3 @@
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import nn
 from digits.errors import InputError
 from digits.model.classifier import DigitClassifier
 from digits.model.network import network
-from digits.runs import checkpoint, plain_data
+from digits.runs import checkpoint
 from support.hostile import content
 
 
@@ -49,23 +48,6 @@ def test_other_and_truncated_files_are_refused(tmp_path: Path) -> None:
             checkpoint.read(str(path))
 
 
-def test_content_of_another_kind_is_refused(tmp_path: Path) -> None:
-    for changes in (
-        {"state_dict": {1: torch.zeros(1)}},
-        {"best_scores": {"x": "high"}},
-        {"hyper_parameters": None},
-    ):
-        with pytest.raises(InputError, match="not a checkpoint"):
-            checkpoint.read(written(tmp_path / "x.ckpt", **changes))
-
-
-def test_settings_of_a_checkpoint_are_checked(tmp_path: Path) -> None:
-    for settings in ({}, {"hidden_size": 0}, {"hidden_size": "8"}):
-        path = written(tmp_path / "x.ckpt", hyper_parameters=settings)
-        with pytest.raises(InputError, match="unknown settings"):
-            checkpoint.model_of(path, checkpoint.read(path))
-
-
 def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,15 +60,3 @@ def test_a_checkpoint_older_than_a_setting_of_the_network_is_read(
         1,
         10,
     )
-
-
-class Mode(StrEnum):
-    """Somebody's own."""
-
-    FAST = "fast"
-
-
-def test_texts_of_a_kind_of_their_own_are_saved_as_plain_ones() -> None:
-    for name in ("hyper_parameters", "callbacks"):
-        saved = plain_data.of_checkpoint({name: {"mode": Mode.FAST}})[name]["mode"]
-        assert (type(saved), saved) == (str, "fast")

@@ -1,4 +1,3 @@
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -36,12 +35,6 @@ def test_the_newest_run_has_a_checkpoint_and_is_no_job_of_a_sweep(tmp_path: Path
     assert next(folder.trained(tmp_path)).path == tmp_path / "multirun" / "c" / "1"
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
-    for name, kind in (("nope", "no such file"), (".", "a folder"), ("x" * 300, "File name too")):
-        with pytest.raises(InputError, match=rf"ckpt_path=.*: {kind}.*; expected a \.ckpt file"):
-            folder.existing(str(tmp_path / name))
-
-
 def test_what_became_of_a_run_is_known(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.status() is None
@@ -75,25 +68,6 @@ def test_the_end_of_another_process_is_no_end_of_the_run(tmp_path: Path) -> None
     assert finish("-c", begins, str(tmp_path))[0] == 0
     status.end(tmp_path, InputError("refused"))
     assert (run.status().status, run.status().error) == ("killed", None)
-
-
-def test_a_status_that_no_run_wrote_is_none(tmp_path: Path) -> None:
-    for text in ("", "[]", '{"status": 1}', '{"status": "x", "more": "y"}', "[" * 9999):
-        (tmp_path / "status.json").write_text(text)
-        assert RunFolder(tmp_path).status() is None
-
-
-def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = RunFolder(tmp_path)
-    reader = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(reader, fcntl.LOCK_SH)
-    monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(reader, fcntl.LOCK_UN))
-    with run.held():
-        assert status.is_held(tmp_path)
-        with pytest.raises(InputError, match="another process is training there"), run.held():
-            raise AssertionError
-    assert not status.is_held(tmp_path)
-    os.close(reader)
 
 
 def test_a_finished_run_has_what_its_folder_names_and_a_cleared_one_nothing_of_it(

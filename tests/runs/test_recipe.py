@@ -1,8 +1,5 @@
 """Whether a run may go on with other settings than it was begun with."""
 
-import sys
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,18 +92,3 @@ def test_the_class_counts_not_the_module_it_is_in() -> None:
     assert is_same_class("torch.gone.AdamW", adamw)
     for other in ("torch.optim.Adam", "other.optim.AdamW", "AdamW"):
         assert not is_same_class(other, adamw)
-
-
-def test_two_classes_of_one_name_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the module that a checkpoint names is not imported to find out."""
-    (package := tmp_path / "of_mine").mkdir()
-    for module in ("__init__", "one", "two", "three"):
-        (package / f"{module}.py").write_text("class Net: ...\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    for module in ("two", "three"):
-        import_module(f"of_mine.{module}")
-    assert not is_same_class("of_mine.two.Net", "of_mine.three.Net")
-    assert not is_same_class("of_mine.one.Net", "of_mine.two.Net")
-    assert is_same_class("of_mine.zero.Net", "of_mine.two.Net")
-    assert is_same_class("of_mine.two.Net", "of_mine.two.Net")
-    assert "of_mine.one" not in sys.modules

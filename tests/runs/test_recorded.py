@@ -76,9 +76,3 @@ def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
         run.config.write_text(text)
         with pytest.raises(InputError, match=r"config\.yaml: no run's settings, or damaged"):
             words(run)
-
-
-def test_more_settings_than_a_model_has_are_refused(tmp_path: Path) -> None:
-    many = {"model": {f"x{i}": i for i in range(300)}}
-    with pytest.raises(InputError, match="more settings than a model and its data have"):
-        words(recorded(tmp_path, many, {}))

@@ -104,18 +104,6 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
         assert str(folder / name) in str(caught.value)
 
 
-def test_no_link_is_followed(tmp_path: Path) -> None:
-    (half(tmp_path) / "metrics.csv").unlink()
-    (tmp_path / "metrics.csv").symlink_to("/dev/zero")
-    with pytest.raises(InputError, match=r"metrics\.csv: no run's metrics, or damaged"):
-        run.read(tmp_path)
-
-
-def test_no_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no run's folder"):
-        run.read(tmp_path)
-
-
 def test_a_name_says_which_way_is_better() -> None:
     for name in ("val/loss_best", "val/top_error", "fit_seconds"):
         assert less_is_better(name)

@@ -7,13 +7,11 @@ import hydra
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from digits.commands import app  # noqa: F401  (knows ${root:} and the like)
 from digits.errors import InputError
 from digits.files import CONFIGS
 from digits.runs import start
-from digits.training import results
 from digits.training.saving import AtomicCheckpointIO
 from support import hostile
 from support.commands import SHORT, UNSEEN, Outcome, command
@@ -36,11 +34,8 @@ EVENTS = ("ready", "started", "processed", "completed")
 NEGATIVE = dict.fromkeys(EVENTS, -4)
 WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {  # a place in it, what is there, the line
     "shape": ((*STATE, 0, "square_avg"), torch.zeros(2, 2), OPTIMIZER),
-    "no average": ((*STATE, 1, "square_avg"), GONE, OPTIMIZER),
-    "no optimizer": (("optimizer_states",), [], OPTIMIZER),
     "no progress": ((*FIT, "epoch_progress"), GONE, "damaged: 'epoch_progress'"),
     "negative epochs": ((*FIT, "epoch_progress", "current"), NEGATIVE, COUNTERS),
-    "odd place": (LOADER, [{"given": "x"}], COUNTERS),
     "no loader": (LOADER, [], "damaged: list index out of range"),
     "no processes": (("processes",), [], "damaged: it has no process's state"),
     "odd random state": (
@@ -49,12 +44,7 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {  # a place in it, what is
     ),
     "odd python state": ((*RANDOM, "python"), (3, torch.zeros(2), None), WORDS),
     "no score": (("processes", 0, "scores"), {}, "damaged: its scores are others"),
-    "score of another shape": (
-        ("processes", 0, "scores", "train_score", "correct"), torch.zeros(2, dtype=torch.int64),
-        "damaged: its scores are others",
-    ),
     "odd metrics": (("metrics",), {"val/acc": "high"}, "damaged: its metrics are no numbers"),
-    "huge number": (("metrics", "val/loss"), 10**400, NOT_WRITTEN_BY_US),
     "odd settings": (("settings",), {"x" * 5000: "y" * 5000, 1: 2}, SETTINGS),
     "no loops": (("loops",), GONE, WEIGHTS),
     "shared metrics": (
@@ -130,12 +120,6 @@ def test_a_part_that_is_wrong_is_named(how: str, run: Outcome, cfg: Any, tmp_pat
     assert len(line) < 300 + len(str(path))
 
 
-def test_the_command_says_so_in_one_line(run: Outcome, tmp_path: Path) -> None:
-    damaged(run, "negative epochs", path := tmp_path / "damaged.ckpt")
-    outcome = command("train", *RUN, f"ckpt_path={path}", outputs=tmp_path)
-    assert (outcome.code, outcome.err) == (2, f"error: ckpt_path={path}: {COUNTERS}\n")
-
-
 def test_a_test_never_begins_in_the_middle(run: Outcome, tmp_path: Path) -> None:
     content, loops = content_of(run), ("validate_loop", "test_loop", "predict_loop")
     for loop in loops:
@@ -145,19 +129,6 @@ def test_a_test_never_begins_in_the_middle(run: Outcome, tmp_path: Path) -> None
     read = AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt")
     assert [read["loops"][loop] for loop in loops] == [{}, {}, {}]
     assert read["loops"].keys() == {"fit_loop", *loops}
-
-
-def test_a_test_of_another_share_of_the_images_says_so(
-    run: Outcome, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "digits")
-    ckpt_path = str(run.folder / "checkpoints" / "last.ckpt")
-    for share in (1.0, 3):
-        trainer = {"limit_test_batches": share}
-        results.say_share(OmegaConf.create({"ckpt_path": ckpt_path, "trainer": trainer}))
-    assert caplog.messages == [
-        "the run tested with trainer.limit_test_batches=1.0; this tests with 3"
-    ]
 
 
 def test_no_file_that_a_checkpoint_names_is_removed(run: Outcome, tmp_path: Path) -> None:

@@ -166,9 +166,7 @@ PORTS = "expected 0 (any free one) to 65535; --help shows all"
     [
         ("--port TAKEN", "--host 127.0.0.1 --port TAKEN: address already in use"),
         ("--port 65536", f"argument --port: 65536: {PORTS}"),
-        ("--port -1", f"argument --port: -1: {PORTS}"),
         ("--port 0 --ckpt nowhere.ckpt", NO_CKPT),  # 0 and 65535 are taken
-        ("--port 65535 --ckpt nowhere.ckpt", NO_CKPT),
         (
             "--host 192.0.2.1 --port 0",
             "--host 192.0.2.1 --port 0: cannot assign requested address",

@@ -3,7 +3,6 @@
 import base64
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -185,20 +184,6 @@ def test_answers_change_while_the_button_is_held_and_read_well_aloud(opened: Ope
         assert line in aloud
     assert len(re.findall(r"listitem: \d [\d.]+ %", aloud)) == 10
     assert page.locator("html").get_attribute("lang") == "en"
-
-
-def test_each_change_is_asked_about_at_once(opened: Open) -> None:
-    """No timer of the page's is waited for."""
-    page = opened()
-    page.clock.install()
-    page.clock.pause_at(time.time() + 60)  # no timer ends from here on
-    draw(page, ONE)
-    for place in places(page, SEVEN):
-        with page.expect_response("**/predict"):
-            page.mouse.move(*place)
-            page.mouse.down()
-        with page.expect_response("**/predict"):
-            page.mouse.up()
 
 
 def test_only_the_newest_drawing_counts(opened: Open) -> None:
@@ -397,45 +382,6 @@ def test_the_keyboard_draws(opened: Open) -> None:
         expect(page.locator(":focus")).to_have_accessible_name(name)
 
 
-def test_it_is_dark_where_all_is_dark(opened: Open) -> None:
-    page = opened(color_scheme="dark")
-    paper = "getComputedStyle(document.getElementById('canvas').parentElement).backgroundColor"
-    assert page.evaluate(paper) == "rgb(12, 13, 16)"
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 19, 23)"
-    draw(page, SEVEN)
-    dark = shown(page)
-    page.emulate_media(color_scheme="light")
-    settled(page)
-    assert page.evaluate(paper) == "rgb(255, 255, 255)"
-    assert (shown(page), ink(page) > 1000) == (dark, True)
-
-
-SURELY = {"digit": 7, "probability": 1.0, "probabilities": [0.0] * 7 + [1.0] + [0.0] * 2}
-SURELY |= {"note": "", "box": [0, 0, 280, 280], "seen": None, "digits": []}
-TEXT_IN_ROWS = """rows => rows.map((row) => {
-    const text = document.createRange();
-    text.selectNodeContents(row.lastElementChild);
-    const [box, all] = [text.getBoundingClientRect(), row.getBoundingClientRect()];
-    const track = row.querySelector(".track").getBoundingClientRect();
-    const room = [box.top - all.top, all.bottom - box.bottom, box.left - track.right];
-    return { room: Math.min(...room), track: [track.left, track.right] };
-})"""
-
-
-def test_the_commonest_answer_stays_on_its_line(opened: Open) -> None:
-    page = opened()
-    page.route("**/predict", lambda route: route.fulfill(json=SURELY))
-    draw(page, SEVEN)
-    assert bars(page)[7] == "100.0 %"
-    for font in ("DejaVu Sans", "Liberation Sans"):  # Linux's, without others
-        page.evaluate("font => document.body.style.fontFamily = font", font)
-        for viewport in (DESKTOP, PHONE):
-            page.set_viewport_size(viewport)
-            rows = page.locator("#bars li").evaluate_all(TEXT_IN_ROWS)
-            assert min(row["room"] for row in rows) >= 0
-            assert [row["track"] for row in rows] == [rows[0]["track"]] * 10
-
-
 PART = {"probability": 0.9, "probabilities": [0.1] * 10, "note": "", "seen": None}
 BOXES = ([20, 60, 90, 230], [190, 60, 260, 230])
 DIGITS = [PART | {"digit": digit, "box": box} for digit, box in zip((4, 7), BOXES, strict=True)]
@@ -443,9 +389,8 @@ SEVERAL = {"digit": None, "probability": None, "probabilities": None, "note": "2
 SEVERAL |= {"box": None, "seen": None, "digits": DIGITS}
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
-    page = opened(viewport=viewport)
+def test_several_digits_are_shown_each(opened: Open) -> None:
+    page = opened()
     before = page.locator("#canvas").bounding_box()
     page.route("**/predict", lambda route: route.fulfill(json=SEVERAL))
     draw(page, SEVEN)
@@ -463,11 +408,3 @@ def test_several_digits_are_shown_each(opened: Open, viewport: Any) -> None:
     expect(page.locator("#bars .best")).to_contain_text("7")
     assert [each.get_attribute("aria-pressed") for each in (four, seven)] == ["false", "true"]
     expect(page.get_by_role("status")).to_have_text("2 digits: 4 7")
-
-
-def test_the_documentation_is_a_page(opened: Open, url: str) -> None:
-    page = opened()
-    page.get_by_role("link", name="API").click()
-    expect(page.get_by_role("heading", name="Digits API")).to_be_visible()
-    page.get_by_role("link", name="Draw").click()
-    expect(page).to_have_url(f"{url}/")

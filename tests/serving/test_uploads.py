@@ -9,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from digits.serving import app
-from digits.serving.uploads import parameter
 from support.serving import Reading, Stub, detail
 
 Ask = Callable[[bytes, bytes], httpx.Response]
@@ -72,19 +71,3 @@ def test_no_header_is_our_fault(asked: Ask, kind: bytes, head: bytes) -> None:
 )
 def test_a_field_is_known_by_its_name(asked: Ask, disposition: bytes, said: str) -> None:
     assert detail(asked(SOUND, form(disposition))).startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("header", "value"),
-    [
-        ("a/b; boundary=xyz", "xyz"),
-        ('a/b; charset=utf-8 ;Boundary="x y;z"; boundary=b', "x y;z"),
-        (r'a/b; boundary="x\"y\\z"', r'x"y\z'),
-        ("a/b; boundary=", None),
-        ("a/b; xboundary=b", None),
-        ("a/b; boundary*=b; boundary*0=b", None),
-        ("boundary=b", None),
-    ],
-)
-def test_a_parameter_is_what_it_says(header: str, value: str | None) -> None:
-    assert parameter(header, "boundary") == value

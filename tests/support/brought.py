@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchmetrics
 from lightning.pytorch.callbacks import BackboneFinetuning
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from support.commands import EMBEDDED
@@ -54,48 +54,6 @@ class Digits(L.LightningDataModule):
         return DataLoader(self.test, batch_size=self.batch_size)
 
 
-class TwoVal(Digits):
-    def val_dataloader(self) -> Any:
-        return [DataLoader(self.val, batch_size=16), DataLoader(self.train, batch_size=64)]
-
-
-class Bare(Digits):
-    """Images alone, without labels."""
-
-    def setup(self, stage: str) -> None:
-        self.images = digits("train", 128)[0]
-
-    def train_dataloader(self) -> Any:
-        return DataLoader(self.images, batch_size=self.batch_size, shuffle=True)
-
-    def val_dataloader(self) -> Any:
-        return DataLoader(self.images[:32], batch_size=self.batch_size)
-
-    def test_dataloader(self) -> Any:
-        return DataLoader(self.images[:32], batch_size=self.batch_size)
-
-
-class TwoViews(Dataset):
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor):
-        self.images, self.labels = images, labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> Any:
-        image = self.images[index]
-        views = [(image + 0.3 * torch.randn_like(image)).clamp(0, 1) for _ in range(2)]
-        return views, self.labels[index]
-
-
-class Views(Digits):
-    def train_dataloader(self) -> Any:
-        return DataLoader(TwoViews(*digits("train", 128)), self.batch_size, shuffle=True)
-
-    def val_dataloader(self) -> Any:
-        return DataLoader(TwoViews(*digits("train", 32)), self.batch_size)
-
-
 class AutoEncoder(L.LightningModule):
     def __init__(self, lr=1e-3):
         super().__init__()
@@ -131,11 +89,6 @@ class FlatAutoEncoder(AutoEncoder):
 
     def forward(self, x):
         return super().forward(x.flatten(1))
-
-
-class BareAutoEncoder(AutoEncoder):
-    def _step(self, batch, stage):
-        return super()._step((batch, None), stage)
 
 
 class GAN(L.LightningModule):
@@ -231,39 +184,6 @@ class VAE(L.LightningModule):
         return torch.optim.Adam(self.parameters())
 
 
-class SimCLR(L.LightningModule):
-    def __init__(self, temperature: float = 0.5, max_epochs: int = 5):
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 16))
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, T_max=self.hparams.max_epochs, eta_min=1e-5
-        )
-        return [optimizer], [schedule]
-
-    def info_nce_loss(self, batch, mode="train"):
-        imgs, _ = batch
-        feats = self.net(torch.cat(imgs, dim=0))
-        cos_sim = F.cosine_similarity(feats[:, None, :], feats[None, :, :], dim=-1)
-        self_mask = torch.eye(cos_sim.shape[0], dtype=torch.bool, device=cos_sim.device)
-        cos_sim.masked_fill_(self_mask, -9e15)
-        pos_mask = self_mask.roll(shifts=cos_sim.shape[0] // 2, dims=0)
-        cos_sim = cos_sim / self.hparams.temperature
-        nll = (-cos_sim[pos_mask] + torch.logsumexp(cos_sim, dim=-1)).mean()
-        self.log(mode + "_loss", nll)
-        self.log(mode + "_acc_top1", (cos_sim.argmax(-1) == 0).float().mean())
-        return nll
-
-    def training_step(self, batch, batch_idx):
-        return self.info_nce_loss(batch, mode="train")
-
-    def validation_step(self, batch, batch_idx):
-        self.info_nce_loss(batch, mode="val")
-
-
 class RowLSTM(L.LightningModule):
     def __init__(self, hidden: int = 16):
         super().__init__()
@@ -336,40 +256,6 @@ class CNN(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
 
 
-class Residual(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width),
-        )  # fmt: skip
-
-    def forward(self, x):
-        return F.relu(x + self.net(x))
-
-
-class ResNet(CNN):
-    """OneCycleLR over the steps that the Trainer estimates, by step."""
-
-    def __init__(self, width: int = 4):
-        super().__init__(width)
-        self.blocks = nn.Sequential(Residual(width), Residual(width))
-
-    def forward(self, x):
-        x = self.blocks(F.relu(self.conv(x)))
-        return F.log_softmax(self.head(self.pool(x).flatten(1)), dim=1)
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, 0.1, total_steps=self.trainer.estimated_stepping_batches
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
-
-
 class Unfreeze(BackboneFinetuning):
     def __init__(self):
         super().__init__(unfreeze_backbone_at_epoch=2, verbose=False)
@@ -400,67 +286,3 @@ class Transfer(L.LightningModule):
     def configure_optimizers(self):
         learns = filter(lambda weight: weight.requires_grad, self.parameters())
         return torch.optim.Adam(learns, lr=1e-3)
-
-
-class Regression(L.LightningModule):
-    """The mean of the pixels from the image; searched by val/mse."""
-
-    def __init__(self, lr: float = 1e-3):
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 1))
-
-    def forward(self, x):
-        return self.net(x)
-
-    def step(self, batch, stage):
-        x, _ = batch
-        loss = F.mse_loss(self(x)[:, 0], x.flatten(1).mean(1))
-        self.log(f"{stage}/mse", loss)
-        return loss
-
-    def training_step(self, batch, batch_idx):
-        return self.step(batch, "train")
-
-    def validation_step(self, batch, batch_idx):
-        self.step(batch, "val")
-
-    def test_step(self, batch, batch_idx):
-        self.step(batch, "test")
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
-
-
-class ValLoss(CNN):
-    """Logs val_loss alone, with a schedule that waits for it."""
-
-    def training_step(self, batch, batch_idx):
-        x, y = batch
-        return F.nll_loss(self(x), y)
-
-    def validation_step(self, batch, batch_idx):
-        x, y = batch
-        self.log("val_loss", F.nll_loss(self(x), y))
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
-        return {"optimizer": optimizer, "lr_scheduler": scheduler, "monitor": "val_loss"}
-
-
-class TwoLoaders(CNN):
-    def validation_step(self, batch, batch_idx, dataloader_idx=0):
-        self.evaluate(batch, "val")
-
-
-class Silent(CNN):
-    """Logs nothing at all."""
-
-    def training_step(self, batch, batch_idx):
-        x, y = batch
-        return F.nll_loss(self(x), y)
-
-    def evaluate(self, batch, stage):
-        x, y = batch
-        F.nll_loss(self(x), y)

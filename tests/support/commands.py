@@ -65,7 +65,7 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
     from hydra._internal.hydra import Hydra
     from tensorboard.summary.writer import event_file_writer
 
-    from digits.data import idx
+    from digits.data import idx, unpacking
 
     # a second's files are read in the order of a counter in their names, as text: 10 before 9
     if event_file_writer._global_uid.get() < 1000:
@@ -80,7 +80,8 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
         mock.patch.object(sys, "argv", argv),
         mock.patch.dict(os.environ),
         mock.patch.object(idx, "read", _once(idx.read)),
-        mock.patch.object(Hydra, "get_mode", _mode if not asks_for_one else Hydra.get_mode),
+        mock.patch.object(unpacking, "begin", unpacking.begin if not _mnist else _nothing),
+        mock.patch.object(Hydra, "get_mode", _nothing if not asks_for_one else Hydra.get_mode),
     ):
         try:
             with redirect_stdout(out), redirect_stderr(err):
@@ -97,8 +98,10 @@ def command(script: str, *arguments: str, outputs: Path) -> Outcome:
     return Outcome(code, _on_a_quiet_machine(out.getvalue()), err.getvalue(), outputs)
 
 
-def _mode(*_: object, **__: object) -> None:
-    """Hydra composes the settings twice, once to see whether they ask for a sweep: half a run."""
+def _nothing(*_: object, **__: object) -> None:
+    """Instead of unpacking MNIST ahead of time, when it was read before; and of composing the
+    settings once more to see whether they ask for a sweep, which takes half of a short run.
+    """
 
 
 def _on_a_quiet_machine(out: str) -> str:

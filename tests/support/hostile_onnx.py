@@ -1,7 +1,7 @@
 """What makes an ONNX file harmful, or another network's. Each changes a good model in place."""
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto
 
 
 def external(model: ModelProto) -> None:
@@ -9,10 +9,6 @@ def external(model: ModelProto) -> None:
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL
     weight.external_data.add(key="location", value="../../etc/passwd")
-
-
-def of_a_library(model: ModelProto) -> None:
-    model.graph.node[4].domain = "com.example"
 
 
 def a_product_with_itself(model: ModelProto) -> None:
@@ -23,24 +19,8 @@ def a_huge_weight(model: ModelProto) -> None:
     model.graph.initializer[0].dims[0] = 1 << 40
 
 
-def two_inputs(model: ModelProto) -> None:
-    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
-
-
-def a_constant_input(model: ModelProto) -> None:
-    model.graph.node[0].input[0] = model.graph.input[0].name = model.graph.initializer[0].name
-
-
 def no_output(model: ModelProto) -> None:
     del model.graph.node[1].output[:]
-
-
-def no_input(model: ModelProto) -> None:
-    del model.graph.input[:]
-
-
-def one_at_a_time(model: ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
 def of_floats(model: ModelProto) -> None:
@@ -55,11 +35,6 @@ def of_32_pixels(model: ModelProto) -> None:
 def of_logits(model: ModelProto) -> None:
     del model.graph.node[6]
     model.graph.output[0].name = model.graph.node[5].output[0]
-
-
-def of_a_column(model: ModelProto) -> None:
-    (axis,) = (part for part in model.graph.node[6].attribute if part.name == "axis")
-    axis.i = 0
 
 
 def of_nothing(model: ModelProto) -> None:

@@ -2,16 +2,13 @@
 
 import csv
 import json
-import os
 import re
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from digits.errors import InputError
 from digits.sweeps import leaderboard, table
 from digits.sweeps.sweep_folder import SweepFolder
 from support.sweeps import job
@@ -54,14 +51,6 @@ def test_a_lead_beyond_noise_is_told_and_that_the_best_of_many_is_flattered(tmp_
         "best against second of 3 (model.optimizer.lr=2): val/loss best -0.2200 "
         "(95 %: -0.2697 to -0.1703, 3 pairs with the same seed), more than noise; "
         "chosen as the best of 3, it is flattered"
-    )
-
-
-def test_equal_scores_are_no_more_than_noise(tmp_path: Path) -> None:
-    for number, (lr, seed) in enumerate(product("12", "01")):
-        job(tmp_path, str(number), [f"{LR}={lr}", f"seed={seed}"], acc=0.9)
-    assert lines(tmp_path)[-2].endswith(
-        "+0.0000 (95 %: +0.0000 to +0.0000, 2 pairs with the same seed), no more than noise"
     )
 
 
@@ -116,23 +105,6 @@ def test_no_number_of_a_job_that_failed_or_of_nan_counts(tmp_path: Path) -> None
     board = leaderboard.read(SweepFolder(tmp_path))
     assert [group.scores for group in board.groups] == [[0.5], [], [], [], []]
     assert board.jobs[4].status == "pruned"
-
-
-def test_of_a_loss_and_of_seconds_less_is_better(tmp_path: Path) -> None:
-    for name, acc, loss, seconds in (
-        ("0", 0.9, 0.3, 5.0),
-        ("1", 0.8, 0.2, 6.0),
-        ("2", 0.7, 0.4, 4.0),
-    ):
-        scores = {"acc": acc, "val/loss_best": loss, "fit_seconds": seconds}
-        job(tmp_path, name, [f"{LR}={name}"], **scores)
-
-    def first(*metrics: str) -> str:
-        return leaderboard.read(SweepFolder(tmp_path), metrics).groups[0].jobs[0].name
-
-    assert (first("val/acc"), first("val/loss"), first("fit_seconds")) == ("0", "1", "2")
-    with pytest.raises(InputError, match="--metric val/f1_best: not measured; there are: val/a"):
-        first("val/f1")
 
 
 def test_of_several_objectives_the_front_is_marked(tmp_path: Path) -> None:
@@ -216,15 +188,6 @@ def test_the_mean_is_over_the_replicates_that_the_sweep_recorded(tmp_path: Path)
     assert (data_of(tmp_path)["over"], data_of(tmp_path)["differing"]) == ("seed, data.fold", [LR])
 
 
-def test_without_a_record_seeds_are_replicates_and_a_flag_says_otherwise(tmp_path: Path) -> None:
-    repeated(tmp_path)
-    sweep = SweepFolder(tmp_path)
-    assert leaderboard.read(sweep).differing == [LR, "data.fold"]
-    assert leaderboard.read(sweep, None, ["seed", "data.fold"]).differing == [LR]
-    with pytest.raises(InputError, match=f"--replicates fold: no job sets it; there are: {LR}, se"):
-        leaderboard.read(sweep, None, ["fold"])
-
-
 def test_runs_of_other_lengths_are_not_averaged_and_a_line_says_so(tmp_path: Path) -> None:
     whole = {"epochs": 2, "ended": "trainer.max_epochs"}
     for number, (lr, seed) in enumerate(product("12", "012")):
@@ -239,33 +202,6 @@ def test_runs_of_other_lengths_are_not_averaged_and_a_line_says_so(tmp_path: Pat
     assert csv_of(tmp_path)[-1]["error"] == "10 epochs, others 2: not counted"
 
 
-def test_lengths_that_settings_explain_are_compared(tmp_path: Path) -> None:
-    epochs, stopped = "trainer.max_epochs", "EarlyStopping: val/loss did not improve"
-    for number, (word, *ended) in enumerate((
-        ("trainer.max_epochs=2", epochs, epochs),
-        ("data.batch_size=64", "trainer.max_steps", "trainer.max_steps"),
-        (f"{LR}=2", epochs, stopped),
-    )):  # fmt: skip
-        sweep = tmp_path / str(number)
-        job(sweep, "0", [], acc=0.8, epochs=5, ended=ended[0])
-        job(sweep, "1", [word], acc=0.9, epochs=2, ended=ended[1])
-        assert lines(sweep)[0].endswith(": 2 jobs, 2 finished")
-
-
-def test_a_narrow_terminal_has_fewer_metrics(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(2):
-        scores = {"val/loss": 0.1, "val/loss_best": 0.1, "train/loss": 0.1}
-        job(tmp_path, f"0{number}_lr-0.00{number}", [f"{LR}=0.00{number}"], acc=0.9, **scores)
-    for columns, shown in (
-        ("70", "   lr     val/acc best  val/acc  val/loss best  job          status"),
-        ("20", "   lr     val/acc best  job          status"),
-    ):
-        monkeypatch.setenv("COLUMNS", columns)
-        assert table.text(leaderboard.read(SweepFolder(tmp_path))).splitlines()[2] == shown
-
-
 def test_the_winners_test_is_told(tmp_path: Path) -> None:
     """Its mean: the median is 0.97."""
     for seed, score in ((0, 0.97), (1, 0.98), (2, 0.90)):
@@ -275,39 +211,6 @@ def test_the_winners_test_is_told(tmp_path: Path) -> None:
     board = leaderboard.read(SweepFolder(tmp_path))
     assert len(board.jobs) == 6
     assert board.verdict == "best  model.optimizer.lr=1, test/acc 0.9500 +- 0.0436 (n=3)"
-
-
-def test_a_pipe_does_not_hang_it_and_no_link_is_followed(tmp_path: Path) -> None:
-    """Of each file that is read: the job is told of as far as its other files go."""
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    for name in ("metrics.json", "overrides.yaml", "train.log"):
-        (secret / name).write_text("a secret")
-    sweep = tmp_path / "sweep"
-    for number, name in enumerate(("output.log", "status.json", "metrics.json", "metrics.csv")):
-        for way in ("pipe", "link"):
-            path = job(sweep, f"{number}-{way}", [f"{LR}={number}"], "failed", acc=0.5) / name
-            path.unlink(missing_ok=True)
-            os.mkfifo(path) if way == "pipe" else path.symlink_to(secret / "train.log")
-    linked = job(sweep, "9", [f"{LR}=9"], acc=0.9)
-    shutil.rmtree(linked / ".hydra")
-    (linked / ".hydra").symlink_to(secret)
-    (sweep / "10").symlink_to(secret)
-    elsewhere = job(tmp_path / "other", "9", [], **{"test/acc": 0.97})
-    (sweep / "test").symlink_to(elsewhere.parent)
-    text = table.write(SweepFolder(sweep))
-    assert "8 jobs, 6 failed, 2 waiting" in text
-    assert "0.97" not in text
-    assert "secret" not in text + (sweep / "leaderboard.csv").read_text()
-    assert "secret" not in json.dumps(data_of(sweep)["jobs"])
-
-
-def test_a_plan_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
-    sweep = SweepFolder(tmp_path)
-    for name in ("/abs/thesis", "0/../../other", ".", "", "a\0b"):
-        sweep.write(["seed=0"], {name: ["seed=0"]})
-        with pytest.raises(InputError, match=r"sweep.json: job .*: expected a name inside its fol"):
-            leaderboard.read(sweep)
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

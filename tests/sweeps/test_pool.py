@@ -17,7 +17,6 @@ from digits.sweeps import pool
 from digits.sweeps.job import Job
 from digits.sweeps.pool import Launch, Slots
 from hydra_plugins.digits_plugins import LocalLauncher
-from support.commands import python
 from support.sweeps import job as folder_of_job
 
 
@@ -84,12 +83,6 @@ def test_all_slots_are_used_and_the_others_go_on(
         "error: job 3 (seed=3): killed, exit code -9: its line",
     ]
     assert RunFolder(tmp_path / "1").status().error == "its line"  # type: ignore[union-attr]
-
-
-def test_fail_fast_starts_none_after_one_that_failed(tmp_path: Path) -> None:
-    found, code = ran(Fake(2, [0, 2, 0, 0, 0]), tmp_path, 5, fail_fast=True)
-    assert [job.number for job, _ in found] == [0, 1, 2]  # 2 was under way
-    assert code == 2
 
 
 def test_our_fault_outweighs_wrong_input(tmp_path: Path) -> None:
@@ -182,24 +175,3 @@ def test_no_slip_starts_a_hundred_processes(asked: object, monkeypatch: pytest.M
         pool.divide(trainer, asked, 12)  # type: ignore[arg-type]
     expected = f"hydra.launcher.jobs={asked}: expected a whole number from 1 to 2"
     assert str(refused.value) == expected
-
-
-def test_no_signal_reaches_the_server_before_it_can_hear_it(tmp_path: Path) -> None:
-    """Ctrl+C would end Python's own start in it with a traceback."""
-    preloaded, told = tmp_path / "preloaded_here.py", tmp_path / "told"
-    preloaded.write_text(
-        "import signal\n"
-        "held = signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
-        f"print(*sorted(map(int, held)), file=open({str(told)!r}, 'w'))\n"
-    )
-    made = (
-        "import os, time\n"
-        f"os.environ['PYTHONPATH'] += os.pathsep + {str(tmp_path)!r}\n"
-        "from digits.sweeps import pool\n"
-        "pool.PRELOADED = 'preloaded_here'\n"
-        "pool.Forks(1, lambda job, slot: job)\n"
-        f"told = {str(told)!r}\n"
-        "while not (os.path.exists(told) and os.path.getsize(told)): time.sleep(0.01)\n"
-    )
-    python("-c", made)
-    assert told.read_text().split() == ["2", "10", "15"]  # SIGINT, SIGUSR1, SIGTERM

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from digits.sweeps.study import opened, space_of, trial
+from digits.sweeps.study import opened
 from support import postgres
-from support.commands import process, python
+from support.commands import process
 from support.sweeps import QUICK, wait_for
 
 pytestmark = [
@@ -56,27 +56,3 @@ def test_two_sweeps_open_a_new_study_at_once_are_killed_and_go_on(url: str, tmp_
     numbers = [int(name.partition("_")[0]) for name in ran]
     assert sorted(numbers) == sorted(trial.number for trial in counted)
     assert [len(list(folder.glob("multirun/*"))) for folder in outputs] == [1, 1]
-
-
-def test_a_new_database_is_made_by_one_of_several(url: str) -> None:
-    program = (
-        "import sys; from digits.sweeps.study import opened; "
-        "_, study = opened(sys.argv[1], 'many', ['maximize']); print(len(study.get_trials()))"
-    )
-    other = url.replace("/postgres", "/template1")
-    with (
-        process("-c", program, other) as a, process("-c", program, other) as b,
-        process("-c", program, other) as c,
-    ):  # fmt: skip
-        assert [run.communicate(timeout=60) for run in (a, b, c)] == [("0\n", "")] * 3
-    assert python("-c", program, other).stdout == "0\n"
-
-
-def test_words_in_it_are_nobodys(url: str) -> None:
-    storage, study = opened(url, "foreign", ["maximize"])
-    study.ask().set_user_attr("words", ["+model={_target_: os.system}"])
-    made = space_of({"lr": "interval(0.0, 1.0)"}, {}, [])
-    (word,) = made.words(trial(storage, study, 0))
-    assert word == f"lr={study.trials[0].params['lr']}"
-    assert made.words(trial(storage, study, 0)) == [word]
-    storage.engine.dispose()

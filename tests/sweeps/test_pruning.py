@@ -66,15 +66,6 @@ def test_a_trial_below_the_median_stops_and_says_why(
     assert study[0].trials[-1].intermediate_values == pytest.approx({1: 0.55})
 
 
-def test_the_last_epoch_is_told_and_nothing_is_pruned_after_it(
-    study: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pruning, run = begun(study, monkeypatch), Run(epochs=2)
-    run.ends_epoch(pruning, 1, 0.2)
-    assert not run.should_stop
-    assert study[0].trials[-1].intermediate_values == pytest.approx({1: 0.2})
-
-
 @pytest.mark.parametrize("pruner", [{"n_startup_trials": 6}, {"n_warmup_steps": 2}, None])
 def test_the_pruner_is_the_sweeps(pruner: Any, study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pruning, run = begun(study, monkeypatch, pruner and MEDIAN | pruner), Run()

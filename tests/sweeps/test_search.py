@@ -183,43 +183,6 @@ def test_two_sweeps_share_a_study_and_none_is_one_too_many(tmp_path: Path) -> No
     assert len({trial.params["lr"] for trial in counted}) == 6
 
 
-def test_who_asks_at_the_same_time_gives_the_surplus_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sweep = Sweep(tmp_path / "a")
-    ask = optuna.Study.ask
-
-    def after_another(study: optuna.Study) -> optuna.Trial:
-        if sum(trial.state.is_finished() for trial in study.get_trials()) == 3:
-            ask(study).set_user_attr("sweep", "/other")  # somebody else's, the fourth
-        return ask(study)
-
-    monkeypatch.setattr(optuna.Study, "ask", after_another)
-    study = search(sweep)
-    assert states(study) == {"COMPLETE": 3, "RUNNING": 1, "FAIL": 1}
-    assert study.trials[-1].user_attrs == {"surplus": True}
-    assert len(sweep.jobs) == 3
-
-
-def test_of_a_sweep_killed_as_it_asked_a_trial_is_replaced_as_it_chose_it_chooses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And of trials that wait, only those are run that the space has."""
-    monkeypatch.setattr("digits.sweeps.search.CLAIM_S", 0)
-    storage = f"sqlite:///{tmp_path}/shared.db"
-    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
-    study.ask()
-    study.ask().set_user_attr("sweep", str(tmp_path / "a"))
-    for value in (7.0, "0.5}", True):
-        study.enqueue_trial({"lr": value})
-    sweep = Sweep(tmp_path / "a")
-    study = search(sweep, storage)
-    assert states(study) == {"FAIL": 3, "COMPLETE": 4}
-    assert [job.number for job in sweep.jobs] == [1, 4, 5, 6]
-    assert sweep.jobs[0].words == (f"lr={study.trials[1].params['lr']}",)
-    assert sweep.jobs[1].words == ("lr=1.0",)  # true
-
-
 def test_earlier_results_are_known_and_not_counted(tmp_path: Path) -> None:
     earlier = tmp_path / "earlier"
     folder_of_job(earlier, "0", ["lr=0.3"], acc=0.9)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import slurm
-from support.commands import process, python
+from support.commands import command, process
 from support.sweeps import QUICK, assert_same_weights, folder_of_sweep, saved, wait_for
 
 pytestmark = [
@@ -28,23 +28,6 @@ def said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_jobs_end_as_in_the_pool_and_a_wrong_one_is_a_line(running: None, tmp_path: Path) -> None:
-    words = ["-m", *QUICK, "model.optimizer.lr=0.001,-1,0.003"]
-    with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}/a") as run:
-        out, err = run.communicate(timeout=120)
-    assert run.returncode == 2
-    line = "model.optimizer.lr=-1: expected a number above 0, up to 3.4e+38"
-    assert err == f"error: job 1 (model.optimizer.lr=-1): {line}\n"
-    assert "best  model.optimizer.lr=0.003" in out
-    folder = folder_of_sweep(tmp_path / "a")
-    assert sorted(path.name for path in folder.glob("[0-9]*")) == [
-        "00_lr-0.001", "01_lr--1", "02_lr-0.003"
-    ]  # fmt: skip
-    words[-1] = "model.optimizer.lr=0.001,0.003"
-    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
-    assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
-
-
 def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) -> None:
     words = ["-m", *QUICK, "trainer.max_epochs=60", "trainer.limit_train_batches=60", "seed=3,4"]
     given = [*words, *SLURM, f"paths.outputs_dir={tmp_path}/a"]
@@ -61,7 +44,7 @@ def test_a_preempted_job_goes_on_to_the_same_end(running: None, tmp_path: Path) 
     assert (run.returncode, err) == (0, "")
     logs = [path.read_text() for path in tmp_path.glob("a/multirun/*/*/train.log")]
     assert all("going on at epoch" in log for log in logs)
-    python("src/train.py", *words, f"paths.outputs_dir={tmp_path}/b")
+    command("train", *words, "hydra/launcher=basic", outputs=tmp_path / "b")
     assert_same_weights(tmp_path / "a", tmp_path / "b", 2)
 
 
@@ -84,14 +67,16 @@ def test_a_killed_sweep_finds_its_jobs_in_the_queue_again(running: None, tmp_pat
 
 
 def test_a_cancelled_job_is_recorded_and_the_others_go_on(running: None, tmp_path: Path) -> None:
-    words = ["-m", *QUICK, "trainer.limit_train_batches=60", "trainer.max_epochs=5,3000"]
+    words = ["-m", *QUICK, "trainer.limit_train_batches=60", "trainer.max_epochs=5,3000,0"]
     with process("src/train.py", *words, *SLURM, f"paths.outputs_dir={tmp_path}") as run:
         wait_for(lambda: saved(tmp_path) == 2)
         folder = folder_of_sweep(tmp_path)
         said("scancel", (folder / "01_max_epochs-3000" / "slurm_id").read_text())
-        out, _ = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=120)
     assert run.returncode != 0
-    assert ": 2 jobs, 1 finished, 1 stopped" in out
+    assert ": 3 jobs, 1 finished, 1 stopped, 1 failed" in out
+    line = "trainer.max_epochs=0: expected a whole number from 1, or -1 for no limit\n"
+    assert f"error: job 2 (trainer.max_epochs=0): {line}" in err
 
 
 def test_ctrl_c_empties_the_queue(running: None, tmp_path: Path) -> None:

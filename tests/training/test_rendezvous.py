@@ -40,9 +40,8 @@ def test_a_run_whose_others_do_not_come_gives_up(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_run_that_waits_for_others_hears_signals(
-    name: str, code: int, launched: dict[str, str], tmp_path: Path
+def test_a_run_that_waits_for_others_hears_a_signal(
+    launched: dict[str, str], tmp_path: Path
 ) -> None:
     words = ["trainer=ddp_sim", f"paths.outputs_dir={tmp_path}"]
     with process("src/train.py", *words, env=os.environ | launched) as run:
@@ -52,9 +51,9 @@ def test_a_run_that_waits_for_others_hears_signals(
                 if client.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        run.send_signal(getattr(signal, name))
+        run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=60)
-    assert (run.returncode, err) == (code, "stopped; nothing was saved yet\n")
+    assert (run.returncode, err) == (130, "stopped; nothing was saved yet\n")
 
 
 def test_a_process_of_a_run_whose_first_has_gone_ends() -> None:

@@ -13,20 +13,14 @@ from faults.common import differing_parts
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    GradientAccumulationScheduler,
-    LearningRateMonitor,
     ModelCheckpoint,
     Timer,
 )
-from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
-    ChainedScheduler,
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
-    ExponentialLR,
-    LambdaLR,
     MultiStepLR,
     OneCycleLR,
     ReduceLROnPlateau,
@@ -41,7 +35,7 @@ from digits.model.classifier import DigitClassifier
 from digits.runs.checkpoint import check_state, read
 from digits.runs.folder import LAST
 from support import own
-from support.fits import Drawn, drawn, fit, reference, rows, state
+from support.fits import drawn, fit, reference, rows, state
 
 STOPS = (1, 4, 9, 10, 11, 15)  # of 20 batches, ten an epoch
 
@@ -139,11 +133,6 @@ class TwoLoaders(own.Loaders):
         return {name: DataLoader(own.Noise(*part), 32, shuffle=True) for name, part in sets.items()}
 
 
-class Combined(TwoLoaders):
-    def train_dataloader(self) -> Any:
-        return CombinedLoader(super().train_dataloader(), "min_size")
-
-
 class OfTwo(DigitClassifier):
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -153,16 +142,9 @@ class OfTwo(DigitClassifier):
         return sum(super(OfTwo, self).training_step(part, batch_idx) for part in batch.values())
 
 
-def in_odd_batches() -> Drawn:
-    return Drawn(batch_size=7, val_size=8)
-
-
 def deformed() -> Drawn:
-    return Drawn(batch_size=8, val_size=8, augment=Deformation(1.0, 20.0, shift=2.0, noise=0.1))
-
-
-def chained(optimizer: Optimizer) -> ChainedScheduler:
-    return ChainedScheduler([StepLR(optimizer, 1), ExponentialLR(optimizer, 0.9)])
+    """In odd batches."""
+    return Drawn(batch_size=7, val_size=8, augment=Deformation(1.0, 20.0, shift=2.0, noise=0.1))
 
 
 def in_turn(optimizer: Optimizer) -> SequentialLR:
@@ -187,11 +169,6 @@ COSINE = partial(CosineAnnealingLR, T_max=2)
 WAYS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "accumulation": {"accumulate_grad_batches": 4, "max_epochs": 6},
-    "more and more accumulation": {
-        "callbacks": lambda: [GradientAccumulationScheduler({0: 1, 1: 2})]
-    },
-    "steps limited": {"max_steps": 17, "max_epochs": -1},
-    "validation every other epoch": {"check_val_every_n_epoch": 2, "max_epochs": 4},
     "validation within the epoch": {
         "val_check_interval": 3,
         "callbacks": lambda: [EarlyStopping("val/loss", patience=50)],
@@ -200,32 +177,20 @@ WAYS: dict[str, dict[str, Any]] = {
             "callbacks.early_stopping.patience": 50,
         },
     },
-    "validation at each step": {"val_check_interval": 1},
     "validation across epochs": {"val_check_interval": 7, "check_val_every_n_epoch": None},
-    "clipped": {"gradient_clip_val": 0.5},
-    "overfitted batches": {"overfit_batches": 4, "max_epochs": 5},
-    "no validation": {"limit_val_batches": 0},
     "epochs of one step": {"limit_train_batches": 1, "max_epochs": 20},
     "another optimizer and a schedule": {
         "model": lambda: reference(torch.optim.AdamW, scheduler=COSINE)
     },
-    "chained schedules": {"model": lambda: reference(scheduler=chained)},
     "schedules in turn": {"model": lambda: reference(scheduler=in_turn)},
     "a callback with a state": {"callbacks": lambda: [Keeps(), Timer("00:01:00:00")]},
     "a schedule by step": {"model": one_cycle},
     "a plateau": {"model": plateau},
-    "odd batches": {"data": in_odd_batches},
     "deformed images": {"data": deformed},
-    "dropout": {"model": with_dropout},
     "a frozen layer": {"model": half_frozen},
     "work after each step": {"model": Averaging},
     "gradients added up by hand": {"model": AddingUp},
-    "the learning rate by epoch": {
-        "model": lambda: reference(scheduler=COSINE),
-        "callbacks": lambda: [LearningRateMonitor("epoch")],
-    },
     "two loaders": {"data": TwoLoaders, "model": OfTwo, "limit_val_batches": 0},
-    "loaders combined": {"data": Combined, "model": OfTwo, "limit_val_batches": 0, "max_epochs": 7},
     "others' loaders": {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0},
 }
 
@@ -289,12 +254,8 @@ def falling(optimizer: Optimizer, epochs: int) -> CosineAnnealingLR:
 
 LENGTHS: dict[str, Any] = {  # a model whose schedule has the length of a run of so many epochs
     "one cycle": lambda _: one_cycle(),
-    "cosine": lambda epochs: reference(scheduler=partial(falling, epochs=epochs)),
     "its own": lambda _: Cycling(4),
     "restarts": lambda _: reference(scheduler=partial(CosineAnnealingWarmRestarts, T_0=3)),
-    "a function": lambda epochs: reference(
-        scheduler=partial(LambdaLR, lr_lambda=lambda epoch: 1 - epoch / epochs)
-    ),
     "in turn": lambda epochs: reference(
         scheduler=lambda o: SequentialLR(o, [StepLR(o, 1), falling(o, epochs)], [1])
     ),
@@ -317,15 +278,6 @@ def test_a_longer_run_goes_on_with_the_rates_of_its_length(
     assert caplog.text.count("is stretched to the new length") == (kind != "restarts")
 
 
-def test_more_steps_stretch_a_schedule_too(tmp_path: Path) -> None:
-    whole, then = Rates(), Rates()
-    last = tmp_path / "part" / LAST
-    run(tmp_path / "whole", None, one_cycle, callbacks=lambda: [whole], max_steps=15)
-    run(last.parent, None, one_cycle, max_steps=5)
-    run(last.parent, last, one_cycle, callbacks=lambda: [then], max_steps=15)
-    assert then.told == whole.told[5:]
-
-
 class StopsAt(Callback):
     def __init__(self, batches: int) -> None:
         self.batches = batches
@@ -345,7 +297,6 @@ WITHIN = {"val_check_interval": 3, "model": plateau, "limit_train_batches": 9}
 LOADERS = {"data": others_loaders, "model": with_dropout, "limit_val_batches": 0}
 ENDS: dict[str, tuple[dict[str, Any], ...]] = {  # how it is, how it ends first, then
     "steps limited": (WITHIN, {"max_steps": 6}, {}),
-    "steps limited at an epoch's end": (WITHIN, {"max_steps": 9}, {}),
     "steps limited twice": (
         LOADERS, {"max_steps": 10, "max_epochs": -1}, {"max_steps": 20, "max_epochs": -1}
     ),
@@ -353,7 +304,6 @@ ENDS: dict[str, tuple[dict[str, Any], ...]] = {  # how it is, how it ends first,
     "a callback's end, gradients half added up": (
         WITHIN | {"accumulate_grad_batches": 4}, {"callbacks": lambda: [StopsOnce()]}, {}
     ),
-    "fewer epochs": (WITHIN, {"max_epochs": 1}, {}),
 }  # fmt: skip
 
 

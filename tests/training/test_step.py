@@ -298,16 +298,6 @@ def test_who_wants_each_step_is_told_once(
     assert not quick
 
 
-def test_self_log_in_a_step_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("DEBUG", "digits")
-    monkeypatch.setattr(sys.modules[__name__], "MODEL", Logging)
-    fit(tmp_path, sparse=True)
-    line = "Lightning's own loop runs each step, for the model Logging"
-    assert caplog.messages == [line]
-
-
 def test_another_lightning_runs_its_own_steps(
     tmp_path: Path,
     quick: list[int],
