@@ -1,0 +1,33 @@
+"""Axes that several studies draw on: dots are seeds, a line joins their means."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from studies.study import Row, means
+
+# Okabe and Ito
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+QUIET = "#5a6472"
+
+
+def sheet(width: float = 7, height: float = 4.2) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def line(axes: Axes, rows: Sequence[Row], x: str, y: str, colour: str, label: str = "") -> None:
+    """The mean of `y` with its standard deviation, and a dot for each seed, by `x`."""
+    table = means(rows, [x])
+    at, mean, spread = ([float(row[name]) for row in table] for name in (x, y, f"{y} sd"))
+    axes.errorbar(at, mean, spread, color=colour, capsize=3, label=label)
+    dots = [float(row[x]) for row in rows], [float(row[y]) for row in rows]
+    axes.plot(*dots, ".", color=colour, alpha=0.4, markeredgewidth=0)
+
+
+def titled(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e3e6ea")
+    axes.set_axisbelow(True)
