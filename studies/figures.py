@@ -19,9 +19,9 @@ def sheet(width: float = 7, height: float = 4.2) -> Figure:
 def line(axes: Axes, rows: Sequence[Row], x: str, y: str, colour: str, label: str = "") -> None:
     """The mean of `y` with its standard deviation, and a dot for each seed, by `x`."""
     table = means(rows, [x])
-    at, mean, spread = ([float(row[name]) for row in table] for name in (x, y, f"{y} sd"))
+    at, mean, spread = ([row[name] for row in table] for name in (x, y, f"{y} sd"))
     axes.errorbar(at, mean, spread, color=colour, capsize=3, label=label)
-    dots = [float(row[x]) for row in rows], [float(row[y]) for row in rows]
+    dots = [row[x] for row in rows], [row[y] for row in rows]
     axes.plot(*dots, ".", color=colour, alpha=0.4, markeredgewidth=0)
 
 

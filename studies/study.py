@@ -1,4 +1,4 @@
-"""What a study is, and its table: words of a sweep, what is measured of its jobs, how it is drawn."""
+"""What a study is: a sweep, what is measured of its jobs, a figure; and how its table is made."""
 
 import csv
 import io
@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from digits.data import idx, mnist
 from digits.errors import InputError
-from digits.files import CONFIGS, write_atomically
+from digits.files import CONFIGS, DATA, write_atomically
 from digits.runs.words import key, value_text
 from digits.sweeps.leaderboard import Result
 
@@ -21,7 +25,7 @@ WITHOUT_CHECKPOINTS = (*LEAN, "callbacks.last=null", "callbacks.best=null")
 RESULTS = re.compile("(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
 SEED = "seed"
 
-Row = dict[str, str | float]
+Row = dict[str, Any]  # numbers and texts by column; what begins with _ is for the figure alone
 Jobs = Mapping[str, Sequence[Result]]  # finished ones, by the name of their sweep
 
 
@@ -48,6 +52,13 @@ def check_recipes(words: Sequence[str]) -> None:
             if name not in there:
                 known = ", ".join(there)
                 raise InputError(f"experiment={name}: no such recipe; expected some of {known}")
+
+
+def images(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return MNIST's images (N, 28, 28) and labels (N,) of `train` or `test`."""
+    names = {"train": mnist.TRAIN, "test": mnist.TEST}[part]
+    images_NHW, labels_N = idx.read(DATA / "MNIST" / "raw", names)
+    return images_NHW.numpy(), labels_N.numpy()
 
 
 def number(text: str | float) -> str | float:
@@ -81,14 +92,14 @@ def means(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
     """Return a row for each combination of the columns `by`, in the order of the rows: of each
     score mean and standard deviation over the seeds, and n.
     """
-    alike: dict[tuple[str | float, ...], list[Row]] = {}
+    alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         alike.setdefault(tuple(row[name] for name in by), []).append(row)
     found = []
     for values, group in alike.items():
         mean: Row = dict(zip(by, values, strict=True))
-        for name in (name for name in group[0] if name not in (*by, SEED)):
-            scored = [float(row[name]) for row in group]
+        for name in (name for name in group[0] if name not in (*by, SEED) and name[0] != "_"):
+            scored = [row[name] for row in group]
             mean[name], mean[f"{name} sd"] = fmean(scored), stdev(scored) if scored[1:] else 0.0
         found.append(mean | {"n": len(group)})
     return found

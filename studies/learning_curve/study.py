@@ -12,7 +12,7 @@ STEPS = 2345  # the reference's: 5 epochs of 60,000 images
 def draw(rows: list[Row]) -> Figure:
     figure = sheet()
     axes = figure.subplots()
-    percent = [row | {"error": 100 * (1 - float(row["test accuracy"]))} for row in rows]
+    percent = [row | {"error": 100 * (1 - row["test accuracy"])} for row in rows]
     line(axes, percent, "training images", "error", COLOURS[0])
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(SIZES, [f"{size:,}" for size in SIZES], minor=False)

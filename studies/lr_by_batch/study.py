@@ -13,11 +13,11 @@ BY = ["batch size", "learning rate"]
 
 def draw(rows: list[Row]) -> Figure:
     table = means(rows, BY)
-    rates, batches = (sorted({float(row[name]) for row in table}) for name in reversed(BY))
+    rates, batches = (sorted({row[name] for row in table}) for name in reversed(BY))
     error_BR = np.full((len(batches), len(rates)), np.nan)
     for row in table:
-        place = batches.index(float(row[BY[0]])), rates.index(float(row[BY[1]]))
-        error_BR[place] = 100 * (1 - float(row["validation accuracy"]))
+        place = batches.index(row[BY[0]]), rates.index(row[BY[1]])
+        error_BR[place] = 100 * (1 - row["validation accuracy"])
     figure = sheet()
     axes = figure.subplots()
     # a logarithmic scale: the differences that matter are among the best
@@ -38,9 +38,8 @@ def draw(rows: list[Row]) -> Figure:
 STUDY = Study(
     words=("experiment=reference", "data.val_size=10000", "test=false",
            f"data.batch_size={','.join(map(str, BATCHES))}",
-           f"model.optimizer.lr={','.join(RATES)}", "seed=range(3)", *WITHOUT_CHECKPOINTS),
+           f"model.optimizer.lr={','.join(RATES)}", "seed=range(2)", *WITHOUT_CHECKPOINTS),
     by=BY,
-    across=None,
     measure=scores(
         {"batch size": "data.batch_size", "learning rate": "model.optimizer.lr"},
         {"validation accuracy": "val/acc"},
