@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from studies.study import Row, means
+from studies.study import means
 
 # Okabe and Ito
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -16,13 +16,12 @@ def sheet(width: float = 7, height: float = 4.2) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def line(axes: Axes, rows: Sequence[Row], x: str, y: str, colour: str, label: str = "") -> None:
-    """The mean of `y` with its standard deviation, and a dot for each seed, by `x`."""
-    table = means(rows, [x])
-    at, mean, spread = ([row[name] for row in table] for name in (x, y, f"{y} sd"))
-    axes.errorbar(at, mean, spread, color=colour, capsize=3, label=label)
-    dots = [row[x] for row in rows], [row[y] for row in rows]
-    axes.plot(*dots, ".", color=colour, alpha=0.4, markeredgewidth=0)
+def line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label: str = "") -> None:
+    """By x the mean of y with its standard deviation, and a dot for each seed."""
+    table = means([{"x": x, "y": y} for x, y in points], ["x"])
+    columns = ([row[name] for row in table] for name in ("x", "y", "y sd"))
+    axes.errorbar(*columns, color=colour, capsize=3, label=label)
+    axes.plot(*zip(*points, strict=True), ".", color=colour, alpha=0.4, markeredgewidth=0)
 
 
 def titled(axes: Axes, title: str, x: str, y: str) -> None:

@@ -37,7 +37,7 @@ def draw(rows: list[Row]) -> Figure:
     figure = sheet(7.5, 0.4 * len(names) + 1.2)
     axes = figure.subplots()
     for y, name in enumerate(names):
-        axes.plot([0, fmean(lost[name])], [y, y], color=COLOURS[0], linewidth=6, alpha=0.4)
+        axes.barh(y, fmean(lost[name]), 0.4, color=COLOURS[0], alpha=0.4)
         axes.plot(lost[name], [y] * len(lost[name]), ".", color=COLOURS[0])
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set_yticks(range(len(names)), names)

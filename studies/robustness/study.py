@@ -42,9 +42,10 @@ def draw(rows: list[Row]) -> Figure:
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     for axes, corruption in zip(figure.subplots(2, 5, sharey=True).flat, CORRUPTIONS, strict=True):
         for recipe, colour in zip(recipes, COLOURS, strict=False):
-            its = [row | {"percent": 100 * row["accuracy"]} for row in rows
+            its = [row for row in rows
                    if (row["recipe"], row["corruption"]) == (recipe, corruption.name)]  # fmt: skip
-            line(axes, its, "strength", "percent", colour, recipe)
+            points = [(row["strength"], 100 * row["accuracy"]) for row in its]
+            line(axes, points, colour, recipe)
         titled(axes, corruption.name, corruption.unit, "")
         axes.axhline(90, color=QUIET, linewidth=0.6)
         axes.set_xticks(

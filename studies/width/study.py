@@ -11,8 +11,8 @@ WIDTHS = tuple(2**power for power in range(3, 13))
 def draw(rows: list[Row]) -> Figure:
     figure = sheet()
     axes = figure.subplots()
-    percent = [row | {"error": 100 * (1 - row["validation accuracy"])} for row in rows]
-    line(axes, percent, "hidden units", "error", COLOURS[0])
+    points = [(row["hidden units"], 100 * (1 - row["validation accuracy"])) for row in rows]
+    line(axes, points, COLOURS[0])
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(WIDTHS, [f"{width:,}" for width in WIDTHS])
