@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks" / "images")]
+sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "benchmarks" / "images")]
 
 import doodles  # noqa: E402
 import nondigits  # noqa: E402
@@ -33,6 +33,7 @@ from digits.data import idx, mnist  # noqa: E402
 from digits.data.batches import split  # noqa: E402
 from digits.images import drawing  # noqa: E402
 from digits.prediction import confidence, loading  # noqa: E402
+from studies.calibration.scores import temperature  # noqa: E402
 
 VAL_SIZE = 5000
 TURNED_DOWN = 0.02  # of the held-out digits
@@ -121,17 +122,6 @@ def trained(digits_NHW: Seen, others_NHW: Seen) -> nn.Sequential:
             optimizer.step()
             schedule.step()
     return net.eval()
-
-
-def temperature(p_NK: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
-    """What the logits must be divided by for the probabilities to be right as often as they say
-    (Guo et al. 2017, section 4.2): the least cross-entropy.
-    """
-    candidates = np.arange(0.5, 4, 0.01)
-    loss = [
-        -np.log(confidence.tempered(p_NK, t)[np.arange(len(y_N)), y_N]).mean() for t in candidates
-    ]
-    return float(candidates[int(np.argmin(loss))])
 
 
 def main(arguments: Namespace) -> None:

@@ -1,0 +1,73 @@
+"""`python studies/run.py NAME` runs a study, or what is left of it: its sweeps, into
+outputs/studies/NAME, then its table and its figure, into studies/NAME.
+"""
+
+import importlib
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from digits import signals  # noqa: E402
+
+if __name__ == "__main__":
+    signals.end_at_once()
+
+from digits.commands import app, argparse_app, going_on  # noqa: E402
+from digits.console import program  # noqa: E402
+from digits.errors import InputError  # noqa: E402
+from digits.runs.status import DIVERGED, FINISHED  # noqa: E402
+from digits.runs.words import Words, own, quoted  # noqa: E402
+from digits.sweeps import leaderboard  # noqa: E402
+from digits.sweeps.sweep_folder import SweepFolder  # noqa: E402
+from studies import study as studies  # noqa: E402
+
+HERE = Path(__file__).parent
+
+
+def main(arguments: Namespace) -> None:
+    study, given = found(arguments.name), Words.parse(arguments.words)
+    outputs = going_on.outputs_dir(given).absolute() / "studies" / arguments.name
+    words = [*study.words, *given.overrides]
+    studies.check_recipes(words)
+    jobs: dict[str, list[leaderboard.Result]] = {}
+    for name, its in study.sweeps.items():
+        sweep = SweepFolder(outputs / name.replace(" ", "_"))
+        run(sweep, [*study.words, *its, *given.overrides])
+        jobs[name] = [job for job in leaderboard.read(sweep).jobs if job.status == FINISHED]
+    seconds = sum(job.number("fit_seconds") or 0 for each in jobs.values() for job in each)
+    count = sum(map(len, jobs.values()))
+    note = f"{count} runs, {seconds / 60:.0f} minutes of training one after the other."
+    studies.write(study, study.measure(jobs, outputs), HERE / arguments.name, note)
+    print(f"studies/{arguments.name}: table.csv, figure.png, README.md")
+
+
+def found(name: str) -> studies.Study:
+    there = sorted(path.parent.name for path in HERE.glob("*/study.py"))
+    if name not in there:
+        hint = f"{name}/README.md says how" if (HERE / name).is_dir() else f"expected {there}"
+        raise InputError(f"{name}: no study that is a sweep; {hint}")
+    study = importlib.import_module(f"studies.{name}.study").STUDY
+    assert isinstance(study, studies.Study)
+    return study
+
+
+def run(sweep: SweepFolder, words: Sequence[str]) -> None:
+    """Begin a sweep, or go on with it; nothing is done if all its jobs are over."""
+    where = f"hydra.sweep.dir={quoted(sweep.path)}"
+    if sweep.file.is_file():
+        over = [(told := job.status()) and told.status for _, job, _ in sweep.jobs()]
+        if {*own(words)} <= {*sweep.words()} and {*over} <= {FINISHED, DIVERGED}:
+            return
+        where = f"sweep={quoted(sweep.path)}"
+    app.run_in_python(program("train").main, ["-m", where, *words])
+
+
+if __name__ == "__main__":
+    parser = argparse_app.Parser(description=__doc__)
+    parser.add_argument("name", help="a folder of studies/")
+    parser.add_argument("words", nargs="*", help="settings of all its runs: seed=0,1")
+    argparse_app.run(parser, main)
