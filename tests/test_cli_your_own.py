@@ -185,7 +185,10 @@ def test_eval_gives_the_runs_own_scores(whole: Outcome, outputs: Path, tmp_path:
 def test_without_its_configs_it_says_so(words: str, whole: Outcome) -> None:
     best = whole.folder / "checkpoints" / "best.ckpt"
     name, *rest = words.split()
-    line = "model=cnn: no such config; there are: mlp; --config-dir=DIR says where yours are"
+    line = (
+        f"ckpt_path={best}: its model is cnn.CNN, which no config of its run names; expected it in "
+        "configs/model, or in --config-dir's"
+    )
     assert tool(name, *rest, f"--ckpt={best}") == (2, "", f"error: {line}\n")
 
 

@@ -115,6 +115,10 @@ def with_dropout() -> DigitClassifier:
     return DigitClassifier(net=net, optimizer=torch.optim.Adam)
 
 
+def convolutions() -> DigitClassifier:
+    return reference(torch.optim.SGD, filters=2)
+
+
 def one_cycle() -> DigitClassifier:
     schedule = partial(OneCycleLR, max_lr=0.1)
     return reference(torch.optim.Adam, scheduler=schedule, scheduler_interval="step")
@@ -211,6 +215,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a plateau": {"model": plateau},
     "odd batches": {"data": in_odd_batches},
     "dropout": {"model": with_dropout},
+    "convolutions": {"model": convolutions},
     "a frozen layer": {"model": half_frozen},
     "work after each step": {"model": Averaging},
     "gradients added up by hand": {"model": AddingUp},
