@@ -127,6 +127,12 @@ def neighbour(rounds: int, folder: Path) -> Results:
     return epoch_seconds
 
 
+def augmentation(rounds: int, folder: Path) -> Results:
+    """Images a second that one thread deforms."""
+    reports = [run(["benchmarks/speed/peers/deforming.py"], folder).report for _ in range(rounds)]
+    return {way: [report[way] for report in reports] for way in reports[0]}
+
+
 def summary(results: Results) -> str:
     """Medians, ranges and the ratios the targets are about."""
     lines = []
@@ -140,6 +146,9 @@ def summary(results: Results) -> str:
             low, high = min(seconds), max(seconds)
             middle = statistics.median(seconds)
             lines.append(f"{section}: {name:<28} {middle:.3f} s ({low:.3f}-{high:.3f})")
+    for way, rates in results.get("augmentation", {}).items():
+        low, middle, high = min(rates), statistics.median(rates), max(rates)
+        lines.append(f"deformed: {way:<33} {middle:,.0f} images/s ({low:,.0f}-{high:,.0f})")
     for name, runs in results.get("ageing", {}).items():
         lasts = [statistics.median(run[-3:]) / statistics.median(run[1:4]) for run in runs]
         growth = statistics.median(lasts) - 1
@@ -186,7 +195,7 @@ def _row(runs: list[Results]) -> str:
     return f"{process:>16} {fit:6.2f} {epoch:6.3f} {memory:6.0f} {accuracy:9.4f}"
 
 
-SECTIONS = (processes, startup, ageing, inference, neighbour)
+SECTIONS = (processes, startup, ageing, inference, neighbour, augmentation)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from digits.data import idx
 from digits.data.mnist import TEST
 from digits.errors import InputError
-from digits.exporting import export, formats
+from digits.exporting import export, formats, small
 from digits.prediction.predictor import Network
 from digits.runs import checkpoint
 from digits.runs.folder import RunFolder
@@ -26,7 +26,8 @@ from support.commands import EMBEDDED, ROOT, finish, tool
 
 DOCS = (ROOT / "docs" / "export.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
-KINDS = re.findall(r"^python src/export.py --format (\w+)", DOCS, flags=re.MULTILINE)
+ALL_KINDS = re.findall(r"^python src/export.py --format (\w+)", DOCS, flags=re.MULTILINE)
+KINDS = ALL_KINDS[:3]  # those that compute the same
 TABLE = r"""largest difference from the checkpoint's probabilities
 batch        noise  test images
     0      0.0e\+00      0.0e\+00
@@ -92,7 +93,7 @@ def about(path: Path) -> dict[str, str]:
 def test_the_command_says_how_exact_the_file_is_and_where(
     said: tuple[int, str, str], run: Path
 ) -> None:
-    assert list(export.SUFFIXES) == KINDS
+    assert list(export.SUFFIXES) == ALL_KINDS
     code, out, err = said
     assert (code, err) == (0, "")
     table = re.fullmatch(TABLE, out)
@@ -141,6 +142,39 @@ def test_the_weights_are_the_checkpoint_s_bit_for_bit(exported: dict[str, Path],
     expected = checkpoint.read(ckpt)["state_dict"]
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("float16", 14_000), ("int8", 8_500)])
+def test_a_small_file_has_weights_to_compute_with(
+    kind: str, size: int, run: Path, ckpt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numpy is enough. The network has 6,362 weights; an int8 one is off by half a step at most.
+    It is untrained, so that more of its answers change than of a trained one's.
+    """
+    monkeypatch.setattr(small, "MOST_CHANGED", 0.02)
+    code, out, err = tool("export", "--format", kind, "--ckpt", ckpt)
+    assert (code, err) == (0, "")
+    told = r"answers that change +\d+ of 10,000 test images\ntest accuracy +(0\.\d{4}), before \1"
+    assert re.match(told if kind == "float16" else told.replace(r"\1", r"0\.\d{4}"), out), out
+    path = run / "export" / f"digits-{kind}.safetensors"
+    assert out.endswith(f"{path}  0.0 MB\n")
+    assert path.stat().st_size < size
+    with safe_open(path, "np") as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        assert file.metadata()["test_accuracy"] == "0.5"
+    for name, weight in checkpoint.read(ckpt)["state_dict"].items():
+        scale = found.get(f"{name}.scale")
+        off = found[name].astype(float) * (1 if scale is None else scale[:, None]) - weight.numpy()
+        step = 1e-3 * abs(weight.numpy()) if kind == "float16" else 0.0
+        step = scale[:, None] * 0.51 if scale is not None else step + 1e-7
+        assert (abs(off) <= step).all()
+    assert found["net.1.weight"].dtype == kind
+
+
+def test_a_small_file_that_changes_many_answers_is_not_written(ckpt: str, run: Path) -> None:
+    path = run / "x.safetensors"
+    assert export.export("int8", ckpt, path) == 1
+    assert not path.exists()
 
 
 SAME = r"\[(\d)( \1){6}\] 0 1 2 3 4 5 6 7 8 9\n"

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from digits.inspection import gathering
 from digits.inspection.evidence import Evidence
 from digits.training.trainer import quieten_lightning
+from support.fits import Drawn
 
 
 class Data(L.LightningDataModule):
@@ -222,3 +223,13 @@ def test_the_units_with_the_largest_weights_are_shown(monkeypatch: pytest.Monkey
     assert len(gathering.first_weights(nn.ReLU(), 2)[0]) == 0
     filters, count = gathering.first_weights(nn.Conv2d(3, 8, 5), None)
     assert (filters.shape, count) == ((2, 5, 5), 8)
+
+
+def test_samples_of_augmented_images_show_both() -> None:
+    data = Drawn(augment=lambda images_BHW, draw: 1 - images_BHW / 255)
+    data.setup("fit")
+    assert data.train is not None
+    shown, labels = gathering.samples(data, 6)
+    assert (shown[:3] == data.train[0][:3].numpy()).all()
+    assert (shown[3:] == 255 - shown[:3]).all()
+    assert labels.tolist() == data.train[1][:3].tolist() * 2

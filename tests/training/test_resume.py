@@ -36,6 +36,7 @@ from torch.optim.lr_scheduler import (
 from torch.utils.data import DataLoader
 
 from digits import signals
+from digits.data.augment import Deformation
 from digits.model.classifier import DigitClassifier
 from digits.runs.checkpoint import check_state, read
 from digits.runs.folder import LAST
@@ -160,6 +161,10 @@ def in_odd_batches() -> Drawn:
     return Drawn(batch_size=7, val_size=8)
 
 
+def deformed() -> Drawn:
+    return Drawn(batch_size=8, val_size=8, augment=Deformation(1.0, 20.0, shift=2.0, noise=0.1))
+
+
 def chained(optimizer: Optimizer) -> ChainedScheduler:
     return ChainedScheduler([StepLR(optimizer, 1), ExponentialLR(optimizer, 0.9)])
 
@@ -214,6 +219,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a schedule by step": {"model": one_cycle},
     "a plateau": {"model": plateau},
     "odd batches": {"data": in_odd_batches},
+    "deformed images": {"data": deformed},
     "dropout": {"model": with_dropout},
     "convolutions": {"model": convolutions},
     "a frozen layer": {"model": half_frozen},

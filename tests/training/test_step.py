@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import (
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
+from digits.data.augment import Augment, Deformation
 from digits.data.batches import Batch
 from digits.data.datamodule import ImageDataModule
 from digits.model.classifier import DigitClassifier
@@ -37,8 +38,8 @@ MODEL = DigitClassifier
 class Data(Drawn):
     count = IMAGES
 
-    def __init__(self, val_size: int = 0) -> None:
-        super().__init__(batch_size=BATCH, eval_batch_size=50, val_size=val_size)
+    def __init__(self, val_size: int = 0, augment: Augment | None = None) -> None:
+        super().__init__(None, BATCH, 50, val_size, augment=augment)
 
 
 def fit(
@@ -47,6 +48,7 @@ def fit(
     interval: Any = None,
     optimizer: Any = RMSPROP,
     val_size: int = 0,
+    augment: Augment | None = None,
     **given: Any,
 ) -> tuple[L.Trainer, DigitClassifier]:
     """With the step written out, if it may be (`sparse`), or Lightning's own loop alone."""
@@ -54,7 +56,7 @@ def fit(
     schedule = partial(StepLR, step_size=3, gamma=0.9) if interval else None
     model = MODEL(16, optimizer, schedule, scheduler_interval=interval or "epoch")
     given = {"limit_val_batches": 2 if val_size else 0, "log_every_n_steps": 7} | given
-    trainer = fits.fit(folder, model, Data(val_size), own_loop=not sparse, **given)
+    trainer = fits.fit(folder, model, Data(val_size, augment), own_loop=not sparse, **given)
     return trainer, model
 
 
@@ -92,6 +94,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "limit_val_batches": 1,
     },
     "overfitted batches": {"overfit_batches": 3},
+    "deformed images": {"augment": Deformation(1.0, 20.0, noise=0.1)},
     "a few steps to try": {"fast_dev_run": 5},
 }
 

@@ -7,8 +7,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 
+from digits.data.augment import Augment
+
 Batch = tuple[Tensor, Tensor]
 SPLIT_SEED = 0  # the held-out images never depend on the run's seed
+
+
+def seeded(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator. Torch reads 32 bits of a seed, so the numbers are hashed, not packed."""
+    mixed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    return torch.Generator(device).manual_seed(mixed)
 
 
 class EpochShuffle:
@@ -32,10 +40,12 @@ class EpochShuffle:
         return self.count // self.world_size
 
     def indices(self) -> Tensor:
-        # torch's CPU generator reads 32 bits of a seed, so the pair is hashed, not packed
-        mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
-        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed))
+        order = torch.randperm(self.count, generator=seeded(self.seed, self.epoch))
         return order[: len(self) * self.world_size][self.rank :: self.world_size]
+
+    def draw(self, batch: int, device: torch.device) -> torch.Generator:
+        """Return what draws the augmentation of a batch, so that a resume draws the same."""
+        return seeded(self.seed, self.epoch, self.rank, batch, device=device)
 
 
 class InOrder(SequentialSampler):
@@ -57,16 +67,21 @@ class Batches:
     """One pass over uint8 images as (x_BHW float32 in [0, 1], y_B int64), on the images' device.
 
     Its state is the number of batches that the pass has given. After a state is loaded, the next
-    pass goes on from there.
+    pass goes on from there. `augment` makes other images of those of a shuffled batch.
     """
 
     batch_sampler = None  # Lightning looks for this name, and for `sampler`
 
     def __init__(
-        self, images_NHW: Tensor, labels_N: Tensor, batch_size: int, sampler: EpochShuffle | InOrder
+        self,
+        images_NHW: Tensor,
+        labels_N: Tensor,
+        batch_size: int,
+        sampler: EpochShuffle | InOrder,
+        augment: Augment | None = None,
     ) -> None:
         self.images_NHW, self.labels_N = images_NHW, labels_N
-        self.batch_size, self.sampler = batch_size, sampler
+        self.batch_size, self.sampler, self.augment = batch_size, sampler, augment
         self.first = self.given = 0
         self.buffers: Batch | None = None
 
@@ -98,6 +113,9 @@ class Batches:
             yield self._scaled(index_B), self.labels_N.index_select(0, index_B)
 
     def _scaled(self, index_B: Tensor) -> Tensor:
+        if self.augment and isinstance(self.sampler, EpochShuffle):
+            draw = self.sampler.draw(self.given, self.images_NHW.device)
+            return self.augment(self.images_NHW.index_select(0, index_B), draw)
         if self.buffers is None:
             return self.images_NHW.index_select(0, index_B) / 255
         images_BHW, x_BHW = (buffer[: len(index_B)] for buffer in self.buffers)

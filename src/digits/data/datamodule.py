@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from digits.data import download, idx, mnist, shares
+from digits.data.augment import Augment
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
 from digits.data.unpacking import raw_dir
 from digits.errors import InputError
@@ -21,7 +22,8 @@ class ImageDataModule(L.LightningDataModule):
 
     `batch_size` counts the images of one optimizer step over all processes. `val_size` training
     images, or the part `fold` of `folds` equal ones, are held out for validation; without, training
-    sees all, or the first `train_size` of them in an order that never changes.
+    sees all, or the first `train_size` of them in an order that never changes. `augment` makes
+    other images of each training batch, but not with `overfit_batches`.
 
     A model that leaves its sizes open takes those that a subclass declares: `side` (pixels),
     `classes` and `channels`. If it declares none, the images and labels decide them.
@@ -41,12 +43,13 @@ class ImageDataModule(L.LightningDataModule):
         train_size: int | None = None,
         folds: int | None = None,
         fold: int | None = None,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         shares.check_folds(val_size, folds, fold)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.seed, self.train_size = val_size, seed, train_size
-        self.folds, self.fold = folds, fold
+        self.folds, self.fold, self.augment = folds, fold, augment
         self.channels = channels or self.channels
         self.train: Batch | None = None
         self.val: Batch | None = None
@@ -82,6 +85,7 @@ class ImageDataModule(L.LightningDataModule):
             *self.train,
             self.batch_size // world_size,
             in_turn(count, rank=rank, world_size=world_size),
+            self.augment,
         )
 
     def val_dataloader(self) -> Batches | list[Batches]:
@@ -163,9 +167,10 @@ class MNISTDataModule(ImageDataModule):
         train_size: int | None = None,
         folds: int | None = None,
         fold: int | None = None,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__(
-            batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold
+            batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold, augment
         )
         self.raw_dir, self.mirrors = raw_dir(data_dir), mirrors
 

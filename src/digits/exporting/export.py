@@ -17,8 +17,11 @@ from digits.files import relative, write_atomically
 from digits.imports import importing
 from digits.runs.folder import RunFolder
 
+SMALL = ("float16", "int8")
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
-NEEDS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "safetensors": ("safetensors",)}
+SUFFIXES |= dict.fromkeys(SMALL, ".safetensors")
+NEEDS: dict[str, tuple[str, ...]] = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
+NEEDS |= dict.fromkeys(("safetensors", *SMALL), ("safetensors",))
 
 
 def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence[str] = ()) -> int:
@@ -31,14 +34,18 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
     if not all(map(find_spec, NEEDS.get(kind, ()))):
         raise InputError(f"--format {kind}: needs pip install -e '.[export]'")
     with importing():
-        from digits.exporting import formats
+        from digits.exporting import formats, small
         from digits.prediction import loading
         from digits.runs import checkpoint
 
     content = checkpoint.read(ckpt_path)  # once, since a run may replace it meanwhile
     net = loading.network_of(ckpt_path, content, config_dirs)
-    data = formats.WRITE[kind](net, _about(ckpt, content))
-    if not formats.agree(kind, net, data):
+    about = _about(ckpt, content)
+    if kind in SMALL:
+        agrees = small.agree(net, data := small.write(kind, net, about))
+    else:
+        agrees = formats.agree(kind, net, data := formats.WRITE[kind](net, about))
+    if not agrees:
         print("error: it differs from the checkpoint; nothing is written", file=sys.stderr)
         return 1
     write_atomically(target, data)
@@ -54,7 +61,7 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
         folder = run.path / "export" if run else ckpt.parent
         if run and folder.is_symlink():  # the run's folder may come from anyone
             raise InputError(f"{folder} is a link; expected a folder, or --output FILE")
-        return folder / f"digits{suffix}"
+        return folder / f"digits{f'-{kind}' * (kind in SMALL)}{suffix}"
     if output.suffix.lower() != suffix or output.is_dir():
         raise InputError(f"--output {output}: expected a file whose name ends in {suffix}")
     return output

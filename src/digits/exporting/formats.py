@@ -94,7 +94,7 @@ def _to_onnx(net: nn.Module, about: About) -> bytes:
 def _to_safetensors(net: nn.Module, about: About) -> bytes:
     from safetensors.torch import save
 
-    prefix, layers = _named(net)
+    prefix, layers = named(net)
     state = net.state_dict().items()
     weights = {f"{prefix}{name}": weight.contiguous() for name, weight in state}
     about = about | WEIGHTS | {"layers": layers}
@@ -103,7 +103,7 @@ def _to_safetensors(net: nn.Module, about: About) -> bytes:
     return save(weights, about)
 
 
-def _named(net: nn.Module) -> tuple[str, str]:
+def named(net: nn.Module) -> tuple[str, str]:
     """Return the prefix of weights' names in a checkpoint, and a text that names the layers."""
     if isinstance(net, nn.Sequential):
         return "net.", ", ".join(f"net.{name} {layer}" for name, layer in net.named_children())
@@ -117,7 +117,7 @@ def _from_torch(data: bytes, _: nn.Module) -> Network:
 def _from_safetensors(data: bytes, net: nn.Module) -> Network:
     from safetensors.torch import load
 
-    prefix, _ = _named(net)
+    prefix, _ = named(net)
     fresh = copy.deepcopy(net)
     fresh.load_state_dict(
         {name.removeprefix(prefix): weight for name, weight in load(data).items()}

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from digits.data.batches import seeded
 from digits.inspection.evidence import (
     LARGEST,
     LONGEST_NAME,
@@ -240,12 +241,19 @@ def first_weights(module: nn.Module, side: int | None) -> tuple[NDArray[np.float
 
 
 def samples(data: Any, count: int = SAMPLES) -> tuple[Pixels, NDArray[np.int64]]:
-    """The first training images of a data module that has them in memory, and their labels."""
+    """The first training images of a data module that has them in memory, and their labels. If it
+    augments them, half as many, and then the same as an epoch might see them.
+    """
     train: Any = getattr(data, "train", None)
     if is_labelled(train) and isinstance(train[0], Tensor):
-        shown = pictures(train[0][:count])
+        images, labels_S = train[0][:count], train[1][:count].cpu().numpy()
+        if augment := getattr(data, "augment", None):
+            images, labels_S = images[: count // 2], np.tile(labels_S[: count // 2], 2)
+            x_SHW = augment(images, seeded(0, device=images.device))
+            images = torch.cat([images, x_SHW.mul(255).round().to(images.dtype)])
+        shown = pictures(images)
         if shown is not None:
-            return shown, train[1][:count].cpu().numpy()
+            return shown, labels_S
     return NO_PICTURES, np.zeros(0, np.int64)
 
 
