@@ -106,14 +106,6 @@ def test_it_is_exported(kind: str, alone: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_compares_it_with_the_reference(tmp_path: Path) -> None:
-    words = ("model=mlp,cnn", *SMALL[2:], *UNSEEN, "logger=csv", "data.val_size=1000")
-    swept = command("train", "-m", *words, "optimized_metric=val/acc", outputs=tmp_path)
-    assert (swept.code, swept.err) == (0, "")
-    assert "2 jobs, 2 finished" in swept.out
-
-
-@pytest.mark.slow
 class TestCNN(ModuleTests):
     settings = ("model=cnn", *SMALL[:2], "data._target_=support.broken.Bars", "data.val_size=16",
                 "data.batch_size=8")  # fmt: skip

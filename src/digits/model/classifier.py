@@ -49,8 +49,8 @@ class DigitClassifier(L.LightningModule):
         filters: int = 0,
     ) -> None:
         super().__init__()
-        own = ["hidden_size", "filters"][: 2 if filters else 1] if net is None else []
-        self.save_hyperparameters(*own, *SIZES, logger=False)
+        own = ("hidden_size", "filters") if filters else ("hidden_size",)
+        self.save_hyperparameters(*(own if net is None else ()), *SIZES, logger=False)
         self.net = network(hidden_size, side, classes, channels, filters) if net is None else net
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
