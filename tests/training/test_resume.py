@@ -35,7 +35,7 @@ from digits.model.classifier import DigitClassifier
 from digits.runs.checkpoint import check_state, read
 from digits.runs.folder import LAST
 from support import own
-from support.fits import drawn, fit, reference, rows, state
+from support.fits import Drawn, drawn, fit, reference, rows, state
 
 STOPS = (1, 4, 9, 10, 11, 15)  # of 20 batches, ten an epoch
 
@@ -108,6 +108,10 @@ def with_dropout() -> DigitClassifier:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.Dropout(0.5), nn.Linear(8, 10))
     return DigitClassifier(net=net, optimizer=torch.optim.Adam)
+
+
+def convolutions() -> DigitClassifier:
+    return reference(torch.optim.SGD, filters=2)
 
 
 def one_cycle() -> DigitClassifier:
@@ -187,6 +191,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a schedule by step": {"model": one_cycle},
     "a plateau": {"model": plateau},
     "deformed images": {"data": deformed},
+    "convolutions": {"model": convolutions},
     "a frozen layer": {"model": half_frozen},
     "work after each step": {"model": Averaging},
     "gradients added up by hand": {"model": AddingUp},

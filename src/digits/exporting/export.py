@@ -77,8 +77,8 @@ def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
         "checkpoint_sha256": digest,
         "steps": str(content.get("global_step"))[:20],
     }
-    if "hidden_size" in content["hyper_parameters"]:
-        about["hidden_size"] = str(content["hyper_parameters"]["hidden_size"])
+    sizes = content["hyper_parameters"]
+    about |= {name: str(sizes[name]) for name in ("hidden_size", "filters") if name in sizes}
     for package in ("lightning-digits", "torch"):
         with suppress(metadata.PackageNotFoundError):  # the package is not installed
             about[package] = metadata.version(package)

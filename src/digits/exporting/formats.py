@@ -106,7 +106,7 @@ def _to_safetensors(net: nn.Module, about: About) -> bytes:
 def named(net: nn.Module) -> tuple[str, str]:
     """Return the prefix of weights' names in a checkpoint, and a text that names the layers."""
     if isinstance(net, nn.Sequential):
-        return "net.", "flatten, linear net.1, ReLU, linear net.3"
+        return "net.", ", ".join(f"net.{name} {layer}" for name, layer in net.named_children())
     return "", f"{type(net).__module__}.{type(net).__qualname__}"
 
 

@@ -26,7 +26,8 @@ SIZES = ("side", "classes", "channels")  # a data set may declare these, too
 class DigitClassifier(L.LightningModule):
     """Trains a network with cross-entropy: Flatten, Linear(channels * side * side, hidden_size),
     ReLU, Linear(hidden_size, classes) or, if given, `net`, from images (B, channels, side, side),
-    or (B, side, side) of one channel, to logits (B, classes).
+    or (B, side, side) of one channel, to logits (B, classes). With `filters` four convolutions
+    come first: two with so many channels, two with twice as many.
 
     Weights start Glorot-uniform and biases at zero, as in Keras. Without an `optimizer` the model
     can test and predict, but not train. `scheduler` moves once an epoch or once a step, as
@@ -45,11 +46,12 @@ class DigitClassifier(L.LightningModule):
         net: nn.Module | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
         scheduler_monitor: str | None = None,
+        filters: int = 0,
     ) -> None:
         super().__init__()
-        sizes = ("hidden_size", *SIZES) if net is None else SIZES
-        self.save_hyperparameters(*sizes, logger=False)
-        self.net = network(hidden_size, side, classes, channels) if net is None else net
+        own = ("hidden_size", "filters") if filters else ("hidden_size",)
+        self.save_hyperparameters(*(own if net is None else ()), *SIZES, logger=False)
+        self.net = network(hidden_size, side, classes, channels, filters) if net is None else net
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.train_score, self.val_score, self.test_score = Score(), Score(), Score()
