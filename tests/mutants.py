@@ -51,7 +51,7 @@ BUGS = (
         "exporting/test_export"),
     Bug("only tokens are secret", "text", "TOKEN|SECRET|PASS|PWD|KEY|CREDENTIAL|AUTH", "TOKEN",
         "test_text"),
-    Bug("mirrors of any size", "data/download", "if len(data) > MAX_BYTES:", "if False:",
+    Bug("mirrors of any size", "data/download", "if len(data) > max_bytes:", "if False:",
         "data/test_download"),
     Bug("endless patience", "data/download", "if seconds > PATIENCE_S and", "if False and",
         "data/test_download"),

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from digits.data import download, idx, mnist
+from digits.data import download, idx, mnist, sets
 from digits.errors import InputError
 from support.commands import EMBEDDED
 
@@ -98,11 +99,11 @@ def test_a_bad_mirror_leaves_nothing_and_says_what_to_put_where(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, reason = MIRRORS[kind]
-    monkeypatch.setattr(download, "MAX_BYTES", 5000)
     monkeypatch.setattr(download, "SILENCE_S", 0.2 if kind == "silent" else 10)
     monkeypatch.setattr(download, "PATIENCE_S", 0.05 if kind == "slow" else 10)
+    small = replace(sets.MNIST, max_bytes=5000)
     with served(answering(answer)) as url, pytest.raises(InputError) as caught:
-        download.ensure(tmp_path / "raw", [url if answer else NOBODY])
+        download.ensure(tmp_path / "raw", [url if answer else NOBODY], small)
     line = str(caught.value)
     assert f"train-images-idx3-ubyte.gz: {reason}); put the files train-images" in line
     assert "\n" not in line
@@ -133,7 +134,7 @@ def test_without_mirrors_torchvisions_are_asked(
 ) -> None:
     asked: list[str] = []
 
-    def fetch(url: str) -> bytes:
+    def fetch(url: str, max_bytes: int) -> bytes:
         asked.append(url)
         return (EMBEDDED / url.rpartition("/")[2]).read_bytes()
 

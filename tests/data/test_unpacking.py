@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -52,9 +53,9 @@ def test_each_file_is_read_once(raw_dir: Path, monkeypatch: pytest.MonkeyPatch) 
         shutil.copy(EMBEDDED / name, raw_dir)
     read, is_intact = [], unpacking.is_intact
 
-    def counted(name: str, packed: bytes) -> bool:
+    def counted(name: str, *packed: Any) -> bool:
         read.append(name)
-        return is_intact(name, packed)
+        return is_intact(name, *packed)
 
     monkeypatch.setattr(unpacking, "is_intact", counted)
     download.ensure(raw_dir)

@@ -111,9 +111,9 @@ def _on_a_quiet_machine(out: str) -> str:
 def _once(read: Callable[..., Any]) -> Callable[..., Any]:
     """Unpacking MNIST takes 0.4 s, a short run's steps 0.3."""
 
-    def once(raw_dir: Path, names: tuple[str, str]) -> Any:
+    def once(raw_dir: Path, names: tuple[str, str], *known: Any) -> Any:
         if raw_dir.resolve() != EMBEDDED:
-            return read(raw_dir, names)
+            return read(raw_dir, names, *known)
         if names not in _mnist:
             _mnist[names] = read(raw_dir, names)
         return _mnist[names]

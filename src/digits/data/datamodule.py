@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from digits.data import download, idx, mnist, shares
+from digits.data import download, idx, mnist, sets, shares
 from digits.data.augment import Augment
 from digits.data.batches import Batch, Batches, EpochShuffle, InOrder, split
 from digits.data.unpacking import raw_dir
@@ -32,6 +32,7 @@ class ImageDataModule(L.LightningDataModule):
     side: int | None = None
     classes: int | None = None
     channels: int | None = None
+    class_names: Sequence[str] | None = None  # in the order of the labels; None: their numbers
 
     def __init__(
         self,
@@ -60,6 +61,10 @@ class ImageDataModule(L.LightningDataModule):
         """Return all images (N, H, W) or (N, 3, H, W) uint8, 0 black, and labels (N,) int64 for
         `fit` or `test`.
         """
+
+    def state_dict(self) -> dict[str, list[str]]:
+        """What a checkpoint keeps: who reads digits with it has to know what its classes are."""
+        return {"class_names": list(map(str, self.class_names))} if self.class_names else {}
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and self.train is None:
@@ -149,11 +154,12 @@ class ImageDataModule(L.LightningDataModule):
 
 
 class MNISTDataModule(ImageDataModule):
-    """MNIST, H = W = 28: by default the project's copy, else from `data_dir`/MNIST/raw. Missing
-    files are downloaded there, from `mirrors` (URLs, tried in order) if given.
+    """MNIST, H = W = 28: by default the project's copy, else from `data_dir`/MNIST/raw; or another
+    data set of its format, by `name`, from a folder beside that or Debian's package. Missing files
+    are downloaded there, from `mirrors` (URLs, tried in order) if given.
     """
 
-    side, classes = mnist.SIDE, mnist.CLASSES
+    side = mnist.SIDE
 
     def __init__(
         self,
@@ -168,14 +174,19 @@ class MNISTDataModule(ImageDataModule):
         folds: int | None = None,
         fold: int | None = None,
         augment: Augment | None = None,
+        name: sets.Name = "mnist",
     ) -> None:
         super().__init__(
             batch_size, eval_batch_size, val_size, seed, channels, train_size, folds, fold, augment
         )
-        self.raw_dir, self.mirrors = raw_dir(data_dir), mirrors
+        self.known = sets.SETS[name]
+        self.raw_dir, self.mirrors = raw_dir(data_dir, self.known), mirrors
+        self.class_names = self.known.class_names
+        self.classes = len(self.class_names or range(mnist.CLASSES))
 
     def prepare_data(self) -> None:
-        download.ensure(self.raw_dir, self.mirrors)
+        download.ensure(self.raw_dir, self.mirrors, self.known)
 
     def read(self, stage: str) -> Batch:
-        return idx.read(self.raw_dir, mnist.TEST if stage == "test" else mnist.TRAIN)
+        files = self.known.files[2:] if stage == "test" else self.known.files[:2]
+        return idx.read(self.raw_dir, files, self.known)

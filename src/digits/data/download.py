@@ -1,4 +1,4 @@
-"""Download those of MNIST's four files that are missing or damaged."""
+"""Download those files of a data set that are missing or damaged."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from digits.data import unpacking
-from digits.data.mnist import MAX_BYTES, MD5
+from digits.data.sets import MNIST, ImageSet
 from digits.data.unpacking import DamagedError, is_intact
 from digits.errors import InputError
 from digits.files import write_atomically
@@ -24,17 +24,17 @@ PATIENCE_S = 20.0  # and one that after this long is slower than MIN_BYTES_PER_S
 MIN_BYTES_PER_S = 20_000
 
 
-def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
-    """Make sure that the four files are in `raw_dir`: download those that are missing or damaged.
+def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None, known: ImageSet = MNIST) -> None:
+    """Make sure that the files are in `raw_dir`: download those that are missing or damaged.
 
     `mirrors` are URL prefixes, tried in order; None means torchvision's list. Raises InputError,
     which names files and folder, if no mirror has a good copy or the folder cannot be written.
     """
-    for name in MD5:
+    for name in known.sums:
         path = raw_dir / name
         if path.is_file():
             try:
-                unpacking.check(path)
+                unpacking.check(path, known)
                 continue
             except DamagedError:
                 log.warning("%s is damaged (its MD5 sum is wrong): downloading it again", path)
@@ -42,36 +42,33 @@ def ensure(raw_dir: Path, mirrors: Sequence[str] | None = None) -> None:
             log.info("%s is missing: downloading it", path)
         try:
             raw_dir.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, _download(name, raw_dir, mirrors))
+            write_atomically(path, _download(name, raw_dir, mirrors, known))
         except OSError as error:
             raise InputError(
                 f"paths.data_dir: cannot write {path} ({error.strerror}); expected a folder that "
-                f"can be written, or one that has MNIST/raw/{name}"
+                f"can be written, or one that has {known.folder}/raw/{name}"
             ) from error
 
 
-def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None) -> bytes:
-    if mirrors is None:
-        from torchvision.datasets import MNIST  # takes 1 s, and only a download needs it
-
-        mirrors = MNIST.mirrors
+def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None, known: ImageSet) -> bytes:
     failures = []
-    for mirror in mirrors:
+    for mirror in known.mirrors if mirrors is None else mirrors:
         url, shown = (f"{text.rstrip('/')}/{name}" for text in (mirror, redacted(mirror)))
         try:
-            packed = _fetch(url)
-            if is_intact(name, packed):
+            packed = _fetch(url, known.max_bytes)
+            if is_intact(name, packed, known):
                 return packed
             failures.append(f"{shown}: wrong content")
         except (OSError, HTTPException, ValueError) as error:  # time-outs are OSErrors
             failures.append(f"{shown}: {_reason(error)}")
     raise InputError(
         f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "
-        f"put the files {', '.join(MD5)} into {raw_dir}"
+        f"put the file{'s' * (len(known.sums) > 1)} {', '.join(known.sums)} into {raw_dir}"
+        + (f", or install Debian's dataset-{known.debian.name}" if known.debian else "")
     )
 
 
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, max_bytes: int) -> bytes:
     begin, data = time.monotonic(), bytearray()
     request = Request(url, headers={"User-Agent": "lightning-digits"})
     with (
@@ -86,8 +83,8 @@ def _fetch(url: str) -> bytes:
             seconds = time.monotonic() - begin
             if seconds > PATIENCE_S and len(data) < seconds * MIN_BYTES_PER_S:
                 raise TimeoutError(f"slower than {MIN_BYTES_PER_S} bytes a second")
-            if len(data) > MAX_BYTES:
-                raise HTTPException(f"more than {MAX_BYTES} bytes")
+            if len(data) > max_bytes:
+                raise HTTPException(f"more than {max_bytes} bytes")
     return bytes(data)
 
 

@@ -13,7 +13,7 @@ from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError
 from digits.images.glyph import Pixels
 from digits.prediction.predictor import Network, Predictor
-from digits.text import flat
+from digits.text import flat, shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +45,19 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
     images (B, 28, 28) in [0, 1] to logits (B, 10); it gives a model that wants them as
     (B, 1, 28, 28) this form. Raises InputError for others.
     """
+    from digits.runs import checkpoint
+
+    net = _network_of(path, content, config_dirs)
+    names = checkpoint.class_names(content)
+    if names not in ([], list("0123456789")):
+        raise InputError(
+            f"ckpt_path={path}: its classes are {shown(', '.join(names))[:80]}; expected the "
+            "digits 0 to 9"
+        )
+    return net
+
+
+def _network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str]) -> "nn.Module":
     from digits.runs import checkpoint, configs
     from digits.runs.folder import RunFolder
 

@@ -143,6 +143,14 @@ def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
     return net
 
 
+def class_names(content: Checkpoint) -> list[str]:
+    """Return what the data module calls its classes; nothing if it has no names for them."""
+    name = str(content.get("settings", {}).get("data._target_")).rpartition(".")[2]
+    state = content.get(name)
+    names = state.get("class_names") if isinstance(state, dict) else None
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def check_state(content: Checkpoint, model: nn.Module) -> None:
     """Raises ValueError, or whatever looking into other data raises, unless `content` has all that
     training resumes from besides weights, and its optimizer, schedule and scores have the kinds,
