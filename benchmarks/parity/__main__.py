@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from parity import runs
+from parity import page, runs
 from parity.record import SIDES
 
 
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), metavar="SIDE")
     given = parser.parse_args()
     runs.run(given.sides, given.seeds, given.processes, given.keras)
+    page.write(runs.read())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The recipe as a plain PyTorch loop over tensors in memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from digits.data.unpacking import raw_dir
 from parity.record import BATCH, EPOCHS, LOOKS, Record
 
 LR, ALPHA, EPS = 1e-3, 0.9, 1e-7
+IMAGES = 60_000
 
 
 class KerasRMSprop(torch.optim.Optimizer):
@@ -51,11 +52,15 @@ def read(names: tuple[str, str]) -> tuple[Tensor, Tensor]:
 
 
 def train(
-    net: nn.Sequential, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor
+    net: nn.Sequential,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    order: Callable[[int], Tensor] = lambda _: torch.randperm(IMAGES),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Five epochs: after each step its loss, and how many of its images were right."""
-    for _ in range(EPOCHS):
-        for index in torch.randperm(len(x)).split(BATCH):
+    for epoch in range(EPOCHS):
+        for index in order(epoch).split(BATCH):
             logits = net(x[index])
             loss = F.cross_entropy(logits, y[index])
             optimizer.zero_grad()

@@ -32,7 +32,7 @@ def missing(lines: Iterable[Line], sides: Sequence[str], seeds: int) -> list[tup
     rounds = [range(first, min(first + TOGETHER, seeds)) for first in range(0, seeds, TOGETHER)]
     wanted: list[tuple[str, Sequence[int]]] = [(side, some) for some in rounds for side in sides]
     checks = [(f"check_{side}", rounds[0][-1:]) for side in (*sides, "ours_plain")]
-    wanted[len(sides) : len(sides)] = checks
+    wanted[len(sides) : len(sides)] = [*checks, ("trace", [0])]
     done = {(line["side"], line["seed"]) for line in lines}
     left = [(side, [seed for seed in some if (side, seed) not in done]) for side, some in wanted]
     return [(side, some) for side, some in left if some]
@@ -63,7 +63,7 @@ def _has_keras(python: str) -> bool:
 def _run_part(side: str, seeds: list[int], keras: str) -> None:
     for line in work(side, map(str, seeds), keras if side.endswith("keras") else sys.executable):
         add(line)
-        print(f"{side} {line['seed']}: {line['acc']:.4f}", flush=True)
+        print(side, line["seed"], line.get("acc", ""), flush=True)
 
 
 def work(name: str, words: Iterable[str], python: str = sys.executable) -> Iterable[Line]:

@@ -3,13 +3,12 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
-from parity.record import Record
 
-
-def side(kind: str) -> Callable[[int], Record]:
+def side(kind: str) -> Callable[[int], Mapping[str, Any]]:
     """Import what a side needs: Keras's interpreter may have no torch. A check is the same again,
     alone in its process.
     """
@@ -23,6 +22,10 @@ def side(kind: str) -> Callable[[int], Record]:
     from parity import bare
 
     torch.set_num_threads(1)
+    if name == "trace":
+        from parity import trace
+
+        return trace.run
     if name.startswith("ours"):
         from parity import ours
 
