@@ -17,7 +17,9 @@ from parity.record import SIDES
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--seeds", type=int, default=40, help="of each side (40)")
+    parser.add_argument(
+        "--seeds", type=int, default=40, help="of each side (40); 0: the page alone"
+    )
     parser.add_argument("--processes", type=int, default=2, help="at a time, one thread each (2)")
     parser.add_argument("--keras", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), metavar="SIDE")

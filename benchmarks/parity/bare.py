@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from parity.record import BATCH, EPOCHS, LOOKS, Record
 from torch import Tensor, nn
 
 from digits.data import idx, mnist
 from digits.data.unpacking import raw_dir
-from parity.record import BATCH, EPOCHS, LOOKS, Record
 
 LR, ALPHA, EPS = 1e-3, 0.9, 1e-7
 IMAGES = 60_000
@@ -23,7 +23,7 @@ class KerasRMSprop(torch.optim.Optimizer):
         super().__init__(weights, {})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for weight in self.param_groups[0]["params"]:
             state, grad = self.state[weight], weight.grad
             v = state.setdefault("square_avg", torch.zeros_like(weight))

@@ -56,17 +56,7 @@ def difference(scores: Sequence[float], others: Sequence[float]) -> Difference:
     freedoms = [len(some) - 1 for some in (scores, others)]
     error = sum(squares) ** 0.5
     freedom = sum(squares) ** 2 / sum(s * s / f for s, f in zip(squares, freedoms, strict=True))
-    return _of(statistics.fmean(scores) - statistics.fmean(others), error, freedom)
-
-
-def paired(scores: Sequence[float], others: Sequence[float]) -> Difference:
-    """As `difference`, of scores that belong together one by one."""
-    each = [score - other for score, other in zip(scores, others, strict=True)]
-    return _of(statistics.fmean(each), statistics.stdev(each) / len(each) ** 0.5, len(each) - 1)
-
-
-def _of(mean: float, error: float, freedom: float) -> Difference:
-    half = _quantile(freedom) * error
+    mean, half = statistics.fmean(scores) - statistics.fmean(others), _quantile(freedom) * error
     tost = float(stdtr(freedom, (abs(mean) - MARGIN) / error))
     return Difference(mean, mean - half, mean + half, tost)
 

@@ -6,26 +6,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2",
+               "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # fmt: skip
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
-
 from parity.record import BATCH, EPOCHS, LOOKS, Record
 
 RAW = Path(__file__).parents[2] / "data" / "MNIST" / "raw"
-
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 class Looks(keras.callbacks.Callback):
     def __init__(self, images: Any, labels: Any) -> None:
         super().__init__()
-        self.images, self.labels = tf.constant(images), labels
+        self.images, self.labels = keras.ops.convert_to_tensor(images), labels
         self.looks: list[float] = []
         self.epoch = 0
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import lightning as L
 import torch
-import train
+from parity import bare
+from parity.record import EPOCHS, LOOKS, Record
 
+import train
 from digits.commands import app
 from digits.data import mnist
 from digits.runs.folder import RunFolder
-from parity import bare
-from parity.record import EPOCHS, LOOKS, Record
 
 WORDS = ("trainer=cpu", "logger=none", "callbacks.bar=null", "callbacks.samples=null",
          "callbacks.watch=null", "callbacks.report=null")  # fmt: skip
@@ -30,7 +30,9 @@ class Looks(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch == 1:
             scores = trainer.callback_metrics
-            self.seen |= {f"first_{name}": scores[f"train/{name}"].item() for name in ("loss", "acc")}
+            self.seen |= {
+                f"first_{name}": scores[f"train/{name}"].item() for name in ("loss", "acc")
+            }
         if trainer.current_epoch == EPOCHS - 1:
             optimizer = trainer.optimizers[0]
             optimizer.register_step_post_hook(lambda *_: self.look(pl_module))
@@ -54,10 +56,11 @@ def run(seed: int) -> Record:
         words = (*WORDS, "+callbacks.looks._target_=parity.ours.Looks",
                  f"+callbacks.looks.path={looks}")  # fmt: skip
         folder = RunFolder(app.run_in_python(train.main, _words(seed, outputs, *words)))
-        return json.loads(looks.read_text()) | _measured(folder)
+        seen: Record = json.loads(looks.read_text()) | _measured(folder)
+        return seen
 
 
-def run_plain(seed: int) -> Record:
+def run_plain(seed: int) -> dict[str, Any]:
     """The same run without looks, and with all that a run leaves."""
     with tempfile.TemporaryDirectory(prefix="parity-") as outputs:
         return _measured(RunFolder(app.run_in_python(train.main, _words(seed, outputs))))
@@ -67,7 +70,7 @@ def _words(seed: int, outputs: str, *more: str) -> list[str]:
     return [f"seed={seed}", f"paths.outputs_dir={outputs}", *more]
 
 
-def _measured(folder: RunFolder) -> Any:
+def _measured(folder: RunFolder) -> dict[str, Any]:
     measured = json.loads((Path(folder.path) / "metrics.json").read_text())
     weights = torch.load(folder.last, weights_only=True)["state_dict"].values()
     return {

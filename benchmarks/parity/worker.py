@@ -18,7 +18,6 @@ def side(kind: str) -> Callable[[int], Mapping[str, Any]]:
 
         return keras_book.run
     import torch
-
     from parity import bare
 
     torch.set_num_threads(1)
