@@ -1,0 +1,27 @@
+"""What each side is told and reports. Keras's process imports this, so it needs no torch."""
+
+from typing import TypedDict
+
+EPOCHS, BATCH, STEPS = 5, 128, 469  # steps are those of one epoch
+LOOKS = tuple(-(-STEPS * part // 8) for part in range(1, 9))  # steps of the last epoch
+
+SIDES = {
+    "ours": "ours, `src/train.py`",
+    "bare": "bare PyTorch loop",
+    "keras": "Keras 3, TensorFlow",
+    "bare_keras_rule": "bare loop, Keras 3's rule",
+    "bare_torch_init": "bare loop, torch's initialisation",
+}
+
+
+class Record(TypedDict):
+    """One training: on the test set after the last epoch and at the looks; and, of the first
+    epoch, the running means over its training images. `weights` is a fingerprint of them.
+    """
+
+    acc: float
+    loss: float
+    looks: list[float]
+    first_loss: float
+    first_acc: float
+    weights: str
