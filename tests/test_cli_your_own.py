@@ -151,7 +151,7 @@ def test_without_its_configs_it_says_so(words: str, whole: Outcome) -> None:
     best = whole.folder / "checkpoints" / "best.ckpt"
     name, *rest = words.split()
     line = (
-        f"ckpt_path={best}: its model is cnn.CNN, which no config of its run names; expected it in "
+        f"--ckpt {best}: its model is cnn.CNN, which no config of its run names; expected it in "
         "configs/model, or in --config-dir's"
     )
     assert tool(name, *rest, f"--ckpt={best}") == (2, "", f"error: {line}\n")

@@ -42,11 +42,11 @@ def test_grey_and_colour_of_any_side(side: int, channels: int, shape: tuple[int,
 
 def test_loss_starts_near_ln_10_and_one_batch_is_overfitted() -> None:
     torch.manual_seed(0)
-    model = DigitClassifier(32, filters=8)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    model = DigitClassifier(32, filters=4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     x, y = torch.rand(32, 28, 28), torch.randint(10, (32,))
     losses = []
-    for _ in range(40):
+    for _ in range(30):
         optimizer.zero_grad()
         loss = cross_entropy(model(x), y)
         loss.backward()
@@ -83,10 +83,16 @@ def test_it_trains_and_its_step_is_not_the_one_written_out(run: Outcome) -> None
     assert "Lightning's own loop runs each step, for the model DigitClassifier" in log
 
 
-def test_its_checkpoint_alone_predicts_tests_and_begins_a_run(alone: str, tmp_path: Path) -> None:
+def test_its_checkpoint_alone_predicts(alone: str) -> None:
     code, out, err = tool("predict", str(ROOT / "docs/drawings/photo.jpg"), f"--ckpt={alone}")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split()[1].isdigit()
+
+
+@pytest.mark.slow
+def test_its_checkpoint_alone_is_tested_and_begins_a_run(alone: str, tmp_path: Path) -> None:
+    tested = command("eval", f"ckpt_path={alone}", SMALL[-1], *UNSEEN[2:], outputs=tmp_path)
+    assert (tested.code, tested.err) == (0, "")
     words = (f"weights={alone}", *SMALL[2:], *UNSEEN, "logger=csv", "test=false")
     again = command("train", *words, outputs=tmp_path)
     assert (again.code, again.err) == (0, "")
