@@ -3,6 +3,7 @@ outputs/studies/NAME, then its table and its figure, into studies/NAME.
 """
 
 import importlib
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -35,8 +36,8 @@ def main(arguments: Namespace) -> None:
     studies.check_recipes(words)
     jobs: dict[str, list[leaderboard.Result]] = {}
     for name, its in study.sweeps.items():
-        sweep = SweepFolder(outputs / name.replace(" ", "_"))
-        run(sweep, [*study.words, *its, *given.overrides])
+        sweep = SweepFolder(outputs / re.sub("[^a-z0-9]+", "_", name.lower()))
+        run(sweep, [*study.words, *given.overrides, *its])
         jobs[name] = [job for job in leaderboard.read(sweep).jobs if job.status == FINISHED]
     seconds = sum(job.number("fit_seconds") or 0 for each in jobs.values() for job in each)
     count = sum(map(len, jobs.values()))
