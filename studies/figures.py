@@ -20,8 +20,8 @@ def sheet(width: float = 7, height: float = 4.2) -> Figure:
 def line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label: str = "") -> None:
     """By x the mean of y with its standard deviation, and a dot for each seed."""
     table = means([{"x": x, "y": y} for x, y in points], ["x"])
-    columns = ([row[name] for row in table] for name in ("x", "y", "y sd"))
-    axes.errorbar(*columns, color=colour, capsize=3, label=label)
+    x, y, spread = ([row[name] for row in table] for name in ("x", "y", "y sd"))
+    axes.errorbar(x, y, spread, color=colour, capsize=3, label=label)
     axes.plot(*zip(*points, strict=True), ".", color=colour, alpha=0.4, markeredgewidth=0)
 
 

@@ -3,6 +3,7 @@ outputs/studies/NAME, then its table and its figure, into studies/NAME.
 """
 
 import importlib
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from digits.commands import app, argparse_app, going_on  # noqa: E402
 from digits.console import program  # noqa: E402
 from digits.errors import InputError  # noqa: E402
 from digits.runs.status import DIVERGED, FINISHED  # noqa: E402
-from digits.runs.words import Words, own, quoted  # noqa: E402
+from digits.runs.words import Words, key, own, quoted  # noqa: E402
 from digits.sweeps import leaderboard  # noqa: E402
 from digits.sweeps.sweep_folder import SweepFolder  # noqa: E402
 from studies import study as studies  # noqa: E402
@@ -31,12 +32,13 @@ HERE = Path(__file__).parent
 def main(arguments: Namespace) -> None:
     study, given = found(arguments.name), Words.parse(arguments.words)
     outputs = going_on.outputs_dir(given).absolute() / "studies" / arguments.name
-    words = [*study.words, *given.overrides]
-    studies.check_recipes(words)
+    studies.check_recipes([*study.words, *given.overrides])
+    parsed = Words.parse(study.words).parsed
+    varied = {word.key_or_group for word in parsed if word.is_sweep_override()}
     jobs: dict[str, list[leaderboard.Result]] = {}
     for name, its in study.sweeps.items():
-        sweep = SweepFolder(outputs / name.replace(" ", "_"))
-        run(sweep, [*study.words, *its, *given.overrides])
+        sweep = SweepFolder(outputs / re.sub("[^a-z0-9]+", "_", name.lower()))
+        run(sweep, [*study.words, *given.overrides, *its], varied)
         jobs[name] = [job for job in leaderboard.read(sweep).jobs if job.status == FINISHED]
     seconds = sum(job.number("fit_seconds") or 0 for each in jobs.values() for job in each)
     count = sum(map(len, jobs.values()))
@@ -55,15 +57,29 @@ def found(name: str) -> studies.Study:
     return study
 
 
-def run(sweep: SweepFolder, words: Sequence[str]) -> None:
+def run(sweep: SweepFolder, words: Sequence[str], varied: set[str]) -> None:
     """Begin a sweep, or go on with it; nothing is done if all its jobs are over."""
     where = f"hydra.sweep.dir={quoted(sweep.path)}"
     if sweep.file.is_file():
+        check_same(sweep, words, varied)
         over = [(told := job.status()) and told.status for _, job, _ in sweep.jobs()]
         if {*own(words)} <= {*sweep.words()} and {*over} <= {FINISHED, DIVERGED}:
             return
         where = f"sweep={quoted(sweep.path)}"
     app.run_in_python(program("train").main, ["-m", where, *words])
+
+
+def check_same(sweep: SweepFolder, words: Sequence[str], varied: set[str]) -> None:
+    """Raises InputError if the sweep was begun with other settings, `varied` ones and Hydra's left
+    out: a mean over both would mean nothing.
+    """
+    other = {*sweep.words()} ^ {*own(words)}
+    told = [word for word in sorted(other) if key(word) not in varied and word[:5] != "hydra"]
+    if told:
+        raise InputError(
+            f"{sweep.path}: was begun with other settings; these differ: {' '.join(told)}; "
+            "expected the same, or another paths.outputs_dir"
+        )
 
 
 if __name__ == "__main__":

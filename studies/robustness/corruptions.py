@@ -37,12 +37,12 @@ def shift(image: Image, pixels: float, random: Random) -> Image:
 
 
 def scale(image: Image, factor: float, random: Random) -> Image:
-    return _mapped(image, [[1 / factor, 0], [0, 1 / factor]])
+    return _mapped(image, np.eye(2) / factor)
 
 
 def shear(image: Image, fraction: float, random: Random) -> Image:
     """Rows slide by this fraction of their height above the middle, either way."""
-    return _mapped(image, [[1, 0], [fraction * _sign(random), 1]])
+    return _mapped(image, [[1.0, 0.0], [fraction * _sign(random), 1.0]])
 
 
 def thicker(image: Image, pixels: float, random: Random) -> Image:

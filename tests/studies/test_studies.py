@@ -95,6 +95,9 @@ def test_a_study_goes_on_after_a_stop_and_then_only_draws(
     assert "1 of 2 jobs are finished already" in capsys.readouterr().out
     run.main(given)
     assert capsys.readouterr().out == "studies/tiny: table.csv, figure.png, README.md\n"
+    other = "begun with other settings; these differ: trainer.max_epochs=2; expected the same"
+    with pytest.raises(InputError, match=other):
+        run.main(Namespace(name="tiny", words=[*words, "trainer.max_epochs=2"]))
     assert len(list(begun.iterdir())) == 3  # the first job, the second one twice
     assert (here / "README.md").read_text() == RESULTS
     assert (here / "table.csv").read_text() == "hidden units,epochs,epochs sd,n\n2,1,0,1\n4,1,0,1\n"
