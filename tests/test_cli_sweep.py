@@ -108,7 +108,7 @@ def test_the_leaderboard_can_be_made_again(pooled: Outcome) -> None:
     code, out, _ = tool("leaderboard", str(path), "--metric", "train/loss")
     assert out.splitlines()[2].split()[:2] == ["lr", "train/loss"]
     assert tool("leaderboard", str(path), "--metric", "val/f1")[2].startswith(
-        "error: --metric val/f1_best: not measured; there are: val/"
+        "error: --metric val/f1_best: not measured; there are: train/acc"
     )
     assert tool("leaderboard", "/none")[2] == (
         "error: /none: no sweep's folder; expected one with jobs in it\n"

@@ -6,9 +6,8 @@ from pathlib import Path
 import hydra
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from digits.commands import (
     app,  # noqa: F401  (knows ${root:} and the like)
@@ -72,26 +71,6 @@ def test_group_files_compose_and_instantiate(
     model.configure_optimizers()
     with make_trainer(cfg, Start()) as trainer:
         assert trainer.max_epochs == (cfg.trainer.max_epochs if not cfg.trainer.fast_dev_run else 1)
-
-
-def test_eval_composes_and_instantiates(tmp_path: Path) -> None:
-    cfg = composed("eval", tmp_path, "ckpt_path=x.ckpt")
-    settings.check(cfg)
-    with make_trainer(cfg, Start()) as trainer:
-        assert trainer.callbacks
-    assert isinstance(instantiate(cfg.data), MNISTDataModule)
-
-
-def test_hydra_config_names_the_folders(tmp_path: Path) -> None:
-    overrides = [f"paths.outputs_dir={tmp_path}"]
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = hydra.compose("train", overrides, return_hydra_config=True)
-    with open_dict(cfg):
-        cfg.hydra.job.num = 3
-    HydraConfig.instance().set_config(cfg)
-    assert Path(cfg.hydra.run.dir).parent == tmp_path / "train"
-    assert Path(cfg.hydra.sweep.dir).parent == tmp_path / "multirun"
-    assert cfg.hydra.sweep.subdir == "3"
 
 
 def test_the_plain_command_is_the_reference_recipe(tmp_path: Path) -> None:

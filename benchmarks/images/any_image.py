@@ -24,7 +24,6 @@ import scribbles
 import tally
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
 from tally import Row
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +99,8 @@ def other_digits(reader: Reader, n: int) -> Row:
     """scikit-learn's 8x8 digits, enlarged to 200x200, black on white: all of them, and those that
     no constant was chosen by.
     """
+    from sklearn.datasets import load_digits  # takes a second, here alone
+
     bunch, rows = load_digits(), {}
     images, labels = bunch.images[-2 * n :], bunch.target[-2 * n :].tolist()
     unseen = min(len(labels), UNSEEN)

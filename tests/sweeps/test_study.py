@@ -53,16 +53,3 @@ def test_what_is_no_space_is_refused() -> None:
         with pytest.raises(InputError) as refused:
             space_of(params, when, [])
         assert str(refused.value).startswith(line)
-
-
-def test_an_earlier_jobs_words_are_parameters_if_they_are_in_it() -> None:
-    params = {"lr": "interval(0.1, 1.0)", "n": "int(interval(1, 9))", "o": "choice(a,b)"}
-    made = space_of(params, {}, [])
-    assert made.parameters({"lr": "0.5", "n": "3", "o": "a", "x": "1"}) == {
-        "lr": 0.5,
-        "n": 3,
-        "o": "a",
-    }
-    for words in ({"lr": "0.5"}, {"lr": "2", "n": "3", "o": "a"}, {"lr": "x", "n": "3", "o": "a"},
-                  {"lr": "0.5", "n": "3", "o": "c"}):  # fmt: skip
-        assert made.parameters(words) is None
