@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 EPOCHS, BATCH, STEPS = 5, 128, 469  # steps are those of one epoch
+PLANNED = 40  # seeds of a side
 LOOKS = tuple(-(-STEPS * part // 8) for part in range(1, 9))  # steps of the last epoch
 
 SIDES = {
