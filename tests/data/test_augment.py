@@ -159,6 +159,31 @@ def test_a_batch_is_drawn_by_seed_epoch_process_and_number() -> None:
         assert not any(map(torch.equal, first, other))
 
 
+def test_all_strengths_fall_towards_the_end() -> None:
+    all_of_it = {"elastic": 1.0, "rotation": 9.0, "scale": 0.2, "shear": 0.1, "shift": 2.0,
+                 "pen": 0.6, "contrast": 0.8, "noise": 0.3}  # fmt: skip
+    falls = Deformation(**all_of_it, weaker_from=0.5, at_end=0.2, epochs=11)
+    assert [falls.strength(epoch) for epoch in (0, 5, 6, 8, 10, 20)] == pytest.approx(
+        [1, 1, 1 - 0.8 / 9, 1 - 0.8 * 5 / 9, 0.2, 0.2]
+    )
+    weak = Deformation(**{name: 0.2 * strength for name, strength in all_of_it.items()})
+    assert torch.allclose(falls(noise(4), seeded(), 10), weak(noise(4), seeded()), atol=1e-5)
+    assert torch.equal(falls(noise(4), seeded(), 5), Deformation(**all_of_it)(noise(4), seeded()))
+    forever = Deformation(1.0, weaker_from=0.5, at_end=0.2, epochs=-1)
+    assert forever.strength(1000) == 1
+
+
+def test_an_epoch_s_batches_have_its_strength() -> None:
+    sampler, deform = EpochShuffle(4, 0), Deformation(shift=5.0, weaker_from=0, at_end=0, epochs=2)
+    images, labels = noise(4), torch.arange(4)
+    sampler.set_epoch(1)
+    x_BHW, y_B = next(iter(Batches(images, labels, 4, sampler, deform)))
+    assert torch.allclose(x_BHW, images[y_B] / 255, atol=1e-5)
+    sampler.set_epoch(0)
+    x_BHW, y_B = next(iter(Batches(images, labels, 4, sampler, deform)))
+    assert not torch.allclose(x_BHW, images[y_B] / 255, atol=0.1)
+
+
 def test_images_in_order_are_not_augmented() -> None:
     images = noise(4)
     batches = Batches(images, torch.arange(4), 4, InOrder(4), Deformation(elastic=1.0))

@@ -208,7 +208,7 @@ def test_the_units_with_the_largest_weights_are_shown(monkeypatch: pytest.Monkey
 
 
 def test_samples_of_augmented_images_show_both() -> None:
-    data = Drawn(augment=lambda images_BHW, draw: 1 - images_BHW / 255)
+    data = Drawn(augment=lambda images_BHW, draw, epoch: 1 - images_BHW / 255)
     data.setup("fit")
     assert data.train is not None
     shown, labels = gathering.samples(data, 6)

@@ -115,7 +115,7 @@ class Batches:
     def _scaled(self, index_B: Tensor) -> Tensor:
         if self.augment and isinstance(self.sampler, EpochShuffle):
             draw = self.sampler.draw(self.given, self.images_NHW.device)
-            return self.augment(self.images_NHW.index_select(0, index_B), draw)
+            return self.augment(self.images_NHW.index_select(0, index_B), draw, self.sampler.epoch)
         if self.buffers is None:
             return self.images_NHW.index_select(0, index_B) / 255
         images_BHW, x_BHW = (buffer[: len(index_B)] for buffer in self.buffers)

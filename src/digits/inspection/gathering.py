@@ -249,7 +249,7 @@ def samples(data: Any, count: int = SAMPLES) -> tuple[Pixels, NDArray[np.int64]]
         images, labels_S = train[0][:count], train[1][:count].cpu().numpy()
         if augment := getattr(data, "augment", None):
             images, labels_S = images[: count // 2], np.tile(labels_S[: count // 2], 2)
-            x_SHW = augment(images, seeded(0, device=images.device))
+            x_SHW = augment(images, seeded(0, device=images.device), 0)
             images = torch.cat([images, x_SHW.mul(255).round().to(images.dtype)])
         shown = pictures(images)
         if shown is not None:
