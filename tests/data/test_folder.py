@@ -121,10 +121,10 @@ def test_what_is_no_image_is_left_out_and_told_of(
     assert data.train is not None
     assert len(data.train[1]) == 18
     assert [record.message for record in caplog.records] == [
-        f"data.path={photos}: 3 of 21 training images are left out: 3 can't be read (7/note1.txt, "
-        "7/note2.txt, 7/note3.txt)",
-        f"data.path={photos}: 2 of 4 test images are left out: 1 can't be read (7/note0.txt), "
-        "1 blank (1/blank.png)",
+        f"data.path={photos}: 3 of 21 training images are left out: 7/note1.txt can't be read, "
+        "7/note2.txt can't be read, 7/note3.txt can't be read",
+        f"data.path={photos}: 2 of 4 test images are left out: 1/blank.png is blank, "
+        "7/note0.txt can't be read",
     ]
     data.read("fit")
     assert len(caplog.records) == 2, "they are read once"
@@ -146,15 +146,15 @@ WRONG: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "missing": (lambda path: path.rename(path.parent / "x"), {}, "no such folder; expected a "),
     "one class": (
         lambda path: (path / "1").rename(path.parent / "x"), {},
-        "it has no images of two classes to train on, but of 7; expected a folder with one of ",
+        "it has 8 images to train on, of 1 classes, and 2 to test with; expected a folder with",
     ),
     "all for the test": (
         lambda path: None, {"test_share": 0.99999},
-        "it has no images of two classes to train on, but of none; expected a folder with",
+        "it has 0 images to train on, of 0 classes, and 20 to test with, of other classes; exp",
     ),
-    "a new class in the test": (with_another_class, {}, "it has no images to train on of 3; exp"),
+    "a new class in the test": (with_another_class, {}, "it has 20 images to train on, of 2 classes, and 1 to test with, of other classes; exp"),
     "empty files": (
-        emptied, {}, "18 of 18 training images are left out: 18 can't be read (1/n0.png, 1/n1.png,",
+        emptied, {}, "18 of 18 training images are left out: 1/n0.png can't be read, 1/n1.png can't be r",
     ),
 }  # fmt: skip
 

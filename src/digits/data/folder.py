@@ -24,7 +24,6 @@ from digits.text import shown
 log = logging.getLogger(__name__)
 
 EXPECTED = "expected a folder with one of images for each class: PATH/3/a.png, PATH/4/b.jpg"
-UNREADABLE, BLANK = "can't be read", "blank"
 Files = list[tuple[str, Path]]  # each with its class
 
 
@@ -88,26 +87,22 @@ class FolderDataModule(ImageDataModule):
         try:
             if self.reading == "digit":
                 whole = drawing.read(file.read_bytes()).whole
-                return BLANK if whole is None else whole.pixels_HW
+                return "is blank" if whole is None else whole.pixels_HW
             return _resized(file.read_bytes(), self.side or SIDE, self.channels == 3)
         except (OSError, InputError):
-            return UNREADABLE
+            return "can't be read"
 
     def _say(self, stage: str, found: list[NDArray[np.uint8] | str]) -> None:
         """Log which files are left out. Raises InputError if all are."""
-        told, count = [], sum(isinstance(each, str) for each in found)
-        for why in (UNREADABLE, BLANK):
-            files = zip(self.files[stage], found, strict=True)
-            names = ["/".join(file.parts[-2:]) for (_, file), each in files if each is why]
-            if names:
-                some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-                told.append(f"{len(names)} {why} ({some})")
-        kind = "test" if stage == "test" else "training"
-        line = f"{count} of {len(found)} {kind} images are left out: {', '.join(told)}"
-        if count == len(found):
+        files = zip(self.files[stage], found, strict=True)
+        lost = [f"{'/'.join(f.parts[-2:])} {why}" for (_, f), why in files if isinstance(why, str)]
+        some = ", ".join(lost[:3]) + ", ..." * (len(lost) > 3)
+        images = "test images" if stage == "test" else "training images"
+        line = f"{len(lost)} of {len(found)} {images} are left out: {some}"
+        if len(lost) == len(found):
             raise InputError(shown(f"data.path={self.path}: {line}; {EXPECTED}"))
-        if told:
-            log.warning("data.path=%s: %s", shown(self.path), shown(line))
+        if lost:
+            log.warning("%s", shown(f"data.path={self.path}: {line}"))
 
 
 def _parts(path: str | None, test_share: float) -> tuple[Files, Files]:
@@ -115,15 +110,12 @@ def _parts(path: str | None, test_share: float) -> tuple[Files, Files]:
     folder, given = Path(path or ""), f"data.path={shown(path)}"
     if path is None or not folder.is_dir():
         raise InputError(f"{given}: no such folder; {EXPECTED}")
-    parts = _apart(folder, test_share)
+    train, test = parts = _apart(folder, test_share)
     names, tested = ({name for name, _ in part} for part in parts)
-    lacking = "" if tested else "to test with"
-    if tested - names:
-        lacking = f"to train on of {', '.join(sorted(tested - names))[:80]}"
-    if len(names) < 2:
-        lacking = f"of two classes to train on, but of {', '.join(names)[:80] or 'none'}"
-    if lacking:
-        raise InputError(shown(f"{given}: it has no images {lacking}; {EXPECTED}"))
+    if len(names) < 2 or not test or tested - names:
+        there_are = [f"{len(train)} images to train on, of {len(names)} classes"]
+        there_are += [f"{len(test)} to test with" + ", of other classes" * bool(tested - names)]
+        raise InputError(f"{given}: it has {', and '.join(there_are)}; {EXPECTED}")
     return parts
 
 
