@@ -146,15 +146,18 @@ WRONG: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "missing": (lambda path: path.rename(path.parent / "x"), {}, "no such folder; expected a "),
     "one class": (
         lambda path: (path / "1").rename(path.parent / "x"), {},
-        "it has 8 images to train on, of 1 classes, and 2 to test with; expected a folder with",
+        "it has 9 images to train on, of 1 classes, and 1 to test with; expected a folder with",
     ),
     "all for the test": (
         lambda path: None, {"test_share": 0.99999},
         "it has 0 images to train on, of 0 classes, and 20 to test with, of other classes; exp",
     ),
-    "a new class in the test": (with_another_class, {}, "it has 20 images to train on, of 2 classes, and 1 to test with, of other classes; exp"),
+    "a new class in the test": (
+        with_another_class, {},
+        "it has 20 images to train on, of 2 classes, and 1 to test with, of other classes; exp",
+    ),
     "empty files": (
-        emptied, {}, "18 of 18 training images are left out: 1/n0.png can't be read, 1/n1.png can't be r",
+        emptied, {}, "18 of 18 training images are left out: 1/n0.png can't be read, 1/n1.png can",
     ),
 }  # fmt: skip
 
