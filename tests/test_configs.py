@@ -14,7 +14,7 @@ from digits.commands import (
     settings,
 )
 from digits.data import idx
-from digits.data.datamodule import MNISTDataModule
+from digits.data.datamodule import ImageDataModule, MNISTDataModule
 from digits.data.mnist import TRAIN
 from digits.files import CONFIGS
 from digits.model.classifier import DigitClassifier
@@ -40,6 +40,7 @@ def override(path: Path, needs_gpu: tuple[str, ...] = ("gpu", "mps", "ddp")) -> 
         chosen += ["trainer.accelerator=cpu", "trainer.devices=1"]
     more = {
         "early_stopping": ["data.val_size=5000"],
+        "folder": ["data.path=${paths.output_dir}"],
         "plateau": ["data.val_size=5000"],
         "one_cycle": ["model.scheduler.total_steps=9"],  # a fit's, and here is none
         "mlflow": ["logger.mlflow.tracking_uri=file:${paths.output_dir}"],  # needs no database
@@ -63,9 +64,12 @@ def test_group_files_compose_and_instantiate(
     chosen: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    for name in ("test/3", "train/3", "train/4"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.png").touch()
     cfg = composed("train", tmp_path, *(word for path in chosen for word in override(path)))
     settings.check(cfg)
-    assert isinstance(instantiate(cfg.data), MNISTDataModule)
+    assert isinstance(instantiate(cfg.data), ImageDataModule)
     model = instantiate(cfg.model)
     assert isinstance(model, DigitClassifier)
     model.configure_optimizers()

@@ -10,7 +10,7 @@ from support.commands import ROOT
 SRC = ROOT / "src"
 GROUND = {"console", "errors", "files", "imports", "machine", "signals", "text"}
 MAY_IMPORT = {
-    "data": set(),
+    "data": {"images"},
     "model": set(),
     "images": set(),
     "runs": {"model"},
@@ -25,7 +25,7 @@ MAY_IMPORT = {
 FACTS = "data.mnist"  # all may know them
 SLOW = {"lightning", "torch", "torchmetrics", "torchvision"}
 WITHOUT_TORCH = [
-    *sorted(GROUND), "commands", "images", "data.mnist", "data.shares",
+    *sorted(GROUND), "commands", "images", "data.mnist", "data.sets", "data.shares",
     *(f"inspection.{m}" for m in ("comparison", "evidence", "figures", "preview", "report",
                                   "statistics")),
     *(f"prediction.{m}" for m in ("answers", "confidence", "inputs", "loading", "predictor",

@@ -108,7 +108,8 @@ def one_line(error: BaseException) -> str:
             return f"{group or 'config'}={name}: no such config; there are: {', '.join(options)}"
     if _is(error, "InstantiationException"):
         reason, _, key = text.rpartition("full_key: ")
-        return f"{key}: {one_line(cause) if cause else flat(reason)}"
+        said = one_line(cause) if cause else flat(reason)
+        return said if said.startswith(f"{key}.") else f"{key}: {said}"
     if _is_out_of_memory(error):
         at = f" at {line}" if (line := where(error)) else ""
         return (

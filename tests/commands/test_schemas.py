@@ -74,9 +74,10 @@ def test_hydras_own_words_are_accepted() -> None:
 
 def test_types_descriptions_and_options_stand_in_them() -> None:
     assert WRITTEN["data.json"]["properties"]["_target_"]["examples"] == [
-        "digits.data.datamodule.MNISTDataModule"
+        "digits.data.datamodule.MNISTDataModule",
+        "digits.data.folder.FolderDataModule",
     ]
-    (mnist, _) = WRITTEN["data.json"]["allOf"]
+    (mnist, *_) = WRITTEN["data.json"]["allOf"]
     assert mnist["then"]["description"].startswith("MNIST, H = W = 28")
     size = mnist["then"]["properties"]["batch_size"]
     assert size["description"] == "images of one optimizer step, over all processes"

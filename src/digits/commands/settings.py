@@ -142,6 +142,8 @@ RULES: dict[str, Rule] = {
     "data.folds": _or(_whole(2)),
     "data.fold": _or(_whole(0)),
     "data.seed": _SEED,
+    "data.side": _or(_whole(1, 1 << 12)),
+    "data.test_share": _number(lambda v: 0 < v < 1, "a number between 0 and 1"),
     "data.mirrors": _or(_list_of(r"(?s).*://.*", "a list of URLs")),
     "model.hidden_size": _whole(1, 1 << 16),
     "model.optimizer.lr": _STEP,

@@ -54,8 +54,8 @@ class Deformation:
         self.elastic, self.rotation, self.scale, self.shear = elastic, rotation, scale, shear
         self.shift, self.pen, self.contrast, self.noise = shift, pen, contrast, noise
         self.sigma, self.weaker_from, self.at_end = sigma, weaker_from, at_end
-        highest = dict.fromkeys(("pen", "contrast", "weaker_from", "at_end"), 1)
-        highest = {**highest, "rotation": 180, "scale": 0.9, "sigma": 1000}
+        highest: dict[str, float] = dict.fromkeys(("pen", "contrast", "weaker_from", "at_end"), 1)
+        highest |= {"rotation": 180, "scale": 0.9, "sigma": 1000}
         for name, value in vars(self).items():
             low, high = 0.5 if name == "sigma" else 0, highest.get(name, 100)
             if not low <= value <= high:

@@ -45,7 +45,7 @@ SETTING = re.compile(
 STARTS_PROCESSES = re.compile(r"trainer\.(devices|num_nodes|strategy|oversubscribe)(\..*)?")
 NAMES_A_FILE = re.compile(r"(.*[._])?(dir|dirpath|file|filename|path|root)([._].*)?")
 # they name files, or parts of files, that are only read as data
-READ_FROM = ("ckpt_path", "weights", "weights_only_of", "paths.data_dir")
+READ_FROM = ("ckpt_path", "weights", "weights_only_of", "data.path", "paths.data_dir")
 ELSEWHERE = re.compile(r"[/~].*|.*(\.\./|://|\$\{|\\).*", re.DOTALL)
 HIDDEN = "***"
 PATIENCE_S = 5  # how long git may take
@@ -174,9 +174,11 @@ def words_of(node: Any, name: str) -> Iterator[str]:
     """Yield a word for each setting with a plain value."""
     if isinstance(node, dict):
         for key_, value in node.items():
-            if _is_named_plainly(str(key_)):
+            if _is_named_plainly(str(key_)) or f"{name}.{key_}" in READ_FROM:
                 yield from words_of(value, f"{name}.{key_}")
-    elif _is_setting(name, [node]):
+    elif _is_setting(name, [node]) or (
+        name in READ_FROM and isinstance(node, str) and "${" not in node
+    ):
         yield f"++{name}={_written(node)}"
 
 
