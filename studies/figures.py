@@ -22,7 +22,7 @@ def line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label: 
     table = means([{"x": x, "y": y} for x, y in points], ["x"])
     x, y, spread = ([row[name] for row in table] for name in ("x", "y", "y sd"))
     axes.errorbar(x, y, spread, color=colour, capsize=3, label=label)
-    axes.plot(*zip(*points, strict=True), ".", color=colour, alpha=0.4, markeredgewidth=0)
+    axes.plot(*zip(*points, strict=True), ".", color=colour, alpha=0.6, markeredgewidth=0)
 
 
 def titled(axes: Axes, title: str, x: str, y: str) -> None:
