@@ -6,6 +6,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +15,8 @@ from digits.data.augment import Deformation
 from digits.data.unpacking import raw_dir
 
 BATCH, ROUNDS, BATCHES = 128, 9, 100
-MOVES = {"elastic": 1.0, "rotation": 10.0, "scale": 0.12, "shift": 1.0}
-WAYS = {
+MOVES: dict[str, Any] = {"elastic": 1.0, "rotation": 10.0, "scale": 0.12, "shift": 1.0}
+WAYS: dict[str, dict[str, Any]] = {
     "moved": MOVES,
     "moved, another pen": MOVES | {"pen": 0.8},
     "moved, another pen, fading, noise": MOVES | {"pen": 0.8, "contrast": 0.5, "noise": 0.2},

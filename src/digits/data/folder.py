@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from digits.data.augment import Augment
 from digits.data.batches import Batch
 from digits.data.datamodule import ImageDataModule
 from digits.data.mnist import SIDE
@@ -50,8 +51,11 @@ class FolderDataModule(ImageDataModule):
         train_size: int | None = None,
         folds: int | None = None,
         fold: int | None = None,
+        augment: Augment | None = None,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, val_size, seed, None, train_size, folds, fold)
+        super().__init__(
+            batch_size, eval_batch_size, val_size, seed, None, train_size, folds, fold, augment
+        )
         if reading == "digit" and (side != SIDE or channels == 3):
             raise InputError(
                 f"data.side={side} data.channels={shown(channels)}: data.reading=digit gives grey "
