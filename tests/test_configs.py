@@ -24,6 +24,7 @@ from support.commands import EMBEDDED, ROOT
 
 FILES = sorted(path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml"))
 OF_SEVERAL = ("experiment", "hparams_search")  # choose files of other groups, or set their parts
+TOTAL_STEPS = ["model.scheduler.total_steps=9"]  # a fit's, and here is none
 GROUPS = [path for path in FILES if path.parent != Path() and path.parts[0] != "hydra"]
 
 
@@ -42,10 +43,12 @@ def override(path: Path, needs_gpu: tuple[str, ...] = ("gpu", "mps", "ddp")) -> 
         "early_stopping": ["data.val_size=5000"],
         "folder": ["data.path=${paths.output_dir}"],
         "plateau": ["data.val_size=5000"],
-        "one_cycle": ["model.scheduler.total_steps=9"],  # a fit's, and here is none
+        "one_cycle": TOTAL_STEPS,
         "mlflow": ["logger.mlflow.tracking_uri=file:${paths.output_dir}"],  # needs no database
         "many_loggers": ["logger.mlflow.tracking_uri=file:${paths.output_dir}"],
     }
+    if path.parts[0] == "experiment" and path.stem != "reference":
+        chosen += TOTAL_STEPS
     return chosen + more.get(path.stem, [])
 
 

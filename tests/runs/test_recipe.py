@@ -17,7 +17,7 @@ def test_what_decides_the_weights() -> None:
     assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
         "seed": 0, "data.batch_size": 128, "data.eval_batch_size": 1000, "data.val_size": 5000,
         "data.train_size": None, "data.folds": None, "data.fold": None, "data.channels": None,
-        "data.seed": 0, "model.hidden_size": 512, "model.optimizer._partial_": True,
+        "data.augment": None, "data.seed": 0, "model.hidden_size": 512, "model.optimizer._partial_": True,
         "model.optimizer.lr": 0.001, "model.optimizer.alpha": 0.9, "model.optimizer.eps": 1e-7,
         "model.optimizer.momentum": 0.0, "model.optimizer.weight_decay": 0.0,
         "model.scheduler_interval": "epoch", "model.scheduler_monitor": None,
@@ -56,7 +56,7 @@ def test_what_a_run_was_set_to() -> None:
 
 
 def test_a_run_from_before_the_folds_goes_on() -> None:
-    new = ("data.train_size", "data.folds", "data.fold", "data.channels")
+    new = ("data.train_size", "data.folds", "data.fold", "data.channels", "data.augment")
     before = {key: value for key, value in BEFORE.items() if key not in new}
     assert Recipe(CFG).differences(before) == []
     assert Recipe(composed(*GROUPS, "data.channels=1")).differences(before) == [
