@@ -101,10 +101,8 @@ def means(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
         mean: Row = dict(zip(by, values, strict=True))
         for name in (name for name in group[0] if name not in (*by, SEED) and name[0] != "_"):
             scored = [row[name] for row in group]
-            mean[name], mean[f"{name} sd"] = (
-                fmean(scored),
-                stdev(scored) if scored[1:] else math.nan,
-            )
+            spread = stdev(scored) if scored[1:] else math.nan
+            mean |= {name: fmean(scored), f"{name} sd": spread}
         found.append(mean | {"n": len(group)})
     return found
 
