@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def scores(
 
 def means(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
     """Return a row for each combination of the columns `by`, in the order of the rows: of each
-    score mean and standard deviation over the seeds, and n.
+    score mean and standard deviation over the seeds (nan for one), and n.
     """
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
@@ -100,7 +101,8 @@ def means(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
         mean: Row = dict(zip(by, values, strict=True))
         for name in (name for name in group[0] if name not in (*by, SEED) and name[0] != "_"):
             scored = [row[name] for row in group]
-            mean[name], mean[f"{name} sd"] = fmean(scored), stdev(scored) if scored[1:] else 0.0
+            spread = stdev(scored) if scored[1:] else math.nan
+            mean |= {name: fmean(scored), f"{name} sd": spread}
         found.append(mean | {"n": len(group)})
     return found
 
@@ -127,7 +129,8 @@ def markdown(table: Sequence[Row], by: Sequence[str], across: str | None) -> str
         place = tuple(shown(row[name]) for name in by if name != across)
         for name in names:
             column = shown(row[across]) if across else name
-            cells.setdefault(place, {})[column] = f"{row[name]:.4f} ± {row[f'{name} sd']:.4f}"
+            spread = f" ± {row[f'{name} sd']:.4f}" if row["n"] > 1 else ""
+            cells.setdefault(place, {})[column] = f"{row[name]:.4f}{spread}"
         if not across:
             cells[place]["n"] = shown(row["n"])
     columns = list(dict.fromkeys(column for each in cells.values() for column in each))
@@ -138,4 +141,4 @@ def markdown(table: Sequence[Row], by: Sequence[str], across: str | None) -> str
 
 
 def shown(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return value if isinstance(value, str) else "" if math.isnan(value) else f"{value:.6g}"

@@ -51,8 +51,8 @@ RESULTS = """# Tiny
 <!-- results -->
 | hidden units | epochs | n |
 | --- | --- | --- |
-| 2 | 1.0000 ± 0.0000 | 1 |
-| 4 | 1.0000 ± 0.0000 | 1 |
+| 2 | 1.0000 | 1 |
+| 4 | 1.0000 | 1 |
 
 2 runs, 0 minutes of training one after the other.
 
@@ -100,7 +100,7 @@ def test_a_study_goes_on_after_a_stop_and_then_only_draws(
         run.main(Namespace(name="tiny", words=[*words, "trainer.max_epochs=2"]))
     assert len(list(begun.iterdir())) == 3  # the first job, the second one twice
     assert (here / "README.md").read_text() == RESULTS
-    assert (here / "table.csv").read_text() == "hidden units,epochs,epochs sd,n\n2,1,0,1\n4,1,0,1\n"
+    assert (here / "table.csv").read_text() == "hidden units,epochs,epochs sd,n\n2,1,,1\n4,1,,1\n"
     assert (here / "figure.png").read_bytes()[1:4] == b"PNG"
 
 
@@ -123,10 +123,16 @@ def test_rows_are_means_over_seeds() -> None:
     table = means(rows, ["recipe", "px"])
     assert table == [
         {"recipe": "b", "px": 3, "accuracy": 0.6, "accuracy sd": pytest.approx(0.02**0.5), "n": 2},
-        {"recipe": "a", "px": 3, "accuracy": 1.0, "accuracy sd": 0.0, "n": 1},
+        {
+            "recipe": "a",
+            "px": 3,
+            "accuracy": 1.0,
+            "accuracy sd": pytest.approx(np.nan, nan_ok=True),
+            "n": 1,
+        },
     ]
     assert markdown(table, ["recipe", "px"], "recipe") == (
-        "| px | b | a |\n| --- | --- | --- |\n| 3 | 0.6000 ± 0.1414 | 1.0000 ± 0.0000 |"
+        "| px | b | a |\n| --- | --- | --- |\n| 3 | 0.6000 ± 0.1414 | 1.0000 |"
     )
 
 
