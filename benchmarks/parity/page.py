@@ -14,7 +14,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")  # Okabe and I
 LAST, MEAN = "at the end", "mean of eight looks"
 
 Line = Mapping[str, Any]
-Records = dict[str, dict[int, Line]]  # by side and seed
+Records = dict[str, dict[int, Line]]  # by side, of which one seed says nothing, and seed
 Rows = Iterable[Sequence[str]]
 
 
@@ -27,7 +27,7 @@ def records(lines: Iterable[Line]) -> Records:
     found: Records = {}
     for line in lines:
         found.setdefault(line["side"], {})[line["seed"]] = line
-    return found
+    return {side: some for side, some in found.items() if side not in SIDES or len(some) > 1}
 
 
 def scores(of_side: Mapping[int, Line], name: str) -> list[float]:
