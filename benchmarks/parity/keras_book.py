@@ -58,7 +58,7 @@ def run(seed: int, seed_once: bool = False) -> Record:
     )
     network.compile(optimizer="rmsprop", loss="categorical_crossentropy", metrics=["accuracy"])
     looks = Looks(test_images, test_labels)
-    first = {}
+    first: dict[str, Any] = {}
     for epoch in (EPOCHS - 1,) if seed_once else range(EPOCHS):
         if epoch and not seed_once:
             keras.utils.set_random_seed(1000 * epoch + seed)
