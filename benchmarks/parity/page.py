@@ -69,10 +69,11 @@ def text(lines: Sequence[Line]) -> str:
 
 
 def _wrapped(part: str) -> str:
-    """Break a paragraph's long line. Tables and links keep theirs."""
-    head, blank, last = part.rpartition("\n\n")
-    is_one = "\n" not in last and last[0] not in "|!"
-    return head + blank + (fill(last, 120, break_on_hyphens=False) if is_one else last)
+    """Fill the lines of paragraphs. Tables, lists and titles keep theirs."""
+    return "\n\n".join(
+        one if one[0] in "|!#-" else fill(one, 120, break_on_hyphens=False)
+        for one in part.split("\n\n")
+    )
 
 
 QUESTION = """\
