@@ -57,8 +57,7 @@ def text(lines: Sequence[Line]) -> str:
         UNDER_TABLE,
         _table(APART, [_compared(ours, SIDES[s], found[s]) for s in sides if s != "ours"]),
         "![Each seed; the differences; and how two losses part](parity.png)",
-        WHAT_WAS_RUN,
-        _checks(found),
+        WHAT_WAS_RUN + _checks(found),
         _rules(found),
         *_one_order(found),
         *_initialisation(found),
@@ -97,7 +96,6 @@ Student's, of the mean; sd is the spread of seeds. One look at the end is luck: 
 the same rate to the last step. So each seed is looked at eight times within its last epoch, at
 equal distances, the last time at its end. Loss and accuracy of epoch 1 are means over the training
 images while they are learned from, as Keras prints them.
-
 Differences are in percentage points, with Welch's 95 % interval. TOST is two one-sided tests that
 the difference is as large as 0.1 point; p below 0.05 shows that it is smaller."""
 
@@ -114,7 +112,8 @@ WHAT_WAS_RUN = """\
 - *Keras 3's rule* is emulated: the bare loop with another RMSprop of three lines.
 
 Each side draws its own weights and orders from its seed: a seed's number means nothing across
-sides. Each training had one thread. The book's Keras 2 was not run; its rule is torch's."""
+sides. Each training had one thread. The book's Keras 2 was not run; its rule is torch's. Run again,
+a seed gave the same weights, bit for bit: """
 
 
 def _answer(found: Records) -> str:
@@ -193,7 +192,7 @@ def _checks(found: Records) -> str:
             if line["weights"] != found[side.removesuffix("_plain")][seed]["weights"]:
                 raise ValueError(f"{side}, seed {seed}: other weights when it was run again")
     said = "; ".join(CHECKS[side] for side in again)
-    return f"Run again, a seed gave the same weights, bit for bit: {said}."
+    return f"{said or 'not tried'}."
 
 
 CHECKS = {
