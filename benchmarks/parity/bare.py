@@ -81,7 +81,9 @@ def fingerprint(weights: Iterable[Tensor]) -> str:
     return hashlib.sha256(b"".join(w.detach().numpy().tobytes() for w in weights)).hexdigest()[:16]
 
 
-def run(seed: int, glorot: bool = True, keras_rule: bool = False) -> Record:
+def run(
+    seed: int, glorot: bool = True, keras_rule: bool = False, one_order: bool = False
+) -> Record:
     x, y = read(mnist.TRAIN)
     test_set = read(mnist.TEST)
     torch.manual_seed(seed)
@@ -90,7 +92,9 @@ def run(seed: int, glorot: bool = True, keras_rule: bool = False) -> Record:
     steps_an_epoch = -(-len(x) // BATCH)
     loss_sum = right = 0.0
     looks = []
-    for done, (loss, correct) in enumerate(train(net, optimizer, x, y), start=1):
+    same = torch.randperm(IMAGES) if one_order else None
+    steps = train(net, optimizer, x, y, lambda _: torch.randperm(IMAGES) if same is None else same)
+    for done, (loss, correct) in enumerate(steps, start=1):
         if done <= steps_an_epoch:  # a mean over images, as Keras prints it
             loss_sum += loss.item() * min(BATCH, len(x) - (done - 1) * BATCH)
             right += correct.item()

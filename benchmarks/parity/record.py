@@ -11,8 +11,11 @@ SIDES = {
     "bare": "bare PyTorch loop",
     "keras": "Keras 3, TensorFlow",
     "bare_keras_rule": "bare loop, Keras 3's rule",
+    "keras_seeded": "Keras 3, one order",
+    "bare_one_order": "bare loop, Keras 3's rule, one order",
     "bare_torch_init": "bare loop, torch's initialisation",
 }
+KERAS = ("keras", "keras_seeded")  # those that need TensorFlow
 
 
 class Record(TypedDict):

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from parity.record import KERAS
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "parity.jsonl"
 TOGETHER = 5  # seeds of one process, which imports once
@@ -41,7 +43,8 @@ def missing(lines: Iterable[Line], sides: Sequence[str], seeds: int) -> list[tup
 
 def run(sides: Sequence[str], seeds: int, processes: int, keras: str) -> None:
     """Run what RESULTS lacks."""
-    sides = [side for side in sides if side != "keras" or _has_keras(keras)]
+    if {*sides} & {*KERAS} and not _has_keras(keras):
+        sides = [side for side in sides if side not in KERAS]
     parts = missing(read(), sides, seeds)
     with ThreadPoolExecutor(processes) as pool:
         waiting = [pool.submit(_run_part, *part, keras) for part in parts]
@@ -62,7 +65,8 @@ def _has_keras(python: str) -> bool:
 
 
 def _run_part(side: str, seeds: list[int], keras: str) -> None:
-    for line in work(side, map(str, seeds), keras if side.endswith("keras") else sys.executable):
+    python = keras if side.removeprefix("check_") in KERAS else sys.executable
+    for line in work(side, map(str, seeds), python):
         add(line)
         print(side, line["seed"], line.get("acc", ""), flush=True)
 

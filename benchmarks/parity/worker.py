@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from parity.record import KERAS
+
 
 def side(kind: str) -> Callable[[int], Mapping[str, Any]]:
     """Import what a side needs: Keras's interpreter may have no torch. A check is the same again,
     alone in its process.
     """
     name = kind.removeprefix("check_")
-    if name == "keras":
+    if name in KERAS:
         from parity import keras_book
 
-        return keras_book.run
+        return partial(keras_book.run, seed_once=name == "keras_seeded")
     import torch
     from parity import bare
 
@@ -29,8 +31,12 @@ def side(kind: str) -> Callable[[int], Mapping[str, Any]]:
         from parity import ours
 
         return ours.run_plain if name == "ours_plain" else ours.run
-    glorot, keras_rule = name != "bare_torch_init", name == "bare_keras_rule"
-    return partial(bare.run, glorot=glorot, keras_rule=keras_rule)
+    return partial(
+        bare.run,
+        glorot=name != "bare_torch_init",
+        keras_rule=name in ("bare_keras_rule", "bare_one_order"),
+        one_order=name == "bare_one_order",
+    )
 
 
 def main() -> None:
