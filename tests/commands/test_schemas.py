@@ -75,7 +75,7 @@ def test_hydras_own_words_are_accepted() -> None:
 def test_types_descriptions_and_options_stand_in_them() -> None:
     assert WRITTEN["data.json"]["properties"]["_target_"]["examples"] == [
         "digits.data.datamodule.MNISTDataModule",
-        "digits.data.folder.FolderDataModule",
+        "digits.data.image_folder.FolderDataModule",
     ]
     (mnist, *_) = WRITTEN["data.json"]["allOf"]
     assert mnist["then"]["description"].startswith("MNIST, H = W = 28")

@@ -46,11 +46,11 @@ def test_a_users_own_configs_count(tmp_path: Path) -> None:
     own = tmp_path / "configs" / "model"
     own.mkdir(parents=True)
     (own / "broken.yaml").write_text("a: [1\n")
-    (own / "cnn.yaml").write_text("_target_: digits.data.datamodule.MNISTDataModule\nfilters: 8\n")
+    (own / "cnn.yaml").write_text("_target_: digits.data.datamodule.MNISTDataModule\nkernels: 8\n")
     write = "not listed: write `+model.batch_size=2`, or add it to model/cnn.yaml"
     for words, line in (
-        (["model.filters=3"], "comes with model=cnn; expected that, too"),
-        (["model.filtrs=3", "model=cnn"], "no such setting; did you mean model.filters?"),
+        (["model.kernels=3"], "comes with model=cnn; expected that, too"),
+        (["model.kernls=3", "model=cnn"], "no such setting; did you mean model.kernels?"),
         (["model.batch_size=2", "model=cnn"], write),
     ):
         given = [f"--config-dir={own.parent}", *words]

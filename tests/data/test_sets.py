@@ -133,7 +133,7 @@ def test_letters_are_turned_upright_and_counted_from_0(
     assert test[1].tolist() == [0, 1, 2, 3]
     assert (data.classes, "".join(data.class_names)) == (26, "abcdefghijklmnopqrstuvwxyz")
     path.write_bytes(file.getvalue()[:-9])
-    line = r"^cannot download gzip\.zip \(no mirrors given\); put the file gzip\.zip into .*raw$"
+    line = r"^cannot download gzip\.zip \(no mirrors given\); put the files gzip\.zip into .*raw$"
     with pytest.raises(InputError, match=line):
         both(MNISTDataModule(str(tmp_path), name="emnist_letters"))
     with pytest.raises(InputError, match=r"gzip\.zip: damaged, or without gzip/emnist-letters-tr"):

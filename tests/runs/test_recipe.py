@@ -17,7 +17,8 @@ def test_what_decides_the_weights() -> None:
     assert {key: value for key, value in decisive.items() if "_target_" not in key} == {
         "seed": 0, "data.batch_size": 128, "data.eval_batch_size": 1000, "data.val_size": 5000,
         "data.train_size": None, "data.folds": None, "data.fold": None, "data.channels": None,
-        "data.augment": None, "data.seed": 0, "model.hidden_size": 512, "model.optimizer._partial_": True,
+        "data.augment": None, "data.seed": 0, "model.hidden_size": 512,
+        "model.optimizer._partial_": True,
         "model.optimizer.lr": 0.001, "model.optimizer.alpha": 0.9, "model.optimizer.eps": 1e-7,
         "model.optimizer.momentum": 0.0, "model.optimizer.weight_decay": 0.0,
         "model.scheduler_interval": "epoch", "model.scheduler_monitor": None,

@@ -135,6 +135,7 @@ def tool(script: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str, st
         pytest.raises(SystemExit) as ended,
     ):
         main()
+    logging.disable(logging.NOTSET)  # serve.py is quiet as long as it lives
     for number, handler in before.items():
         signal.signal(number, handler)
     return int(ended.value.code or 0), out.getvalue(), err.getvalue()

@@ -98,10 +98,17 @@ def _parameters(target: str) -> Iterator[str]:
 
 
 def _options(config_dirs: Sequence[str]) -> dict[str, str]:
-    """Return all settings of all groups' options, each with the option that brings it."""
+    """Return all settings of all groups' options, each with the option that brings it: if several
+    do, with the one that is chosen by default.
+    """
     found: dict[str, str] = {}
+    defaults = yaml.safe_load(Path(config_dirs[0], "train.yaml").read_text())["defaults"]
+    usual = {Path(*pair) for each in defaults if isinstance(each, dict) for pair in each.items()
+             if pair[1]}  # fmt: skip
     for folder in config_dirs:
-        for path in sorted(Path(folder).rglob("*/*.yaml")):
+        files = Path(folder).rglob("*/*.yaml")
+        of = {path: path.relative_to(folder).with_suffix("") not in usual for path in files}
+        for path in sorted(of, key=lambda path: (of[path], path)):
             text, group = path.read_text(), path.parent.relative_to(folder).as_posix()
             header = re.match(r"#\s*@package\s+(\S+)", text)
             package = header[1] if header else group.replace("/", ".")

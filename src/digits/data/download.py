@@ -63,7 +63,7 @@ def _download(name: str, raw_dir: Path, mirrors: Sequence[str] | None, known: Im
             failures.append(f"{shown}: {_reason(error)}")
     raise InputError(
         f"cannot download {name} ({'; '.join(failures) or 'no mirrors given'}); "
-        f"put the file{'s' * (len(known.sums) > 1)} {', '.join(known.sums)} into {raw_dir}"
+        f"put the files {', '.join(known.sums)} into {raw_dir}"
         + (f", or install Debian's dataset-{known.debian.name}" if known.debian else "")
     )
 

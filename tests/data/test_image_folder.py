@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from digits.data.folder import FolderDataModule
+from digits.data.image_folder import FolderDataModule
 from digits.errors import InputError
 from support.commands import UNSEEN, command, tool
 
