@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits import imports
 from digits.imports import importing
-from digits.runs import recipe
+from digits.runs import configs, recipe
 from digits.runs.words import key as key_of
 
 SEE = "--cfg job shows all"
@@ -78,10 +78,9 @@ def _composed(config_dirs: Sequence[str], config_name: str, words: Sequence[str]
     first, *more = config_dirs
     groups = {path.name for folder in config_dirs for path in Path(folder).iterdir()}
     chosen = [word for word in words if key_of(word).partition("/")[0] in groups]
-    searched = f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in more)}]"
-    with hydra.initialize_config_dir(first, version_base="1.3"):
+    with configs.own_first(more), hydra.initialize_config_dir(first, version_base="1.3"):
         with suppress(Exception):  # the next call reports this other error
-            return hydra.compose(config_name, [searched, *chosen], return_hydra_config=True)
+            return hydra.compose(config_name, chosen, return_hydra_config=True)
         return hydra.compose(config_name, return_hydra_config=True)
 
 
