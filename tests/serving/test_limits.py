@@ -1,6 +1,5 @@
 """What `src/serve.py` lets clients use, slips on its command line, and how it ends."""
 
-import logging
 import os
 import re
 import signal
@@ -131,7 +130,6 @@ def is_gone(url: str) -> bool:
 
 def test_signals_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.Readers", lambda _: Reading())
-    monkeypatch.setattr(logging, "disable", lambda: None)
     environment = dict(os.environ)
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with socket.create_server(("127.0.0.1", 0)) as free:
