@@ -9,7 +9,7 @@ import copy
 import io
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -92,18 +92,22 @@ def _to_onnx(net: nn.Module, about: About) -> bytes:
 
 
 def _to_safetensors(net: nn.Module, about: About) -> bytes:
+    return saved(net, net.state_dict(), about)
+
+
+def saved(net: nn.Module, state: Mapping[str, Tensor], about: About) -> bytes:
+    """Return a safetensors file of the weights in `state`, named as in a checkpoint of `net`."""
     from safetensors.torch import save
 
-    prefix, layers = named(net)
-    state = net.state_dict().items()
-    weights = {f"{prefix}{name}": weight.contiguous() for name, weight in state}
+    prefix, layers = _named(net)
+    weights = {f"{prefix}{name}": weight.contiguous() for name, weight in state.items()}
     about = about | WEIGHTS | {"layers": layers}
     if loading.with_channel in net._forward_pre_hooks.values():
         about["input"] = about["input"].replace("(N, ", "(N, 1, ")
     return save(weights, about)
 
 
-def named(net: nn.Module) -> tuple[str, str]:
+def _named(net: nn.Module) -> tuple[str, str]:
     """Return the prefix of weights' names in a checkpoint, and a text that names the layers."""
     if isinstance(net, nn.Sequential):
         return "net.", ", ".join(f"net.{name} {layer}" for name, layer in net.named_children())
@@ -115,14 +119,23 @@ def _from_torch(data: bytes, _: nn.Module) -> Network:
 
 
 def _from_safetensors(data: bytes, net: nn.Module) -> Network:
+    fresh = filled(net, state_of(data, net))
+    return _on_arrays(lambda images_NHW: fresh(images_NHW.float() / 255).softmax(1))
+
+
+def state_of(data: bytes, net: nn.Module) -> dict[str, Tensor]:
+    """Return what `saved` was given."""
     from safetensors.torch import load
 
-    prefix, _ = named(net)
+    prefix, _ = _named(net)
+    return {name.removeprefix(prefix): weight for name, weight in load(data).items()}
+
+
+def filled(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return a network of `net`'s kind with other weights."""
     fresh = copy.deepcopy(net)
-    fresh.load_state_dict(
-        {name.removeprefix(prefix): weight for name, weight in load(data).items()}
-    )
-    return _on_arrays(lambda images_NHW: fresh(images_NHW.float() / 255).softmax(1))
+    fresh.load_state_dict(state)
+    return fresh
 
 
 def _on_arrays(compute: Callable[[Tensor], Tensor]) -> Network:
@@ -181,18 +194,18 @@ def _samples() -> dict[str, Tensor]:
     return samples
 
 
-def _logits(net: nn.Module, images_NHW: Tensor) -> Tensor:
+def logits(net: nn.Module, images_NHW: Tensor) -> Tensor:
     with torch.inference_mode():
         logits_NK: Tensor = net(images_NHW.float() / 255)
         return logits_NK
 
 
 def _largest_logit(net: nn.Module, images_NHW: Tensor) -> float:
-    return _logits(net, images_NHW).abs().max().item()
+    return logits(net, images_NHW).abs().max().item()
 
 
 def _difference(net: nn.Module, exported: Network, images_NHW: Tensor) -> float:
-    expected_NK = _logits(net, images_NHW).softmax(1).numpy()
+    expected_NK = logits(net, images_NHW).softmax(1).numpy()
     p_NK = exported(images_NHW.numpy())
     if p_NK.shape != expected_NK.shape or p_NK.dtype != expected_NK.dtype:
         return math.inf

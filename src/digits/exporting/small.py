@@ -2,15 +2,16 @@
 Shapes: N images, K classes, R rows: the weights of one unit, or of one of a convolution's channels.
 """
 
-import copy
 from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from digits.data import idx
 from digits.data.mnist import TEST
-from digits.exporting.formats import RAW, WEIGHTS, About, named
+from digits.exporting import formats
+from digits.exporting.formats import About
 
 SCALE = ".scale"  # of a row's int8 weights: float32 (R,)
 MOST_CHANGED = 0.001  # of the answers for the test images
@@ -20,16 +21,9 @@ def write(kind: str, net: nn.Module, about: About) -> bytes:
     """Return a safetensors file of float16 weights, or of int8 ones with a scale for each row;
     biases are float16 or float32 then.
     """
-    from safetensors.torch import save
-
-    prefix, layers = named(net)
     told = "weight = int8 * scale of its row" if kind == "int8" else "weight = float16"
-    weights = {
-        f"{prefix}{name}": part.contiguous()
-        for full, weight in net.state_dict().items()
-        for name, part in _packed(kind, full, weight)
-    }
-    return save(weights, about | WEIGHTS | {"layers": layers, "weights": told})
+    parts = (_packed(kind, name, weight) for name, weight in net.state_dict().items())
+    return formats.saved(net, dict(chain.from_iterable(parts)), about | {"weights": told})
 
 
 def _packed(kind: str, name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -40,32 +34,30 @@ def _packed(kind: str, name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]
     elif weight.ndim < 2:
         yield name, weight
     else:
-        largest_R = weight.abs().flatten(1).amax(1).clamp(min=1e-30)
-        scale_R = largest_R / 127
-        yield name, (weight / scale_R.view(-1, *[1] * (weight.ndim - 1))).round().to(torch.int8)
+        scale_R = weight.abs().flatten(1).amax(1).clamp(min=1e-30) / 127
+        yield name, (weight / _rows(scale_R, weight)).round().to(torch.int8)
         yield f"{name}{SCALE}", scale_R
+
+
+def _rows(scale_R: Tensor, weight: Tensor) -> Tensor:
+    """Return the scales in a shape by which `weight` can be multiplied."""
+    return scale_R.view(-1, *[1] * (weight.ndim - 1))
 
 
 def unpacked(data: bytes, net: nn.Module) -> nn.Module:
     """Return the network of `net`'s kind that has the weights in a file's bytes."""
-    from safetensors.torch import load
-
-    prefix, _ = named(net)
-    found = {name.removeprefix(prefix): weight for name, weight in load(data).items()}
-    for name in [name for name in found if name.endswith(SCALE)]:
-        weight, scale_R = found[name.removesuffix(SCALE)], found.pop(name)
-        rows = scale_R.view(-1, *[1] * (weight.ndim - 1))
-        found[name.removesuffix(SCALE)] = weight.float() * rows
-    fresh = copy.deepcopy(net)
-    fresh.load_state_dict(found)
-    return fresh
+    found = formats.state_of(data, net)
+    for scaled in [name for name in found if name.endswith(SCALE)]:
+        name, scale_R = scaled.removesuffix(SCALE), found.pop(scaled)
+        found[name] = found[name].float() * _rows(scale_R, found[name])
+    return formats.filled(net, found)
 
 
 def agree(net: nn.Module, data: bytes) -> bool:
     """Whether the file gives the checkpoint's answers for the test images but for one in a
     thousand; prints how many differ, and both accuracies.
     """
-    images_NHW, labels_N = idx.read(RAW, TEST)
+    images_NHW, labels_N = idx.read(formats.RAW, TEST)
     before_NK, after_NK = (_probabilities(each, images_NHW) for each in (net, unpacked(data, net)))
     before_N, after_N = before_NK.argmax(1), after_NK.argmax(1)
     changed, count = int((before_N != after_N).sum()), len(labels_N)
@@ -77,6 +69,5 @@ def agree(net: nn.Module, data: bytes) -> bool:
 
 
 def _probabilities(net: nn.Module, images_NHW: Tensor) -> Tensor:
-    with torch.inference_mode():
-        parts = [net(part.float() / 255).softmax(1) for part in torch.split(images_NHW, 1000)]
-    return torch.cat(parts)
+    parts = torch.split(images_NHW, 1000)
+    return torch.cat([formats.logits(net, part).softmax(1) for part in parts])
