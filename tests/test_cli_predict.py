@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bad.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("no image either, but not named as one")
     (folder / "print.eps").write_text("reading one would run a program")
+    (folder / "scan.PDF").write_bytes(b"%PDF-1.7")
     (folder / ".hidden.png").write_bytes(b"x")
     return folder
 
@@ -66,6 +67,7 @@ def test_a_folder_is_a_table_and_one_bad_file_stops_nothing(folder: Path, ckpt: 
     code, out, err = tool("predict", str(folder), "--ckpt", ckpt)
     assert code == 2
     assert err == (
+        f"{folder}: passed over 1 .eps, 1 .pdf, 1 .txt\n"
         f"error: {folder}/bad.png: not an image that Pillow reads, or damaged\n"
         "error: 1 of 8 images could not be read\n"
     )
@@ -156,6 +158,7 @@ LINES = {
     "nope.png": "nope.png: no such file; expected an image file, a folder or a pattern",
     "/dev/null": "/dev/null: not a file; expected an image file",
     "x\ny": "x y: no such file; expected an image file, a folder or a pattern",
+    "https://x.org/7.png?a=1": "https://x.org/7.png?a=1: an address; expected a file: curl -L ADDR",
     "docs/samples.png --ckpt nope": "--ckpt nope: no such file; expected a .ckpt file, or latest",
     "docs/samples.png --ckpt LICENSE": "--ckpt LICENSE: not a checkpoint written by train.py, or d",
     "docs/samples.png --onnx LICENSE": "--onnx LICENSE: not an ONNX file, or damaged",

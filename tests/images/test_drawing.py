@@ -100,6 +100,7 @@ def modes() -> dict[str, bytes]:
     page = seven()
     black, white = Image.new("L", page.size, 0), Image.new("L", page.size, 255)
     ink = ImageOps.invert(page)
+    shown_late = {"save_all": True, "append_images": [page, white]}
     deep = np.asarray(page, np.uint16) * 200 + 3000
     return {
         "1": encoded(page.convert("1", dither=Image.Dither.NONE)),
@@ -117,6 +118,8 @@ def modes() -> dict[str, bytes]:
         "BMP": encoded(page, "BMP"),
         "WEBP": encoded(page.convert("RGB"), "WEBP", lossless=True),
         "PPM": encoded(page, "PPM"),
+        "a GIF that begins blank": encoded(white, "GIF", **shown_late),
+        "HEIC": (Path(__file__).parents[1] / "support" / "seven.heic").read_bytes(),
     }
 
 
@@ -252,3 +255,10 @@ def test_what_is_no_picture_is_refused() -> None:
             drawing.read(data)
     with pytest.raises(InputError, match=r"^200x200 pixels; expected at most 39999 in all$"):
         drawing.read(png, max_pixels=39999)
+
+
+def test_heic_without_its_decoder_is_told_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(InputError, match=r"^HEIC needs pip install -e '\.\[heic\]'$"):
+        drawing.read(modes()["HEIC"])

@@ -53,8 +53,8 @@ def test_it_answers(url: str) -> None:
 
 
 def test_the_body_and_a_form_are_the_same(url: str) -> None:
-    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP"):
-        data = drawn(kind)
+    heic = (Path(__file__).parents[1] / "support" / "seven.heic").read_bytes()
+    for data in (heic, *map(drawn, ("PNG", "JPEG", "WEBP", "GIF", "BMP"))):
         form = httpx.post(f"{url}/predict", files={"image": ("x", data)})
         assert form.status_code == 200
         assert form.json() == ask(url, data, "application/octet-stream").json()

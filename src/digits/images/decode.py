@@ -1,35 +1,44 @@
 """An image file's content to pixels. Shapes: H W pixels."""
 
+import re
 import warnings
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageStat
 
 from digits.errors import InputError
 from digits.images.ink import Grey
 
 MAX_PIXELS = 1 << 26  # 67 million, of the largest phone cameras' photos
 UNSAFE = {"EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG"}  # run programs, or hold no pixels
+ANIMATED = {"GIF", "PNG", "WEBP"}
+HEIC = re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL)
+NEEDS_HEIC = "HEIC needs pip install -e '.[heic]'"
 
 
 def upright(
     data: bytes, max_pixels: int, formats: tuple[str, ...] | None, side: int
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """The first frame, upright, and the size it has in the file: a large JPEG is decoded at a
-    fraction of that, at least `side` pixels long. Raises InputError as `drawing.read` does.
+    """The picture (of an animation, the frame with most contrast) upright, and the size it has in
+    the file: a large JPEG is decoded at a fraction of that, at least `side` pixels long. Raises
+    InputError as `drawing.read` does.
     """
-    Image.init()
-    safe = tuple(Image.OPEN.keys() - UNSAFE)
+    safe = kinds(bool(HEIC.match(data)))
+    if HEIC.match(data) and "HEIF" not in safe:
+        raise InputError(NEEDS_HEIC)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes: max_pixels decides
-            image = Image.open(BytesIO(data), formats=formats or safe)
+            chosen = safe.intersection(map(str.upper, formats)) if formats else safe
+            image = Image.open(BytesIO(data), formats=tuple(chosen))
             if image.width * image.height > max_pixels:
                 raise InputError(
                     f"{image.width}x{image.height} pixels; expected at most {max_pixels} in all"
                 )
             size = image.size
+            _seek_fullest(image, max_pixels // (image.width * image.height))
             image.draft(None, (side, side))  # in colour: ink may differ from paper in that alone
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -38,6 +47,27 @@ def upright(
         raise
     except Exception as error:  # Pillow's decoders raise errors of all kinds
         raise InputError("not an image that Pillow reads, or damaged") from error
+
+
+def kinds(with_heic: bool = True) -> set[str]:
+    """What Pillow calls the kinds of files that it reads and that are safe."""
+    Image.init()
+    if with_heic:
+        with suppress(ImportError):
+            from pi_heif import register_heif_opener
+
+            register_heif_opener()
+    return Image.OPEN.keys() - UNSAFE
+
+
+def _seek_fullest(image: Image.Image, most: int) -> None:
+    """Of an animation's first `most` frames: a drawing that is shown as it grows begins blank."""
+    contrasts = []
+    for number in range(min(getattr(image, "n_frames", 1), most) * (image.format in ANIMATED)):
+        image.seek(number)
+        contrasts.append(ImageStat.Stat(grey(image)).stddev[0])
+    if contrasts[1:]:
+        image.seek(int(np.argmax(contrasts)))
 
 
 def grey(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.errors import InputError
+from digits.files import called
 from digits.prediction.readers import Limits, Readers
 from digits.text import flat
 
@@ -38,22 +40,24 @@ def _one(argument: str) -> list[str]:
         return [argument]
     if not os.path.isdir(argument):
         return sorted(filter(os.path.isfile, glob.glob(argument, recursive=True)))
-    endings = _endings()
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(argument)
-        for name in names
-        if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
-    )
-
-
-def _endings() -> frozenset[str]:
     from PIL import Image
 
-    from digits.images.decode import UNSAFE
+    from digits.images import decode
 
-    Image.init()
-    return frozenset(ending for ending, kind in Image.EXTENSION.items() if kind not in UNSAFE)
+    read = decode.kinds() | {"MPO"}  # by which Pillow means a JPEG of several pictures
+    found, others = [], Counter[str]()
+    for folder, _, names in os.walk(argument):
+        for name in (name for name in names if not name.startswith(".")):
+            ending = os.path.splitext(name)[1].lower()
+            if Image.EXTENSION.get(ending) in read:
+                found.append(os.path.join(folder, name))
+            else:
+                others[ending or "without ending"] += 1
+    if others:
+        told = ", ".join(f"{count} {flat(ending)}" for ending, count in sorted(others.items()))
+        hint = f"; {decode.NEEDS_HEIC}" if others.keys() & {".heic", ".heif"} else ""
+        print(f"{flat(argument)}: passed over {told}{hint}", file=sys.stderr)
+    return sorted(found)
 
 
 @contextmanager
@@ -90,6 +94,8 @@ def _content(path: str, stdin: bytes) -> bytes:
         raise InputError("standard input is closed; expected an image")
     if path == STDIN:
         return stdin
+    if "://" in path:
+        raise InputError(f"an address; expected a file: curl -L ADDRESS | {called('predict')} -")
     if os.path.isdir(path) or (not os.path.lexists(path) and glob.has_magic(path)):
         raise InputError("no image there; expected a file, a folder or a pattern")
     if not os.path.exists(path):

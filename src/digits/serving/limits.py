@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
+from digits.images import decode
 from digits.prediction import readers
 
 # Pillow reads many more formats, but the readers try only these: browsers show them, and their
 # decoders run no other program, write no file and print nothing, whatever the file
-SIGNATURES = {
+SIGNATURES = {  # regular expressions
     "PNG": b"\x89PNG\r\n\x1a\n",
     "JPEG": b"\xff\xd8\xff",
-    "WebP": b"RIFF",
+    "WebP": b"RIFF....WEBP",
     "GIF": b"GIF8",
     "BMP": b"BM",
+    "HEIF": decode.HEIC.pattern,
 }
 
 

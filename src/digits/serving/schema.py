@@ -62,10 +62,10 @@ FORM = {
     "properties": {FIELD: BINARY["schema"]},
     "additionalProperties": False,
 }
-IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/heic")
 BODY = {
     "required": True,
-    "description": "A PNG, JPEG, WebP, GIF or BMP image of up to 10 MiB and 16 megapixels.",
+    "description": "A PNG, JPEG, WebP, GIF, BMP or HEIC image of up to 10 MiB and 16 megapixels.",
     "content": {
         **dict.fromkeys((*IMAGES, "application/octet-stream"), BINARY),
         "multipart/form-data": {
