@@ -262,3 +262,12 @@ def test_heic_without_its_decoder_is_told_where_it_is(monkeypatch: pytest.Monkey
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(InputError, match=r"^HEIC needs pip install -e '\.\[heic\]'$"):
         drawing.read(modes()["HEIC"])
+
+
+def test_a_tiny_picture_is_enlarged_and_its_box_is_in_its_own_pixels() -> None:
+    page = seven()
+    whole, large_one = (drawing.read(encoded(each)).whole for each in (page.reduce(16), page))
+    assert whole
+    assert large_one
+    assert differ(whole.pixels_HW, large_one.pixels_HW) < 20
+    assert np.abs(np.subtract(whole.box, np.divide(large_one.box, 16))).max() <= 1

@@ -11,6 +11,7 @@ from digits.images.paper import is_sheet
 
 WORKED_AT = 160  # pixels of the longer side
 FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
+TINY = 20  # pixels of the longer side: less is enlarged first
 EDGE = 0.06  # of a sheet of paper, where its border may be
 LEGIBLE = 40  # pixels of the ink's longer side; smaller ink is cut out and read again
 
@@ -32,6 +33,9 @@ def read(
     Pillow can't read it (as one of `formats`, if given) or it has more than `max_pixels`.
     """
     image, size = decode.upright(data, max_pixels, formats, 4 * WORKED_AT)
+    if max(size) < TINY:
+        large = [side * WORKED_AT // max(size) or 1 for side in size]
+        image = decode.grey(image).resize(large, Image.Resampling.BICUBIC)
     drawing = normalise(image)
     if drawing.whole is None or image.size == size:
         return drawing
