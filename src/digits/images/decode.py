@@ -13,7 +13,7 @@ from digits.images.ink import Grey
 
 MAX_PIXELS = 1 << 26  # 67 million, of the largest phone cameras' photos
 UNSAFE = {"EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG"}  # run programs, or hold no pixels
-ANIMATED = {"GIF", "PNG", "WEBP"}
+ANIMATED, MAX_FRAMES = {"GIF", "PNG", "WEBP"}, 100
 HEIC = re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL)
 NEEDS_HEIC = "HEIC needs pip install -e '.[heic]'"
 
@@ -61,12 +61,13 @@ def kinds(with_heic: bool = True) -> set[str]:
 
 
 def _seek_fullest(image: Image.Image, most: int) -> None:
-    """Of an animation's first `most` frames: a drawing that is shown as it grows begins blank."""
+    """Of an animation's first frames: a drawing that is shown as it grows begins blank."""
     contrasts = []
-    for number in range(min(getattr(image, "n_frames", 1), most) * (image.format in ANIMATED)):
-        image.seek(number)
-        contrasts.append(ImageStat.Stat(grey(image)).stddev[0])
-    if contrasts[1:]:
+    if image.format in ANIMATED and getattr(image, "is_animated", False):
+        with suppress(EOFError):
+            for number in range(min(most, MAX_FRAMES)):
+                image.seek(number)
+                contrasts.append(ImageStat.Stat(grey(image)).stddev[0])
         image.seek(int(np.argmax(contrasts)))
 
 
