@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from digits.commands import argparse_app  # noqa: E402
 from digits.data import mnist, unpacking  # noqa: E402
 from digits.images import drawing  # noqa: E402
+from digits.images.drawn import Drawing  # noqa: E402
 from digits.prediction import loading  # noqa: E402
 from digits.prediction.predictor import Prediction  # noqa: E402
 
@@ -41,7 +42,7 @@ UNSEEN = 900  # of the 1,797 8x8 digits, the last
 SEEDS = {"samples": 71, "canvases": 72, "things": 73, "letters": 74, "typed": 75}
 POINTS = dict.fromkeys(canvases.KINDS, 1.0) | {"vignette": 3.0, "squared paper": 3.0}  # allowed
 Labels = NDArray[np.uint8]
-Map = Callable[..., Iterable[drawing.Drawing]]
+Map = Callable[..., Iterable[Drawing]]
 
 
 class Reader:
@@ -132,7 +133,7 @@ def typed(reader: Reader, n: int) -> Row:
     return tally.count(reader.read(s.data for s in samples), [int(s.kind) for s in samples])
 
 
-def _canvas(kind: str, digit: canvases.Bytes, seed: tuple[int, ...]) -> drawing.Drawing:
+def _canvas(kind: str, digit: canvases.Bytes, seed: tuple[int, ...]) -> Drawing:
     return drawing.read(canvases.draw(kind, digit, seed))
 
 

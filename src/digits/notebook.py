@@ -14,7 +14,7 @@ from digits.commands import app, newest
 from digits.console import program
 from digits.files import home
 from digits.images import drawing
-from digits.images.drawing import Drawing
+from digits.images.drawn import Drawing
 from digits.imports import import_lightning, importing, look_here_too
 from digits.inspection import evidence
 from digits.inspection.evidence import Evidence

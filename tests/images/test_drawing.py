@@ -11,7 +11,7 @@ from PIL import EpsImagePlugin, Image, ImageDraw, ImageOps
 
 from digits.errors import InputError
 from digits.images import drawing
-from digits.images.drawing import Drawing
+from digits.images.drawn import Drawing
 from support.drawn import Pixels, large, seven, training
 from support.image_files import encoded
 

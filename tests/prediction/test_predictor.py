@@ -5,8 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from digits.images.drawing import Drawing
-from digits.images.glyph import Glyph, Pixels
+from digits.images.drawn import Drawing, Glyph, Pixels
 from digits.prediction import confidence, predictor
 from digits.prediction.predictor import Predictor
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from digits.images import drawing
-from digits.images.drawing import Drawing
+from digits.images.drawn import Drawing
 from digits.prediction.predictor import Prediction
 from digits.serving import app
 from digits.serving.limits import IMAGE, LIMITS, Limits

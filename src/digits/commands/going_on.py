@@ -13,7 +13,7 @@ from digits.errors import InputError
 from digits.files import home
 from digits.imports import importing
 from digits.runs import recorded
-from digits.runs.configs import TARGET
+from digits.runs.contents import TARGET
 from digits.runs.folder import RunFolder, newest_run
 from digits.runs.recipe import DECIDES_OUTPUT
 from digits.runs.words import Words, key, own, quoted

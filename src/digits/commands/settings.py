@@ -23,7 +23,7 @@ from omegaconf.resolvers import oc
 from digits import signals, text
 from digits.errors import InputError
 from digits.runs import monitors
-from digits.runs.configs import OURS
+from digits.runs.contents import OURS
 from digits.text import shown
 
 log = logging.getLogger(__name__)

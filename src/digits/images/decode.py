@@ -6,10 +6,10 @@ from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageStat
 
 from digits.errors import InputError
-from digits.images.ink import Grey
 
 MAX_PIXELS = 1 << 26  # 67 million, of the largest phone cameras' photos
 UNSAFE = {"EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG"}  # run programs, or hold no pixels
@@ -79,7 +79,7 @@ def grey(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
-def _spread(values_HW: Grey) -> Image.Image:
+def _spread(values_HW: NDArray[np.float32]) -> Image.Image:
     finite = values_HW[np.isfinite(values_HW)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     kept_HW = np.clip(np.nan_to_num(values_HW, nan=low), low, high)

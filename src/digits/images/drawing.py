@@ -1,12 +1,12 @@
 """Any image to 28x28 the way MNIST was made. Shapes: H W pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from digits.images import colours, decode, glyph, ink, strokes
-from digits.images.glyph import Box, Glyph
+from digits.images.drawn import Box, Drawing, Glyph
 from digits.images.paper import is_sheet
 
 WORKED_AT = 160  # pixels of the longer side
@@ -14,16 +14,6 @@ FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
 TINY = 20  # pixels of the longer side: less is enlarged first
 EDGE = 0.06  # of a sheet of paper, where its border may be
 LEGIBLE = 40  # pixels of the ink's longer side; smaller ink is cut out and read again
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What is drawn in an image. `whole` is None when it is blank; `parts`, from left to right, are
-    what it may consist of if it looks like several digits.
-    """
-
-    whole: Glyph | None
-    parts: tuple[Glyph, ...] = ()
 
 
 def read(

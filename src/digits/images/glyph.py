@@ -5,14 +5,13 @@ ratio", with "grey levels as a result of the anti-aliasing", and "centered in a 
 computing the center of mass of the pixels" (LeCun, Cortes and Burges, The MNIST database).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 from digits.data.mnist import SIDE
+from digits.images.drawn import Box, Pixels
 from digits.images.ink import Ink
 
 FIT = 20
@@ -21,19 +20,6 @@ THIN, THICK = 2.1, 3.5  # FIT's pixels: the median of training digits; 1 of 20 i
 UNIT = 3  # pixels to one of FIT's where strokes are measured
 MARKED, FAINT = 0.65, 0.4  # the ink of a pixel inside a stroke, and inside a thin one
 STEEPER = 1.35  # a power of ink: the soft edges of an enlarged picture are no part of a stroke
-
-Box = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Glyph:
-    """One digit as the model sees it: uint8 (28, 28), 0 black; and where it was in the picture, in
-    pixels (left, upper, right, lower), upright.
-    """
-
-    pixels_HW: Pixels
-    box: Box
 
 
 def fitted(ink_HW: Ink) -> Pixels:

@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from digits.data.mnist import CLASSES
 from digits.errors import InputError
-from digits.images.drawing import Drawing
-from digits.images.glyph import Pixels
+from digits.images.drawn import Drawing, Pixels
 from digits.prediction.inputs import STDIN, Read
 from digits.prediction.predictor import BLANK, NOT_SURE, Prediction, Predictor
 from digits.text import aligned, flat

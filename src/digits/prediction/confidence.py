@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.images.glyph import Pixels
+from digits.images.drawn import Pixels
 
 FILE = Path(__file__).with_name("confidence.npz")
 

@@ -1,5 +1,5 @@
-"""Networks that read digits: from a checkpoint or, without torch, from an ONNX file. Shapes: N
-images (B inside a network), H W pixels, K = 10 classes.
+"""Networks that read digits, from a checkpoint or an ONNX file; torch is for networks of one's own.
+Shapes: N images (B inside a network), H W pixels (P of them), H hidden units too, K = 10 classes.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError
-from digits.images.glyph import Pixels
+from digits.images.drawn import Pixels
 from digits.prediction.predictor import Network, Predictor
+from digits.runs import archive, contents
 from digits.text import flat, shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+OF_DIGITS = {"side": SIDE, "classes": CLASSES, "channels": 1, "filters": 0}
 MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
 
@@ -25,6 +27,8 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     """`config_dirs` have a user's own configs. Raises InputError if `path` is not a checkpoint
     written by train.py, or its model does not read digits.
     """
+    if by_numpy := numpy_network(contents.read(path, archive.floats)):
+        return Predictor(by_numpy)
     import torch
 
     from digits.runs import checkpoint
@@ -40,15 +44,45 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     return Predictor(network)
 
 
+def numpy_network(content: contents.Checkpoint) -> Network | None:
+    """The network of a checkpoint of the reference's kind, of MNIST's digits; None for others, and
+    for what is wrong with a checkpoint: torch reads these.
+    """
+    sizes, weights = content["hyper_parameters"], content["state_dict"]
+    hidden = sizes.get("hidden_size")
+    known = OF_DIGITS | {"hidden_size": hidden}
+    shapes = {"net.1.weight": (hidden, SIDE**2), "net.1.bias": (hidden,),
+              "net.3.weight": (CLASSES, hidden), "net.3.bias": (CLASSES,)}  # fmt: skip
+    are_known = (
+        contents.is_ours(content)
+        and known | sizes == known
+        and contents.class_names(content) in ([], list("0123456789"))
+        and {name: np.shape(weight) for name, weight in weights.items()} == shapes
+        and all(each.dtype.kind == "f" and np.isfinite(each).all() for each in weights.values())
+    )
+    if not are_known:
+        return None
+    first_HP, bias_H, second_KH, bias_K = (weights[name].astype(np.float32) for name in shapes)
+
+    def network(images_NHW: Pixels) -> NDArray[np.float32]:
+        x_NP = images_NHW.reshape(-1, SIDE**2).astype(np.float32) / 255
+        hidden_NH = np.maximum(x_NP @ first_HP.T + bias_H, 0)
+        logits_NK = hidden_NH @ second_KH.T + bias_K
+        powers_NK = np.exp(logits_NK - logits_NK.max(1, keepdims=True))
+        p_NK: NDArray[np.float32] = powers_NK / powers_NK.sum(1, keepdims=True)
+        return p_NK
+
+    return network
+
+
 def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> "nn.Module":
     """The network in a checkpoint, the project's own or one that its run's configs name: float32
     images (B, 28, 28) in [0, 1] to logits (B, 10); it gives a model that wants them as
     (B, 1, 28, 28) this form. Raises InputError for others.
     """
-    from digits.runs import checkpoint
 
     net = _network_of(path, content, config_dirs)
-    names = checkpoint.class_names(content)
+    names = contents.class_names(content)
     if names not in ([], list("0123456789")):
         raise InputError(
             f"ckpt_path={path}: its classes are {shown(', '.join(names))[:80]}; expected the "
@@ -61,12 +95,12 @@ def _network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str]) 
     from digits.runs import checkpoint, configs
     from digits.runs.folder import RunFolder
 
-    if configs.is_ours(content):
+    if contents.is_ours(content):
         return checkpoint.digits_network_of(path, content)
     from hydra.utils import instantiate
 
     config = configs.of_run(RunFolder.of(Path(path)), config_dirs).model
-    was, now = content["settings"][configs.TARGET], str(config.get("_target_"))
+    was, now = content["settings"][contents.TARGET], str(config.get("_target_"))
     if was != now:
         raise InputError(
             f"ckpt_path={path}: its model is {str(was)[:80]}, which no config of its run names; "

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.images.drawing import Drawing
-from digits.images.glyph import Box, Glyph, Pixels
+from digits.images.drawn import Box, Drawing, Glyph, Pixels
 from digits.prediction import confidence
 
 Network = Callable[[Pixels], NDArray[np.float32]]  # uint8 (N, 28, 28) to probabilities (N, 10)

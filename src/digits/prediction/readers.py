@@ -25,7 +25,7 @@ from digits.machine import cores
 if TYPE_CHECKING:  # numpy and scipy take 0.3 s: a process is started before
     import numpy as np
 
-    from digits.images.drawing import Drawing
+    from digits.images.drawn import Drawing
 
 CODE = "from digits.prediction.readers import Limits, main; main({})"
 LENGTH_BYTES = 4
@@ -163,8 +163,7 @@ def _heard(answer: bytes) -> "Drawing":
     """The drawing in an answer: never unpickled. Raises the error that it reports."""
     import numpy as np
 
-    from digits.images.drawing import Drawing
-    from digits.images.glyph import Glyph
+    from digits.images.drawn import Drawing, Glyph
 
     kind, said = answer[:1], answer[1:]
     if kind != GLYPHS:

@@ -10,7 +10,6 @@ import random
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,12 +20,12 @@ from torch.optim import Optimizer
 from digits.data.mnist import CLASSES, DATA_MODULE, SIDE
 from digits.errors import InputError
 from digits.model.network import network
-from digits.runs import plain_data
+from digits.runs import contents, plain_data
+from digits.runs.contents import Checkpoint
 
 if TYPE_CHECKING:
     from digits.model.classifier import DigitClassifier
 
-Checkpoint = dict[str, Any]
 ABSENT = "absent"
 MAX_COUNT = 1 << 53  # TensorBoard's steps have 64 bits
 TIMES, EVENTS = ("total", "current"), ("ready", "completed")
@@ -42,34 +41,7 @@ STEPS = "epoch_loop.automatic_optimization.optim_progress"
 
 def read(path: str) -> Checkpoint:
     """Return a checkpoint's content, on the CPU. Raises InputError for any other file."""
-    try:
-        content = plain_data.load(Path(path))
-        _check_is_ours(content)
-    except OSError as error:
-        raise InputError(f"ckpt_path={path}: {error.strerror}; expected a readable file") from error
-    except Exception as error:  # zipfile, pickletools and torch raise half a dozen kinds
-        line = f"ckpt_path={path}: not a checkpoint written by train.py, or damaged"
-        raise InputError(line) from error
-    return cast(Checkpoint, content)
-
-
-def _check_is_ours(content: Any) -> None:
-    """Raises ValueError for other content, or whatever looking into it raises."""
-    for name in ("hyper_parameters", "best_scores"):  # a model or a callback may have saved none
-        content.setdefault(name, {})
-    parts = (content[name] for name in ("state_dict", "hyper_parameters", "best_scores"))
-    names = [name for part in parts for name in dict.keys(part)]
-    are_ours = (
-        "pytorch-lightning_version" in content
-        and all(isinstance(name, str) for name in names)
-        and all(isinstance(score, float) for score in content["best_scores"].values())
-        and all(
-            isinstance(value, Tensor) or name.endswith("_extra_state")  # a module's get_extra_state
-            for name, value in content["state_dict"].items()
-        )
-    )
-    if not are_ours:
-        raise ValueError("it has other parts")
+    return contents.read(path, plain_data.tensor)
 
 
 def check_fits(path: str, model: nn.Module, content: Checkpoint | None = None) -> Checkpoint:
@@ -141,14 +113,6 @@ def digits_network_of(path: str, content: Checkpoint) -> nn.Sequential:
             f"{sizes['side']} pixels a side{in_colour}; expected {CLASSES} digits of {SIDE}"
         )
     return net
-
-
-def class_names(content: Checkpoint) -> list[str]:
-    """Return what the data module calls its classes; nothing if it has no names for them."""
-    name = str(content.get("settings", {}).get("data._target_")).rpartition(".")[2]
-    state = content.get(name)
-    names = state.get("class_names") if isinstance(state, dict) else None
-    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def check_state(content: Checkpoint, model: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,9 +12,6 @@ from digits.files import CONFIGS, DATA, called, home
 from digits.runs import recorded
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import less_is_better
-
-OURS = "digits.model.classifier.DigitClassifier"
-TARGET, NET = "model._target_", "model.net._target_"
 
 _own: list[str] = []  # folders of a user's configs; Hydra searches them first
 
@@ -57,12 +53,6 @@ def known_to_hydra(config: DictConfig) -> Iterator[None]:
         yield
     finally:
         holder.cfg = before
-
-
-def is_ours(content: dict[str, Any]) -> bool:
-    """Whether a checkpoint's model is the project's with its own network, which sizes define."""
-    settings = content.get("settings", {})
-    return settings.get(TARGET, OURS).endswith(".DigitClassifier") and NET not in settings
 
 
 def of_run(run: RunFolder | None, config_dirs: Sequence[str] = ()) -> DictConfig:

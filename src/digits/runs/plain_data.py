@@ -1,11 +1,7 @@
-"""Write a checkpoint as plain data, and read one that may come from anyone: `torch.load` with
-`weights_only=True` runs no code, but it unpacks compressed parts and makes `bytearray(10**11)` if a
-file says so.
-"""
+"""Make a checkpoint plain data before it is written, and tensors of what is read."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from digits.errors import InputError
-from digits.runs import archive
 from digits.text import flat, redacted
 
 OF_HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
@@ -69,11 +64,7 @@ def _plain(value: Any, name: str, of_text: Callable[[str], str] = str) -> Any:
     )
 
 
-def load(path: Path) -> Any:
-    """Return the content of `path`, with its tensors on the CPU. Raises as `archive.content`."""
-    return archive.content(path, _tensor)
-
-
-def _tensor(values: NDArray[Any], kind: str) -> Tensor:
-    tensor = torch.from_numpy(values)
-    return tensor.view(torch.bfloat16) if kind == "BFloat16" else tensor
+def tensor(values: NDArray[Any], kind: str) -> Tensor:
+    """Make what `archive.content` reads a tensor, on the CPU."""
+    made = torch.from_numpy(values)
+    return made.view(torch.bfloat16) if kind == "BFloat16" else made

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from digits.errors import InputError
 from digits.files import relative
 from digits.runs import weights
-from digits.runs.checkpoint import Checkpoint, check_fits, check_state
+from digits.runs.checkpoint import check_fits, check_state
+from digits.runs.contents import Checkpoint
 from digits.runs.folder import RunFolder
 from digits.runs.monitors import by_common_names
 from digits.runs.recipe import Recipe

@@ -9,7 +9,7 @@ from torch import nn
 
 from digits.errors import InputError
 from digits.files import relative
-from digits.runs import checkpoint, configs
+from digits.runs import checkpoint, contents
 from digits.text import shown
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def _named_weights() -> Iterator[None]:
 def sizes(path: str) -> dict[str, int]:
     """Return the sizes of the project's network in the checkpoint; none for another model."""
     content = checkpoint.read(path)
-    if not configs.is_ours(content) or "hidden_size" not in content["hyper_parameters"]:
+    if not contents.is_ours(content) or "hidden_size" not in content["hyper_parameters"]:
         return {}
     checkpoint.network_of(path, content)  # the file may ask for any sizes
     return dict(content["hyper_parameters"])

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from digits.errors import InputError
 from digits.model.classifier import SIZES, DigitClassifier
-from digits.runs import checkpoint, configs, recipe
-from digits.runs.configs import OURS, TARGET
+from digits.runs import checkpoint, contents, recipe
+from digits.runs.contents import OURS, TARGET
 
 
 def make(cfg: DictConfig) -> tuple[LightningModule, LightningDataModule]:
@@ -43,7 +43,7 @@ def of_checkpoint(
             f"_target_ (--config-dir says where yours are), not {now}"
         )
     model, data = make(cfg)
-    if configs.is_ours(content) and type(model) is DigitClassifier:
+    if contents.is_ours(content) and type(model) is DigitClassifier:
         return checkpoint.model_of(str(path), content), data
     if differ := recipe.Recipe(cfg).differences(before, recipe.DECIDES_OUTPUT):
         raise InputError(f"ckpt_path={path}: {'; '.join(differ[:8])}; expected the same")

@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from digits.errors import HINT, InputError, OwnClassError, blaming, happened
-from digits.runs import configs, monitors, recorded
+from digits.runs import contents, monitors, recorded
 from digits.runs.folder import RunFolder
 from digits.runs.start import Start
 from digits.text import flat
@@ -74,7 +74,7 @@ def make_trainer(cfg: DictConfig, begin: Start) -> Iterator[L.Trainer]:
     if cfg.get("train") and not is_bare:
         waiting = [(name, str(score), needed) for name, score, _, needed in monitors.awaited(cfg)]
         is_vals = any(score.startswith("val") for _, score, _ in waiting)
-        if is_vals and cfg.model.get("_target_") != configs.OURS and not begin.content:
+        if is_vals and cfg.model.get("_target_") != contents.OURS and not begin.content:
             for_lightning["num_sanity_val_steps"] = for_lightning.num_sanity_val_steps or 1
         limits = {f"trainer.{name}": cfg.trainer[name] for name in ("max_epochs", "max_steps")}
         callbacks = [
