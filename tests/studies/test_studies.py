@@ -18,6 +18,7 @@ from studies.robustness import study as robustness
 from studies.robustness.corruptions import (
     CORRUPTIONS,
     Corruption,
+    blur,
     crop,
     noise,
     rotation,
@@ -164,17 +165,22 @@ PLUS: Any = Plus()
 
 
 def test_a_pixel_is_where_it_was_moved() -> None:
-    dot = image((10, 12))
-    assert np.array_equal(shift(dot, 3, PLUS), image((13, 15)))
-    # a quarter turn about the middle, which is between pixels 13 and 14
-    assert np.allclose(rotation(dot, 90, PLUS), image((12, 17)))
+    """Each image of many either way: a quarter turn is about the middle, between pixels 13, 14."""
+    for spoil, strength, places in (
+        (shift, 3, {(7, 9), (7, 15), (13, 9), (13, 15)}),
+        (rotation, 90, {(12, 17), (15, 10)}),
+        (shear, 2, {(10, 5), (10, 19)}),
+    ):
+        dots_NHW = np.stack([image((10, 12)).astype(np.uint8)] * 40)
+        moved_NHW = spoilt(dots_NHW, Corruption(spoil, "", ()), strength)
+        assert {tuple(place) for _, *place in np.argwhere(moved_NHW > 99)} == places
     square = image((slice(12, 16), slice(12, 16)))
     assert np.allclose(scale(square, 0.5, PLUS), image((slice(13, 15), slice(13, 15))))
-    # 10.5 rows above the middle, at half a column a row: 5.25 columns
-    sheared = shear(image((3, 13)), 0.5, PLUS)
-    assert np.allclose(sheared[3, 18:20], [255 * 0.75, 255 * 0.25])
-    cropped = crop(image((slice(5, 19), slice(5, 19))), 0, PLUS)
-    assert np.allclose(cropped[1:-1, 1:-1], 255)
+    square = image((slice(5, 19), slice(3, 17)))
+    assert np.allclose(crop(square, 0, PLUS)[1:-1, 1:-1], 255)
+    assert np.allclose(crop(square, 7, PLUS), image((slice(7, 21), slice(7, 21))))
+    across = blur(image((14, 14)), 1.5, PLUS).sum(0) / 255
+    assert (across * (np.arange(28) - 14) ** 2).sum() == pytest.approx(1.5**2, rel=0.02)
 
 
 def test_strokes_get_wider_and_narrower_by_pixels_in_all() -> None:
@@ -194,6 +200,7 @@ def test_noise_has_its_standard_deviation_and_the_same_numbers_each_time() -> No
     # 15,680 pixels: the deviation of the deviation is 0.6 %
     assert noisy_NHW.std() / 255 == pytest.approx(0.1, rel=0.03)
     assert np.array_equal(noisy_NHW, spoilt(grey_NHW, Corruption(noise, "", ()), 0.1))
+    assert spoilt(np.full((1, 28, 28), 255, np.uint8), Corruption(noise, "", ()), 0.1).min() > 99
     assert len(CORRUPTIONS) == 10
     assert {len(each.strengths) for each in CORRUPTIONS} == {5}
 
