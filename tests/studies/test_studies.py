@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from digits import signals
+from digits.data.batches import split
 from digits.errors import InputError
 from studies import run
-from studies.calibration.study import scored
+from studies.calibration import study as calibration
 from studies.robustness import study as robustness
 from studies.robustness.corruptions import (
     CORRUPTIONS,
@@ -88,6 +89,8 @@ def test_a_study_goes_on_after_a_stop_and_then_only_draws(
     words = [f"paths.outputs_dir={tmp_path}/out", "+callbacks.stop._target_=test_studies.Stop",
              f"+callbacks.stop.folder={begun}", "seed=0"]  # fmt: skip
     given = Namespace(name="tiny", words=words)
+    run.main(Namespace(name="tiny", words=[*words, "model.hidden_size=2"]))
+    (here / "README.md").write_text(README)
     with pytest.raises(signals.Stopped):
         run.main(given)
     assert "stopped; go on with" in capsys.readouterr().err
@@ -139,7 +142,7 @@ def test_rows_are_means_over_seeds() -> None:
 
 def test_calibration_by_hand() -> None:
     p_NK = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    found = scored("", p_NK, np.array([0, 1, 1, 1]))
+    found = calibration.scored("", p_NK, np.array([0, 1, 1, 1]))
     # in the bin of 0.9 half are right, in that of 0.6 all: (2 * 0.4 + 2 * 0.4) / 4
     assert found["ECE"] == pytest.approx(0.4)
     # (2 * 0.1**2 + 2 * 0.9**2 + 2 * 2 * 0.4**2) / 4
@@ -205,6 +208,28 @@ def test_noise_has_its_standard_deviation_and_the_same_numbers_each_time() -> No
     assert {len(each.strengths) for each in CORRUPTIONS} == {5}
 
 
+JOB: Any = SimpleNamespace(name="0", ended="now", run=SimpleNamespace(last="last.ckpt"),
+                           words={"experiment": "reference", "seed": "0"})  # fmt: skip
+
+
+def test_held_out_images_choose_the_temperature_at_which_test_images_are_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Always 0.9 for class 0: of the images held out 3 of 4 are, of the others all, of the test's
+    none. So the logits' difference, ln 9, is twice what it should be, ln 3.
+    """
+    labels_N = np.zeros(400, int)
+    labels_N[split(400, range(100))[0][:25]] = 1
+    parts = {"train": (np.zeros(400), labels_N), "test": (np.zeros(8), np.ones(8, int))}
+    monkeypatch.setattr(calibration, "HELD_OUT", 100)
+    monkeypatch.setattr(calibration, "images", parts.get)
+    loaded = SimpleNamespace(network=lambda images_N: np.tile([[0.9, 0.1]], (len(images_N), 1)))
+    monkeypatch.setattr(calibration.loading, "from_checkpoint", lambda _: loaded)
+    (row,) = calibration.measure({"": [JOB]}, Path())
+    found = [value for value in row.values() if isinstance(value, float)]
+    assert found == pytest.approx([2, 0.9, 2 * 0.9**2, 0.75, 2 * 0.75**2], abs=0.01)
+
+
 def test_what_is_measured_of_spoilt_images_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,13 +246,13 @@ def test_what_is_measured_of_spoilt_images_is_kept(
     monkeypatch.setattr(
         robustness.loading, "from_checkpoint", lambda _: SimpleNamespace(network=network)
     )
-    job: Any = SimpleNamespace(name="0", ended="now", run=SimpleNamespace(last="last.ckpt"),
-                               words={"experiment": "reference", "seed": "0"})  # fmt: skip
-    rows = robustness.measure({"": [job]}, tmp_path)
+    rows = robustness.measure({"": [JOB]}, tmp_path)
     assert {row["corruption"] for row in rows} == {"nothing", "contrast"}
     # the mean of the second image is 255 * 150 / 784 = 49; a fifth of it is below 10
     found = {row["strength"]: row["accuracy"] for row in rows}
     assert found == {0: 1.0, 0.8: 1.0, 0.6: 1.0, 0.45: 1.0, 0.3: 1.0, 0.15: 0.5}
     monkeypatch.setattr(robustness, "spoilt", None)
-    assert robustness.measure({"": [job]}, tmp_path) == rows
+    assert robustness.measure({"": [JOB]}, tmp_path) == rows
     assert len(json.loads((tmp_path / "accuracies.json").read_text())) == 6
+    with pytest.raises(TypeError):  # a job that ran again is measured again
+        robustness.measure({"": [SimpleNamespace(**vars(JOB) | {"ended": "later"})]}, tmp_path)
