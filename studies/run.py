@@ -63,7 +63,8 @@ def run(sweep: SweepFolder, words: Sequence[str], varied: set[str]) -> None:
     if sweep.file.is_file():
         check_same(sweep, words, varied)
         over = [(told := job.status()) and told.status for _, job, _ in sweep.jobs()]
-        if {*own(words)} <= {*sweep.words()} and {*over} <= {FINISHED, DIVERGED}:
+        asked, begun = ({key(word): word for word in each} for each in (own(words), sweep.words()))
+        if asked.items() <= begun.items() and {*over} <= {FINISHED, DIVERGED}:
             return
         where = f"sweep={quoted(sweep.path)}"
     app.run_in_python(program("train").main, ["-m", where, *words])

@@ -51,7 +51,7 @@ def draw(rows: list[Row]) -> Figure:
 
 STUDY = Study(
     words=("experiment=best", f"trainer.max_epochs={EPOCHS}", "data.augment.elastic=0.8",
-           "data.augment.scale=0.12", "data.val_size=10000", "test=false", "seed=range(5)",
+           "data.augment.scale=0.12", "data.val_size=10000", "test=false", "seed=range(3)",
            "callbacks.best=null", *LEAN),
     sweeps=TAKEN_AWAY,
     by=[WITHOUT],

@@ -68,7 +68,7 @@ def bars(each: Sequence[Reliability]) -> tuple[Floats, Floats]:
 
 STUDY = Study(
     words=(f"experiment={','.join(RECIPES)}", f"data.val_size={HELD_OUT}", "test=false",
-           "seed=range(3)", "callbacks.best=null", *LEAN),
+           "seed=range(2)", "callbacks.best=null", *LEAN),
     by=["recipe"],
     measure=measure,
     draw=draw,

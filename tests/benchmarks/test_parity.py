@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parity import equivalence, page, runs
+from parity import equivalence, page, record, runs
 
 from support.commands import ROOT
 
@@ -36,6 +36,7 @@ def test_a_difference_has_welchs_interval_and_is_tested_against_a_tenth_of_a_poi
 
 
 def test_what_has_a_record_is_not_run_again(tmp_path: Path) -> None:
+    assert record.LOOKS == (59, 118, 176, 235, 294, 352, 411, 469)  # eighths of an epoch
     path = tmp_path / "parity.jsonl"
     for seed in range(5):
         runs.add(line("ours", seed), path)

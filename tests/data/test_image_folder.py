@@ -32,11 +32,11 @@ def write(folder: Path, **files: Image.Image) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Of bars that stand (1) and lie (7), ten of each."""
+    """Of bars that stand (1) and lie (7), ten of each; what is hidden above them is no matter."""
     for k in range(10):
-        write(tmp_path / "photos" / "1", **{f"n{k}": stroke(k)})
-        write(tmp_path / "photos" / "7", **{f"n{k}": stroke(90 + k)})
-    return tmp_path / "photos"
+        write(tmp_path / ".mine" / "photos" / "1", **{f"n{k}": stroke(k)})
+        write(tmp_path / ".mine" / "photos" / "7", **{f"n{k}": stroke(90 + k)})
+    return tmp_path / ".mine" / "photos"
 
 
 def both(path: Path, **options: Any) -> FolderDataModule:
@@ -100,6 +100,7 @@ def test_what_is_resized_keeps_its_ground_and_if_asked_its_colour(
     clear = Image.new("RGBA", (50, 50))
     clear.paste((255, 0, 0, 255), (0, 0, 50, 25))
     write(tmp_path / "red", c=clear)
+    write(tmp_path / "blue", c=Image.fromarray(np.full((9, 9), 40_000, np.uint16)))
     data = both(tmp_path, reading="resize", side=6, channels=channels, test_share=0.4)
     assert data.train is not None
     images, labels = data.train
@@ -107,7 +108,7 @@ def test_what_is_resized_keeps_its_ground_and_if_asked_its_colour(
     reds = images[labels == 1]
     assert reds[0].flatten(-2)[..., 0].tolist() in (first, [first])
     if channels == 3:
-        assert reds[-1][:, 5, 5].tolist() == [255, 255, 255]
+        assert reds[-1][:, 5, 0].tolist() == [255, 255, 255]
 
 
 def test_what_is_no_image_is_left_out_and_told_of(
@@ -117,11 +118,13 @@ def test_what_is_no_image_is_left_out_and_told_of(
         (photos / "7" / f"note{k}.txt").write_text("no image")
     write(photos / "1", blank=Image.new("L", (40, 40), 250))
     (photos / "1" / ".DS_Store").write_text("hidden")
+    write(photos / ".cache", a=stroke(0))
+    write(photos / "7" / "more", a=stroke(90))
     data = both(photos)
     assert data.train is not None
-    assert len(data.train[1]) == 18
+    assert (len(data.train[1]), data.test_dataloader().labels_N.tolist()) == (19, [0, 1])
     assert [record.message for record in caplog.records] == [
-        f"data.path={photos}: 3 of 21 training images are left out: 7/note1.txt can't be read, "
+        f"data.path={photos}: 3 of 22 training images are left out: 7/note1.txt can't be read, "
         "7/note2.txt can't be read, 7/note3.txt can't be read",
         f"data.path={photos}: 2 of 4 test images are left out: 1/blank.png is blank, "
         "7/note0.txt can't be read",
@@ -150,11 +153,11 @@ WRONG: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     ),
     "all for the test": (
         lambda path: None, {"test_share": 0.99999},
-        "it has 0 images to train on, of 0 classes, and 20 to test with, of other classes; exp",
+        "it has 0 images to train on, of 0 classes, and 20 to test with, of other classes: 1, 7; e",
     ),
     "a new class in the test": (
         with_another_class, {},
-        "it has 20 images to train on, of 2 classes, and 1 to test with, of other classes; exp",
+        "it has 20 images to train on, of 2 classes, and 1 to test with, of other classes: 3; exp",
     ),
     "empty files": (
         emptied, {}, "18 of 18 training images are left out: 1/n0.png can't be read, 1/n1.png can",

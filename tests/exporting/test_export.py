@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import nn
 
 from digits.data import idx
@@ -162,6 +162,7 @@ def test_a_small_file_has_weights_to_compute_with(
     with safe_open(path, "np") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         assert file.metadata()["test_accuracy"] == "0.5"
+        assert kind in file.metadata()["weights"]
     for name, weight in checkpoint.read(ckpt)["state_dict"].items():
         scale = found.get(f"{name}.scale")
         off = found[name].astype(float) * (1 if scale is None else scale[:, None]) - weight.numpy()
@@ -169,6 +170,20 @@ def test_a_small_file_has_weights_to_compute_with(
         step = scale[:, None] * 0.51 if scale is not None else step + 1e-7
         assert (abs(off) <= step).all()
     assert found["net.1.weight"].dtype == kind
+
+
+def test_an_int8_weight_has_the_scale_of_its_row() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, (1, 2)), nn.BatchNorm2d(3), nn.Module())
+    net[2].scale = nn.Parameter(torch.rand(2))  # somebody's own weight has such a name
+    rows = torch.tensor([[1.0, -127.0], [0.0, 0.0], [0.5, 0.26]])
+    net.load_state_dict(net.state_dict() | {"0.weight": rows.view(3, 1, 1, 2)})
+    data = small.write("int8", net, {})
+    assert load(data)["net.0.weight"].flatten(1).tolist() == [[1, -127], [0, 0], [127, 66]]
+    assert load(data)["net.0.weight.scale"].tolist() == pytest.approx([1, 0, 0.5 / 127])
+    again = small.unpacked(data, net).state_dict()
+    assert torch.allclose(again["0.weight"].view(3, 2), rows, atol=0.5 / 127 / 2)
+    net[1].num_batches_tracked += 70_000  # more than a float16 holds
+    assert load(small.write("float16", net, {}))["net.1.num_batches_tracked"] == 70_000
 
 
 def test_a_small_file_that_changes_many_answers_is_not_written(ckpt: str, run: Path) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from digits import signals
+from digits.data.batches import split
 from digits.errors import InputError
 from studies import run
-from studies.calibration.study import scored
+from studies.calibration import study as calibration
 from studies.robustness import study as robustness
 from studies.robustness.corruptions import (
     CORRUPTIONS,
     Corruption,
+    blur,
     crop,
     noise,
     rotation,
@@ -87,6 +89,8 @@ def test_a_study_goes_on_after_a_stop_and_then_only_draws(
     words = [f"paths.outputs_dir={tmp_path}/out", "+callbacks.stop._target_=test_studies.Stop",
              f"+callbacks.stop.folder={begun}", "seed=0"]  # fmt: skip
     given = Namespace(name="tiny", words=words)
+    run.main(Namespace(name="tiny", words=[*words, "model.hidden_size=2"]))
+    (here / "README.md").write_text(README)
     with pytest.raises(signals.Stopped):
         run.main(given)
     assert "stopped; go on with" in capsys.readouterr().err
@@ -138,7 +142,7 @@ def test_rows_are_means_over_seeds() -> None:
 
 def test_calibration_by_hand() -> None:
     p_NK = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    found = scored("", p_NK, np.array([0, 1, 1, 1]))
+    found = calibration.scored("", p_NK, np.array([0, 1, 1, 1]))
     # in the bin of 0.9 half are right, in that of 0.6 all: (2 * 0.4 + 2 * 0.4) / 4
     assert found["ECE"] == pytest.approx(0.4)
     # (2 * 0.1**2 + 2 * 0.9**2 + 2 * 2 * 0.4**2) / 4
@@ -164,17 +168,22 @@ PLUS: Any = Plus()
 
 
 def test_a_pixel_is_where_it_was_moved() -> None:
-    dot = image((10, 12))
-    assert np.array_equal(shift(dot, 3, PLUS), image((13, 15)))
-    # a quarter turn about the middle, which is between pixels 13 and 14
-    assert np.allclose(rotation(dot, 90, PLUS), image((12, 17)))
+    """Each image of many either way: a quarter turn is about the middle, between pixels 13, 14."""
+    for spoil, strength, places in (
+        (shift, 3, {(7, 9), (7, 15), (13, 9), (13, 15)}),
+        (rotation, 90, {(12, 17), (15, 10)}),
+        (shear, 2, {(10, 5), (10, 19)}),
+    ):
+        dots_NHW = np.stack([image((10, 12)).astype(np.uint8)] * 40)
+        moved_NHW = spoilt(dots_NHW, Corruption(spoil, "", ()), strength)
+        assert {tuple(place) for _, *place in np.argwhere(moved_NHW > 99)} == places
     square = image((slice(12, 16), slice(12, 16)))
     assert np.allclose(scale(square, 0.5, PLUS), image((slice(13, 15), slice(13, 15))))
-    # 10.5 rows above the middle, at half a column a row: 5.25 columns
-    sheared = shear(image((3, 13)), 0.5, PLUS)
-    assert np.allclose(sheared[3, 18:20], [255 * 0.75, 255 * 0.25])
-    cropped = crop(image((slice(5, 19), slice(5, 19))), 0, PLUS)
-    assert np.allclose(cropped[1:-1, 1:-1], 255)
+    square = image((slice(5, 19), slice(3, 17)))
+    assert np.allclose(crop(square, 0, PLUS)[1:-1, 1:-1], 255)
+    assert np.allclose(crop(square, 7, PLUS), image((slice(7, 21), slice(7, 21))))
+    across = blur(image((14, 14)), 1.5, PLUS).sum(0) / 255
+    assert (across * (np.arange(28) - 14) ** 2).sum() == pytest.approx(1.5**2, rel=0.02)
 
 
 def test_strokes_get_wider_and_narrower_by_pixels_in_all() -> None:
@@ -194,8 +203,31 @@ def test_noise_has_its_standard_deviation_and_the_same_numbers_each_time() -> No
     # 15,680 pixels: the deviation of the deviation is 0.6 %
     assert noisy_NHW.std() / 255 == pytest.approx(0.1, rel=0.03)
     assert np.array_equal(noisy_NHW, spoilt(grey_NHW, Corruption(noise, "", ()), 0.1))
+    assert spoilt(np.full((1, 28, 28), 255, np.uint8), Corruption(noise, "", ()), 0.1).min() > 99
     assert len(CORRUPTIONS) == 10
     assert {len(each.strengths) for each in CORRUPTIONS} == {5}
+
+
+JOB: Any = SimpleNamespace(name="0", ended="now", run=SimpleNamespace(last="last.ckpt"),
+                           words={"experiment": "reference", "seed": "0"})  # fmt: skip
+
+
+def test_held_out_images_choose_the_temperature_at_which_test_images_are_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Always 0.9 for class 0: of the images held out 3 of 4 are, of the others all, of the test's
+    none. So the logits' difference, ln 9, is twice what it should be, ln 3.
+    """
+    labels_N = np.zeros(400, int)
+    labels_N[split(400, range(100))[0][:25]] = 1
+    parts = {"train": (np.zeros(400), labels_N), "test": (np.zeros(8), np.ones(8, int))}
+    monkeypatch.setattr(calibration, "HELD_OUT", 100)
+    monkeypatch.setattr(calibration, "images", parts.get)
+    loaded = SimpleNamespace(network=lambda images_N: np.tile([[0.9, 0.1]], (len(images_N), 1)))
+    monkeypatch.setattr(calibration.loading, "from_checkpoint", lambda _: loaded)
+    (row,) = calibration.measure({"": [JOB]}, Path())
+    found = [value for value in row.values() if isinstance(value, float)]
+    assert found == pytest.approx([2, 0.9, 2 * 0.9**2, 0.75, 2 * 0.75**2], abs=0.01)
 
 
 def test_what_is_measured_of_spoilt_images_is_kept(
@@ -214,13 +246,13 @@ def test_what_is_measured_of_spoilt_images_is_kept(
     monkeypatch.setattr(
         robustness.loading, "from_checkpoint", lambda _: SimpleNamespace(network=network)
     )
-    job: Any = SimpleNamespace(name="0", ended="now", run=SimpleNamespace(last="last.ckpt"),
-                               words={"experiment": "reference", "seed": "0"})  # fmt: skip
-    rows = robustness.measure({"": [job]}, tmp_path)
+    rows = robustness.measure({"": [JOB]}, tmp_path)
     assert {row["corruption"] for row in rows} == {"nothing", "contrast"}
     # the mean of the second image is 255 * 150 / 784 = 49; a fifth of it is below 10
     found = {row["strength"]: row["accuracy"] for row in rows}
     assert found == {0: 1.0, 0.8: 1.0, 0.6: 1.0, 0.45: 1.0, 0.3: 1.0, 0.15: 0.5}
     monkeypatch.setattr(robustness, "spoilt", None)
-    assert robustness.measure({"": [job]}, tmp_path) == rows
+    assert robustness.measure({"": [JOB]}, tmp_path) == rows
     assert len(json.loads((tmp_path / "accuracies.json").read_text())) == 6
+    with pytest.raises(TypeError):  # a job that ran again is measured again
+        robustness.measure({"": [SimpleNamespace(**vars(JOB) | {"ended": "later"})]}, tmp_path)

@@ -103,7 +103,8 @@ class Deformation:
         count, side = len(x_BCHW), x_BCHW.shape[-1]
         if self.functions_MP.shape[1] != side * side or self.functions_MP.device != x_BCHW.device:
             self.functions_MP = functions(side, self.sigma).to(x_BCHW.device)
-        if len(self.grid_FP) < 2 * count or self.grid_FP.device != x_BCHW.device:
+            self.grid_FP = x_BCHW.new_empty(0, 0)
+        if len(self.grid_FP) < 2 * count:
             self.grid_FP = x_BCHW.new_empty(2 * count, side * side)
         factors_FM = x_BCHW.new_empty(2 * count, len(self.functions_MP))
         normal = x_BCHW.new_empty(2 * count, len(self.functions_MP) - AFFINE)  # views are slow

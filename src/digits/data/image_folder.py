@@ -116,9 +116,10 @@ def _parts(path: str | None, test_share: float) -> tuple[Files, Files]:
         raise InputError(f"{given}: no such folder; {EXPECTED}")
     train, test = parts = _apart(folder, test_share)
     names, tested = ({name for name, _ in part} for part in parts)
-    if len(names) < 2 or not test or tested - names:
+    others = shown(", ".join(sorted(tested - names)))[:80]
+    if len(names) < 2 or not test or others:
         there_are = [f"{len(train)} images to train on, of {len(names)} classes"]
-        there_are += [f"{len(test)} to test with" + ", of other classes" * bool(tested - names)]
+        there_are += [f"{len(test)} to test with" + f", of other classes: {others}" * bool(others)]
         raise InputError(f"{given}: it has {', and '.join(there_are)}; {EXPECTED}")
     return parts
 

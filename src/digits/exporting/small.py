@@ -47,8 +47,8 @@ def _rows(scale_R: Tensor, weight: Tensor) -> Tensor:
 def unpacked(data: bytes, net: nn.Module) -> nn.Module:
     """Return the network of `net`'s kind that has the weights in a file's bytes."""
     found = formats.state_of(data, net)
-    for scaled in [name for name in found if name.endswith(SCALE)]:
-        name, scale_R = scaled.removesuffix(SCALE), found.pop(scaled)
+    for name in [name for name in found if f"{name}{SCALE}" in found]:
+        scale_R = found.pop(f"{name}{SCALE}")
         found[name] = found[name].float() * _rows(scale_R, found[name])
     return formats.filled(net, found)
 
