@@ -294,12 +294,14 @@ def test_help_imports_nothing_slow() -> None:
 
 
 @pytest.mark.slow
-def test_onnx_gives_the_same_answers_without_torch(folder: Path, ckpt: str, onnx: str) -> None:
+@pytest.mark.parametrize("given", ["--ckpt", "--onnx"])
+def test_torch_is_for_models_of_ones_own(given: str, folder: Path, ckpt: str, onnx: str) -> None:
     pattern = str(folder / "[0-9]*.png")
     _, expected, _ = tool("predict", pattern, "--json", "--ckpt", ckpt)
-    ends = "print('torch' in sys.modules, file=sys.stderr)"
-    code, out, err = finish("-c", "\n".join([*RUN, ends]), pattern, "--json", "--onnx", onnx)
-    assert (code, err) == (0, "False\n")
+    ends = "print({'torch', 'scipy', 'hydra'} & set(sys.modules), file=sys.stderr)"
+    model = [given, {"--ckpt": ckpt, "--onnx": onnx}[given]]
+    code, out, err = finish("-c", "\n".join([*RUN, ends]), pattern, "--json", *model)
+    assert (code, err) == (0, "set()\n")
     for one, other in zip(json.loads(out), json.loads(expected), strict=True):
         assert one["digit"] == other["digit"]
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)

@@ -1,7 +1,8 @@
-"""ONNX files: those that export.py writes are read, others refused in a line."""
+"""ONNX files: those that export.py writes are read, others refused in a line. And checkpoints."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx as format_
@@ -13,7 +14,8 @@ from digits.errors import InputError
 from digits.exporting import formats
 from digits.model.network import network
 from digits.prediction import loading
-from support import hostile_onnx
+from digits.runs import archive, checkpoint, contents
+from support import hostile, hostile_onnx
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,36 @@ def test_another_model_is_refused(
         with pytest.raises(InputError, match=f"^{said}"):
             loading.onnx_network(model.SerializeToString())
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_numpy_gives_torchs_probabilities(dtype: torch.dtype, tmp_path: Path) -> None:
+    content = hostile.content()
+    content["state_dict"] = {name: w.to(dtype) for name, w in content["state_dict"].items()}
+    path = saved(tmp_path / "x.ckpt", hostile.saved(content))
+    read = loading.numpy_network(contents.read(path, archive.floats))
+    assert read
+    images_NHW = np.random.default_rng(0).integers(0, 256, (9, 28, 28), np.uint8)
+    net = loading.network_of(path, checkpoint.read(path))
+    with torch.inference_mode():
+        expected_NK = net(torch.from_numpy(images_NHW) / 255).softmax(1).numpy()
+    assert read(images_NHW) == pytest.approx(expected_NK, abs=1e-6)
+    assert read(images_NHW[:0]).shape == (0, 10)
+
+
+WEIGHTS = hostile.content()["state_dict"]
+OTHERS: dict[str, Any] = {
+    "a convolution": {"hyper_parameters": {"hidden_size": 8, "filters": 4}},
+    "an own network": {"settings": {"model.net._target_": "mine.Net"}},
+    "an own model": {"settings": {"model._target_": "mine.Model"}},
+    "no digits": {"settings": {"data._target_": "x.Letters"}, "Letters": {"class_names": ["a"]}},
+    "a weight more": {"state_dict": WEIGHTS | {"more": torch.zeros(1)}},
+    "NaN": {"state_dict": WEIGHTS | {"net.1.bias": torch.full((8,), torch.nan)}},
+    "whole numbers": {"state_dict": WEIGHTS | {"net.1.bias": torch.zeros(8, dtype=torch.int64)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_networks_are_torchs(name: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.ckpt", hostile.saved(hostile.content(**OTHERS[name])))
+    assert loading.numpy_network(contents.read(path, archive.floats)) is None
