@@ -1,20 +1,24 @@
 """What a checkpoint holds, read without torch."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from digits.errors import InputError
-from digits.runs import archive
+
+if TYPE_CHECKING:
+    from digits.runs.archive import MakeTensor
 
 Checkpoint = dict[str, Any]
 OURS = "digits.model.classifier.DigitClassifier"
 TARGET, NET = "model._target_", "model.net._target_"
 
 
-def read(path: str, tensor: archive.MakeTensor) -> Checkpoint:
+def read(path: str, tensor: "MakeTensor") -> Checkpoint:
     """Return a checkpoint's content, with tensors made by `tensor`. Raises InputError for any other
     file.
     """
+    from digits.runs import archive  # it needs numpy, which takes a while
+
     try:
         content = archive.content(Path(path), tensor)
         _check_is_ours(content)
