@@ -51,28 +51,19 @@ class Stored(NamedTuple):
     shape: tuple[int, ...]
     steps: tuple[int, ...]
 
-    def array(self) -> NDArray[Any]:
-        """Raises ValueError if it reaches outside its bytes."""
-        flat = np.frombuffer(self.data, KINDS[self.kind])
-        if not math.prod(self.shape):
-            return np.empty(self.shape, flat.dtype)
-        steps = [step * flat.itemsize for step in self.steps]
-        inside = flat[self.first :]
-        return np.lib.stride_tricks.as_strided(inside, self.shape, steps).copy()
-
-    def check(self) -> int:
-        """Return how many bytes its values take. Raises ValueError, or whatever wrong kinds raise,
-        if it reaches outside of its bytes.
+    def view(self) -> NDArray[Any]:
+        """Return its values. Raises ValueError, or whatever wrong kinds raise, if it reaches
+        outside its bytes.
         """
-        size = np.dtype(KINDS[self.kind]).itemsize
-        numbers = (self.first, *self.shape, *self.steps)
-        if not all(type(each) is int and each >= 0 for each in numbers):
+        flat = np.frombuffer(self.data, KINDS[self.kind])
+        if not all(type(n) is int and n >= 0 for n in (self.first, *self.shape, *self.steps)):
             raise ValueError("a tensor's sizes are no whole numbers from 0")
         reach = zip(self.shape, self.steps, strict=True)
         last = self.first + sum((length - 1) * step for length, step in reach)
-        if math.prod(self.shape) and last >= len(self.data) // size:
+        if math.prod(self.shape) and last >= len(flat):
             raise ValueError("a tensor reaches outside its values")
-        return math.prod(self.shape) * size
+        steps = [step * flat.itemsize for step in self.steps]
+        return np.lib.stride_tricks.as_strided(flat[self.first :], self.shape, steps)
 
 
 class _Dict(dict[Any, Any]):
@@ -172,12 +163,13 @@ def _copied(content: Any, tensor: MakeTensor, bytes_left: int) -> Any:
     def copied(node: Any) -> Any:
         nonlocal nodes_left, bytes_left
         nodes_left -= 1
-        if isinstance(node, Stored):  # a view of one value may have any size
-            bytes_left -= node.check()
+        values = node.view() if isinstance(node, Stored) else None
+        if values is not None:  # a view of one value may have any size
+            bytes_left -= values.nbytes
         if min(nodes_left, bytes_left) < 0:
             raise ValueError("too many parts, or more values than bytes")
-        if isinstance(node, Stored):
-            return tensor(node.array(), node.kind)
+        if values is not None:
+            return tensor(values.copy(), node.kind)
         if isinstance(node, dict):
             return {_scalar(key): copied(value) for key, value in node.items()}
         if isinstance(node, list | tuple):
