@@ -179,6 +179,9 @@ def test_a_pixel_is_where_it_was_moved() -> None:
         assert {tuple(place) for _, *place in np.argwhere(moved_NHW > 99)} == places
     square = image((slice(12, 16), slice(12, 16)))
     assert np.allclose(scale(square, 0.5, PLUS), image((slice(13, 15), slice(13, 15))))
+    # 10.5 rows above the middle, at half a column a row: 5.25 columns
+    sheared = shear(image((3, 13)), 0.5, PLUS)
+    assert np.allclose(sheared[3, 18:20], [255 * 0.75, 255 * 0.25])
     square = image((slice(5, 19), slice(3, 17)))
     assert np.allclose(crop(square, 0, PLUS)[1:-1, 1:-1], 255)
     assert np.allclose(crop(square, 7, PLUS), image((slice(7, 21), slice(7, 21))))

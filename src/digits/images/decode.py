@@ -25,8 +25,9 @@ def upright(
     the file: a large JPEG is decoded at a fraction of that, at least `side` pixels long. Raises
     InputError as `drawing.read` does.
     """
-    safe = kinds(bool(HEIC.match(data)))
-    if HEIC.match(data) and "HEIF" not in safe:
+    is_heic = bool(HEIC.match(data))
+    safe = kinds(is_heic)
+    if is_heic and "HEIF" not in safe:
         raise InputError(NEEDS_HEIC)
     try:
         with warnings.catch_warnings():

@@ -17,7 +17,7 @@ from digits.prediction.readers import Limits, Readers
 from digits.text import flat
 
 if TYPE_CHECKING:
-    from digits.images.drawn import Drawing  # takes 0.3 s: a process that reads starts before
+    from digits.images.drawn import Drawing  # imports numpy: a process that reads starts before
 
 STDIN = "-"
 FOR_EACH = 100  # images: a process takes as long to start as to read 50

@@ -19,6 +19,7 @@ from digits.text import flat, shown
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+NAMES: tuple[list[str], list[str]] = ([], list("0123456789"))  # of the classes: a checkpoint may have none
 OF_DIGITS = {"side": SIDE, "classes": CLASSES, "channels": 1, "filters": 0}
 MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
@@ -56,7 +57,7 @@ def numpy_network(content: contents.Checkpoint) -> Network | None:
     are_known = (
         contents.is_ours(content)
         and known | sizes == known
-        and contents.class_names(content) in ([], list("0123456789"))
+        and contents.class_names(content) in NAMES
         and {name: np.shape(weight) for name, weight in weights.items()} == shapes
         and all(each.dtype.kind == "f" and np.isfinite(each).all() for each in weights.values())
     )
@@ -83,7 +84,7 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
 
     net = _network_of(path, content, config_dirs)
     names = contents.class_names(content)
-    if names not in ([], list("0123456789")):
+    if names not in NAMES:
         raise InputError(
             f"ckpt_path={path}: its classes are {shown(', '.join(names))[:80]}; expected the "
             "digits 0 to 9"
