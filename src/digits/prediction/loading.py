@@ -19,7 +19,7 @@ from digits.text import flat, shown
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NAMES: tuple[list[str], list[str]] = ([], list("0123456789"))  # of the classes: a checkpoint may have none
+NAMES: tuple[list[str], ...] = ([], list("0123456789"))  # of classes; old checkpoints have none
 OF_DIGITS = {"side": SIDE, "classes": CLASSES, "channels": 1, "filters": 0}
 MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
