@@ -86,7 +86,7 @@ def typed(characters: str, half: str, n: int, seed: int) -> list[Sample]:
         path = known[design][random.integers(len(known[design]))]
         if character == "d" and _has_only_capitals(path):
             continue
-        page = _page(_glyph(path, character, int(random.integers(60, 301))), random)
+        page = _page(glyph(path, character, int(random.integers(60, 301))), random)
         samples.append(Sample(png(page), character, design))
     return samples
 
@@ -105,7 +105,7 @@ def _page(glyph: Image.Image, random: np.random.Generator) -> Image.Image:
     return page if random.random() < 0.5 else ImageOps.invert(page)
 
 
-def _glyph(path: Path, character: str, size: int) -> Image.Image:
+def glyph(path: Path, character: str, size: int) -> Image.Image:
     """White ink on black, cropped to the ink; `size` in pixels of the font's em."""
     font = ImageFont.truetype(path, size)
     left, top, right, bottom = map(round, font.getbbox(character))
@@ -144,7 +144,7 @@ def _is_latin(path: Path) -> bool:
 
 def _thumbnail(path: Path, character: str) -> NDArray[np.float64]:
     """0 to 1, stretched to 24x24."""
-    return np.asarray(_glyph(path, character, 60).resize((24, 24)), dtype=np.float64) / 255
+    return np.asarray(glyph(path, character, 60).resize((24, 24)), dtype=np.float64) / 255
 
 
 @cache

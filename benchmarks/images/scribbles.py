@@ -6,21 +6,17 @@ A stroke is (points, 2): x and y in a unit of its own.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from canvases import encoded
 from nondigits import Sample
 from PIL import Image, ImageDraw
+from scenes import encoded
 from scipy.interpolate import make_interp_spline
 from textures import BLANK, NOISE, Array, Random, Shape
 
 
-def samples(group: str, n: int, seed: int) -> list[Sample]:
-    """`n` of one of GROUPS, its kinds in turn."""
-    kinds, made = GROUPS[group], []
-    for i in range(n):
-        random, kind = np.random.default_rng([seed, i]), list(kinds)[i % len(kinds)]
-        height, width = map(int, random.integers(200, 601, size=2))
-        made.append(Sample(encoded(kinds[kind]((height, width), random)), kind))
-    return made
+def one(group: str, random: Random) -> Sample:
+    kind = list(GROUPS[group])[random.integers(len(GROUPS[group]))]
+    height, width = map(int, random.integers(200, 601, size=2))
+    return Sample(encoded(GROUPS[group][kind]((height, width), random)), kind)
 
 
 def _spline(points: Array) -> Array:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from canvases import dark_corners, light_from_one_side, ruled
 from numpy.typing import NDArray
+from scenes import fall_off, lined, vignette
 from scipy.ndimage import gaussian_filter, zoom
 
 Array = NDArray[np.floating]
@@ -25,13 +25,15 @@ def _grainy(shape: Shape, random: Random) -> Array:
 
 
 def _shaded(shape: Shape, random: Random) -> Array:
-    light = (light_from_one_side, dark_corners)[random.integers(2)](shape, random)
-    return _paper(shape, random) * light + random.normal(0, random.uniform(0, 4), (*shape, 1))
+    paper = _paper(shape, random)
+    dim = (
+        vignette(paper, random) if random.random() < 0.5 else paper * fall_off(shape, 0.45, random)
+    )
+    return dim + random.normal(0, random.uniform(0, 4), (*shape, 1))
 
 
 def _squared(shape: Shape, random: Random) -> Array:
-    paper, depth = (np.full(3, value, np.float32) for value in (random.uniform(225, 255), 200))
-    return ruled(shape, paper, depth, random)
+    return lined((18, 40), random, shape)
 
 
 def _gaussian(shape: Shape, random: Random) -> Array:

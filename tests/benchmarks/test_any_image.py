@@ -3,22 +3,21 @@
 import io
 
 import any_image
-import canvases
+import kinds
 import nondigits
 import numpy as np
 import pytest
-import scribbles
 import tally
 from PIL import Image
 
-from digits.prediction.predictor import Prediction
 from support.commands import Outcome
 
 EIGHT = np.zeros((28, 28), np.uint8)
 EIGHT[4:24, 9:19] = 255
 EIGHT[7:12, 12:16] = EIGHT[15:21, 12:16] = 0
 NEED_FONTS = pytest.mark.usefixtures("fonts")
-PHOTOS = ("linear shading", "vignette", "JPEG 30", "EXIF")
+TEST = (EIGHT[None], np.array([8], np.uint8))
+LOOKS = ("white paper", "phone photo", "outline", "dashed", "tight crop", "transparent", "EXIF")
 
 
 @pytest.fixture(scope="session")
@@ -31,31 +30,26 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def prediction(digit: int | None, note: str) -> Prediction:
-    return Prediction(digit, None, None, note, None, None)
-
-
-@pytest.mark.parametrize("kind", canvases.KINDS)
-def test_a_canvas_is_large_legible_and_the_same_for_the_same_seed(kind: str) -> None:
-    data = canvases.draw(kind, EIGHT, (1, 2))
-    assert data == canvases.draw(kind, EIGHT, (1, 2)) != canvases.draw(kind, EIGHT, (1, 3))
-    image = opened(data)
-    assert image.format == ("JPEG" if kind in PHOTOS else "PNG")
-    assert min(image.size) >= 116  # a box of 100 and two margins of 8
+@pytest.mark.parametrize("kind", LOOKS)
+def test_a_picture_is_large_legible_and_the_same_each_time(kind: str) -> None:
+    picture = kinds.picture(kind, 1, TEST)
+    assert picture.digit == 8
+    assert picture == kinds.picture(kind, 1, TEST) != kinds.picture(kind, 2, TEST)
+    image = opened(picture.data)
+    assert max(image.size) >= 100
     assert (image.mode == "RGBA") == (kind == "transparent")
     shown = np.asarray(image.getchannel("A") if kind == "transparent" else image.convert("L"))
     assert np.ptp(np.percentile(shown, [0.2, 99.8])) > 40  # the ink is 0.4 % of it or more
 
 
-@pytest.mark.parametrize("group", scribbles.GROUPS)
-def test_things_that_are_no_digit_take_turns_and_follow_the_seed(group: str) -> None:
-    kinds = list(scribbles.GROUPS[group])
-    samples = scribbles.samples(group, len(kinds) + 1, seed=3)
-    assert [sample.kind for sample in samples] == [*kinds, kinds[0]]
-    assert samples[:1] == scribbles.samples(group, 1, seed=3) != scribbles.samples(group, 1, seed=4)
-    for sample in samples:
-        flat = np.ptp(np.asarray(opened(sample.data)), axis=(0, 1)).max() == 0
-        assert flat == (sample.kind in ("white", "grey", "black", "coloured"))
+@pytest.mark.parametrize("kind", ["filled shapes", "blank", "noise", "scribbles"])
+def test_what_is_no_digit_is_the_same_each_time(kind: str) -> None:
+    pictures = [kinds.picture(kind, i, TEST) for i in range(8)]
+    assert pictures[0] == kinds.picture(kind, 0, TEST) != pictures[1]
+    for picture in pictures:
+        assert picture.digit is None
+        flat = np.ptp(np.asarray(opened(picture.data)), axis=(0, 1)).max() == 0
+        assert flat == (picture.detail in ("white", "grey", "black", "coloured"))
 
 
 def test_a_design_under_two_names_is_in_one_half() -> None:
@@ -71,41 +65,33 @@ def test_the_halves_have_no_font_in_common() -> None:
 
 
 def test_no_digit_is_wrong_and_a_right_one_that_is_not_sure_is_right() -> None:
-    read = [
-        prediction(7, ""),
-        prediction(7, "not sure"),
-        prediction(None, "2 digits"),
-        prediction(None, "blank"),
+    said = [(7, ""), (7, "not sure"), (None, "2 digits"), (None, "blank")]
+    rows = [
+        tally.Row("white", i, 7, "", 0, digit, None, note) for i, (digit, note) in enumerate(said)
     ]
-    row = tally.count(read, [7, 7, 7, 7], samples=2)
-    assert row == {
+    assert tally.digits(rows) == {
         "n": 4,
-        "accuracy": 0.5,
-        "accuracies": [1.0, 0.0],
+        "right": 0.5,
+        "wrong but sure": 0,
         "turned down": 0.75,
-        "wrong but sure": 0.0,
-        "sure": 1,
         "not sure": 1,
         "several": 1,
         "blank": 1,
     }
-    assert tally.count(read[:1], [1])["wrong but sure"] == 1
-    compared = tally.compared(row, np.array([0.98, 0.02]))
-    assert compared["points each"] == pytest.approx([2, -2])
-    assert compared["points"] == pytest.approx(0)
+    assert tally.digits([rows[0]._replace(right=1)])["wrong but sure"] == 1
+    nothing = [row._replace(right=None, detail="? vera") for row in rows]
+    assert tally.others(nothing) == {"n": 4, "taken for a digit": 0.25, "most": {"?": 1}}
 
 
 @pytest.mark.slow
 @NEED_FONTS
 def test_everything_is_measured_and_told(finished: Outcome) -> None:
     checkpoint = finished.folder / "checkpoints" / "last.ckpt"
-    results = any_image.measure(str(checkpoint), n=3, workers=0)
+    results, rows = any_image.measure(str(checkpoint), n=1, workers=0)
     assert results["checkpoint"]["accuracy"] == pytest.approx(finished.metrics["test/acc"])
-    assert results["canvases"].keys() == {"28x28", "28x28, as a file", *canvases.KINDS}
-    assert {row["n"] for row in results["canvases"].values()} == {9}
-    assert sum(row["n"] for row in results["not digits"]["letters"]["fonts"].values()) == 6
-    assert results["not digits"]["all"]["n"] == 3 * 3 + 6
+    assert results["28x28 files"]["n"] == 40
+    assert len(rows) == 40 + len(results["digits"]) + len(results["no digits"])
     told = tally.text(results).splitlines()
     assert max(map(len, told)) <= 100
-    for kind in (*canvases.KINDS, "8x8, bicubic", "scribbles", "letters"):
+    for kind in ("white paper", "8x8, bicubic", "scribbles", "letters", "mean"):
         assert any(line.startswith(kind) for line in told)
