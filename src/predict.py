@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from digits.commands import argparse_app
 from digits.errors import INPUT_IS_WRONG, InputError
-from digits.files import called, relative
+from digits.files import called
 from digits.imports import importing
 
 if TYPE_CHECKING:
     from digits.prediction.answers import Answer
+    from digits.prediction.network import Weights
 
 EXAMPLES = """\
 examples:
@@ -29,34 +30,70 @@ def task(arguments: argparse.Namespace) -> int:
     paths = inputs.named(arguments.images)
     ckpt = argparse_app.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
     if arguments.save is not None:
-        check_folder(Path(arguments.save))
+        check_folder("--save", Path(arguments.save))
+    if arguments.explain is not None:
+        check_folder("--explain", Path(arguments.explain))
+        if inputs.STDIN in paths:
+            raise InputError("--explain: not with -, as it shows the file, too; expected files")
     with inputs.reading(paths) as drawings:
         with importing():  # other processes read the images meanwhile
             from digits.prediction import answers, loading
 
             if ckpt:
-                model = loading.from_checkpoint(ckpt, arguments.config_dir)
+                model = loading.from_file(ckpt, arguments.config_dir)
             else:
                 model = loading.from_onnx(arguments.onnx)
+        if arguments.explain is not None and model.weights is None:
+            raise InputError("--explain: expected a network of one hidden layer, as train.py's")
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
-    chosen = [f"model {relative(ckpt)}"] if ckpt and arguments.ckpt == "latest" else []
+    named = ckpt and arguments.ckpt in ("latest", "robust")
+    chosen = [f"model {loading.described(ckpt)}"] if ckpt and named else []
     _tell(found, arguments, chosen)
     if arguments.save is not None:
         answers.save(found, Path(arguments.save))
+    if arguments.explain is not None and model.weights is not None:
+        explain(found, model.weights, Path(arguments.explain))
     if failed and len(paths) > 1:
         print(f"error: {failed} of {len(paths)} images could not be read", file=sys.stderr)
     return INPUT_IS_WRONG if failed else 0
 
 
-def check_folder(folder: Path) -> None:
-    """Raises InputError if `--save` would overwrite files, or cannot write."""
+def check_folder(option: str, folder: Path) -> None:
+    """Raises InputError if `--save` or `--explain` would overwrite files, or cannot write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
     except OSError as error:
-        raise InputError(f"--save {folder}: {error.strerror}; expected a new folder") from error
+        raise InputError(f"{option} {folder}: {error.strerror}; expected a new folder") from error
     if taken:
-        raise InputError(f"--save {folder}: not empty; expected a new folder")
+        raise InputError(f"{option} {folder}: not empty; expected a new folder")
+
+
+def explain(found: "list[Answer]", weights: "Weights", folder: Path) -> None:
+    """Write why each digit was read, as PNGs named after the files."""
+    import numpy as np
+
+    from digits.images import decode
+    from digits.inspection import explained, figures
+    from digits.prediction import answers, explanation
+
+    for each in found:
+        read = each.prediction
+        if read.digit is None or read.seen is None:
+            continue  # blank, or several digits
+        photo, size = decode.upright(Path(each.file).read_bytes(), decode.MAX_PIXELS, None, 640)
+        why = explanation.of(weights, read.seen, read.digit)
+        picture = explained.picture(
+            Path(each.path).name,
+            (why.digit, why.instead_of),
+            explained.framed(photo, [side * photo.width / size[0] for side in read.box or ()]),
+            read.seen,
+            read.probabilities or (),
+            np.array(why.pixels, np.float32),
+            why.bias,
+            {unit.unit: (unit.share, weights.first_HP[unit.unit]) for unit in why.units},
+        )
+        answers.free(folder, each).write_bytes(figures.png(picture))
 
 
 def _tell(found: "list[Answer]", arguments: argparse.Namespace, chosen: list[str]) -> None:
@@ -82,7 +119,7 @@ def main() -> NoReturn:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
     model = parser.add_mutually_exclusive_group()
-    argparse_app.add_ckpt(model)
+    argparse_app.add_ckpt(model, default="robust")
     model.add_argument("--onnx", metavar="FILE", help="written by export.py, not a checkpoint")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
@@ -93,6 +130,8 @@ def main() -> NoReturn:
     parser.add_argument("--multi", action="store_true", help="read each of several digits")
     argparse_app.add_config_dir(parser)
     parser.add_argument("--save", metavar="DIR", help="write what the model saw, as PNGs")
+    why = "write why each is this digit and not the next likeliest, as PNGs"
+    parser.add_argument("--explain", metavar="DIR", help=why)
     argparse_app.run(parser, task)
 
 

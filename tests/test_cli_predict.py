@@ -182,11 +182,23 @@ def test_wrong_input_is_one_line(
     assert err.startswith(f"error: {LINES[arguments]}")
 
 
+def test_the_shipped_network_reads_without_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The drawings of docs/, as README shows them."""
+    monkeypatch.setattr("digits.commands.argparse_app.home", lambda: tmp_path)
+    code, out, err = tool("predict", "docs/drawings")
+    assert (code, err) == (0, "")
+    read = [line.split()[1] for line in out.splitlines()[1:8]]
+    assert read == ["2", "-", "4", "5", "-", "3", "8"]
+    assert out.endswith("\n\nmodel robust, which reads 98.94 % of 10,000 test images\n")
+
+
 def test_without_a_model_it_says_how_to_train_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("digits.commands.argparse_app.home", lambda: tmp_path)
-    _, _, err = tool("predict", "docs/samples.png")
+    _, _, err = tool("predict", "docs/samples.png", "--ckpt", "latest")
     assert err == (
         f"error: --ckpt latest: no run under {tmp_path}/outputs has a checkpoint yet; "
         "python src/train.py trains one\n"
@@ -203,9 +215,9 @@ def test_the_model_taken_is_named(
     monkeypatch.setattr("digits.commands.argparse_app.home", lambda: tmp_path)
     line = f"model {tmp_path}/outputs/train/1/checkpoints/last.ckpt\n"
     picture = str(ROOT / "docs" / "drawings" / "photo.jpg")
-    code, out, err = tool("predict", picture)
+    code, out, err = tool("predict", picture, "--ckpt", "latest")
     assert (code, out.splitlines(keepends=True)[-2:], err) == (0, ["\n", line], "")
-    code, out, err = tool("predict", picture, "--json")
+    code, out, err = tool("predict", picture, "--json", "--ckpt", "latest")
     assert (code, err, json.loads(out)[0]["path"]) == (0, line, picture)
 
 
@@ -305,3 +317,35 @@ def test_torch_is_for_models_of_ones_own(given: str, folder: Path, ckpt: str, on
     for one, other in zip(json.loads(out), json.loads(expected), strict=True):
         assert one["digit"] == other["digit"]
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_why_is_a_picture(folder: Path, onnx: str, tmp_path: Path) -> None:
+    """Of each digit; a blank image has none, and three digits are explained with --multi."""
+    why = tmp_path / "why"
+    images = [str(folder / name) for name in ("1.png", "blank.png", "three.png")]
+    code, _, err = tool("predict", *images, "--multi", "--explain", str(why))
+    assert (code, err) == (0, "")
+    names = ["1.png", "three-1.png", "three-2.png", "three-3.png"]
+    assert sorted(path.name for path in why.iterdir()) == names
+    with Image.open(why / "1.png") as picture:
+        pixels = np.asarray(picture).astype(int)
+    assert pixels.shape == (446, 1016, 3)
+    map_, units = pixels[80:304, 520:744], pixels[356:412, 24:80]
+    for part in (map_, units):  # red and blue
+        assert (part[..., 0] - part[..., 2]).max() > 100
+        assert (part[..., 2] - part[..., 0]).max() > 100
+    assert ((pixels[80:304, 272:496] < 128).mean((0, 1)) > 0.05).all()  # its ink
+    for words, said in (
+        ([images[0], "--explain", str(why)], f"--explain {why}: not empty; expected a new folder"),
+        (
+            ["-", "--explain", f"{why}2"],
+            "--explain: not with -, as it shows the file, too; expected",
+        ),
+        (
+            [images[0], "--onnx", onnx, "--explain", f"{why}3"],
+            "--explain: expected a network of one",
+        ),
+    ):
+        code, out, err = tool("predict", *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(f"error: {said}")

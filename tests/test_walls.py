@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "training": {"data", "inspection", "model", "runs"},
     "prediction": {"images", "runs"},
     "exporting": {"data", "model", "prediction", "runs"},
-    "serving": {"images", "prediction"},
+    "serving": {"images", "prediction", "runs"},
     "sweeps": {"inspection", "runs", "training"},
     "commands": {"data", "runs", "sweeps"},
 }
@@ -26,10 +26,10 @@ FACTS = "data.mnist"  # all may know them
 SLOW = {"lightning", "torch", "torchmetrics", "torchvision"}
 WITHOUT_TORCH = [
     *sorted(GROUND), "commands", "images", "data.mnist", "data.sets", "data.shares",
-    *(f"inspection.{m}" for m in ("comparison", "evidence", "figures", "preview", "report",
-                                  "statistics")),
-    *(f"prediction.{m}" for m in ("answers", "confidence", "inputs", "loading", "predictor",
-                                  "readers")),
+    *(f"inspection.{m}" for m in ("comparison", "evidence", "explained", "figures", "preview",
+                                  "report", "statistics")),
+    *(f"prediction.{m}" for m in ("answers", "confidence", "explanation", "inputs", "loading",
+                                  "network", "predictor", "readers")),
     *(f"runs.{m}" for m in ("configs", "folder", "recipe", "recorded", "run", "status", "words")),
     "serving.limits",
 ]  # fmt: skip

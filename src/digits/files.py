@@ -17,7 +17,9 @@ ROOT = PACKAGE.parents[1]  # the repository, in a clone
 IS_CLONE = all((ROOT / name).is_file() for name in ("configs/train.yaml", "src/train.py"))
 CONFIGS = ROOT / "configs" if IS_CLONE else PACKAGE / "configs"
 DATA = ROOT / "data" if IS_CLONE else PACKAGE / "embedded"  # MNIST/raw is in it
+ROBUST = PACKAGE / "prediction" / "robust.safetensors"  # by export.py --format int8
 TEMPLATES = ROOT / "templates" if IS_CLONE else PACKAGE / "templates"  # what digits-new copies
+DRAWINGS = ROOT / "docs/drawings" if IS_CLONE else PACKAGE / "drawings"  # examples to read
 UNFINISHED = ".unfinished"
 MAX_JSON_BYTES = 1 << 20  # of a file that anyone may have written; a run's have 1 KB
 # follow no link, and do not wait for a pipe; Windows has neither flag

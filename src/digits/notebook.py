@@ -18,7 +18,7 @@ from digits.images.drawn import Drawing
 from digits.imports import import_lightning, importing, look_here_too
 from digits.inspection import evidence
 from digits.inspection.evidence import Evidence
-from digits.prediction import inputs, loading
+from digits.prediction import inputs, loading, reading
 from digits.prediction.predictor import Prediction, Predictor
 from digits.runs import configs, run
 from digits.runs.folder import RunFolder
@@ -41,7 +41,7 @@ def load(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Read
     """
     path = _checkpoint(model, config_dirs)
     with importing():
-        return Reader(loading.from_checkpoint(str(path), config_dirs), path)
+        return Reader(loading.from_file(str(path), config_dirs), path)
 
 
 def open(model: str | Path = "latest", config_dirs: Sequence[str] = ()) -> "Opened":  # noqa: A001
@@ -107,7 +107,7 @@ def _drawings(picture: Picture) -> Iterator[Drawing]:
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
     if isinstance(picture, Image.Image):
-        yield drawing.normalise(picture)
+        yield reading.best(drawing.of_image(picture))
     else:
         with inputs.reading(inputs.named([os.fspath(picture)]), few=150) as reads:
             for _, read in reads:

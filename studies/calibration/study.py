@@ -25,7 +25,7 @@ def measure(jobs: Jobs, _: Path) -> list[Row]:
     held_out = split(len(train_N), range(HELD_OUT))[0].numpy()
     rows = []
     for job in jobs[""]:
-        network = loading.from_checkpoint(str(job.run.last)).network
+        network = loading.from_file(str(job.run.last)).network
         p_NK = network(test_NHW)
         t = temperature(network(train_NHW[held_out]), train_N[held_out])
         row: Row = {"recipe": job.words["experiment"], SEED: job.words[SEED], "temperature": t}

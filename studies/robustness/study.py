@@ -20,7 +20,7 @@ CODE = sha256(Path(corruptions.__file__).read_bytes()).hexdigest()[:16]
 def measure(jobs: Jobs, outputs: Path) -> list[Row]:
     """accuracies.json keeps what is known: to spoil the images takes minutes."""
     (images_NHW, labels_N), path = images("test"), outputs / "accuracies.json"
-    known, rows, read = read_json(path, 1 << 26), [], cache(loading.from_checkpoint)
+    known, rows, read = read_json(path, 1 << 26), [], cache(loading.from_file)
     for corruption in (UNCHANGED, *CORRUPTIONS):
         for strength in corruption.strengths:
             what = f"{corruption.name} {strength} {CODE}"

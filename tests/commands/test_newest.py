@@ -61,6 +61,7 @@ def test_the_winner_that_predict_takes_is_named(
     outputs.joinpath("multirun").rename(tmp_path / "here" / "multirun")
     (tmp_path / "here").rename(tmp_path / "outputs")
     monkeypatch.chdir(tmp_path)
-    code, _, err = tool("predict", str(Path(__file__).parents[2] / "docs/drawings/photo.jpg"))
+    picture = str(Path(__file__).parents[2] / "docs/drawings/photo.jpg")
+    code, _, err = tool("predict", picture, "--ckpt", "latest")
     assert code == 2
     assert err.startswith(f"error: --ckpt {tmp_path}/outputs/multirun/b/1/checkpoints/best.ckpt: ")

@@ -10,14 +10,14 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw, ImageOps
 
 from digits.errors import InputError
-from digits.images import drawing
 from digits.images.drawn import Drawing
+from digits.prediction import reading
 from support.drawn import Pixels, large, seven, training
 from support.image_files import encoded
 
 
 def seen(data: bytes) -> Pixels:
-    whole = drawing.read(data).whole
+    whole = reading.read(data).whole
     assert whole is not None
     return whole.pixels_HW
 
@@ -132,7 +132,7 @@ def test_a_small_digit_on_a_large_page_is_looked_at_closely() -> None:
     for side, close in ((200, 6), (50, 255)):  # the ink of fine print is 28 pixels high
         page = Image.new("L", (3000, 2000), 255)
         page.paste(seven().resize((side, side)), (2500, 300))
-        whole = drawing.read(encoded(page)).whole
+        whole = reading.read(encoded(page)).whole
         assert whole is not None
         assert differ(whole.pixels_HW, seen(encoded(seven()))) < close
         # seven() has ink from 53, 43 to 147, 165 of 200
@@ -165,7 +165,7 @@ def test_several_digits_are_told_apart_in_reading_order() -> None:
     rising = [255 - large(number, 240, (20, 60 - 20 * number)) for number in (1, 2, 3)]
     row = np.hstack(rising)
     page = np.vstack([row, row])
-    found = drawing.read(encoded(page))
+    found = reading.read(encoded(page))
     places = [(part.box[1] // 240, part.box[0] // 240) for part in found.parts]
     assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
@@ -175,7 +175,7 @@ def test_pieces_of_one_digit_stay_together() -> None:
     draw = ImageDraw.Draw(page)
     draw.line([(60, 40), (150, 36)], fill=0, width=12)  # a 5, its bar apart from the rest
     draw.line([(60, 52), (60, 100), (130, 105), (140, 150), (60, 165)], fill=0, width=12)
-    assert drawing.read(encoded(page)).parts == ()
+    assert reading.read(encoded(page)).parts == ()
 
 
 def test_print_around_a_digit_is_not_part_of_it() -> None:
@@ -205,7 +205,7 @@ def test_colours_of_one_brightness_are_told_apart(kind: str) -> None:
     assert np.ptp(np.asarray(page.convert("L"))) < 15  # or this would be no test
     assert differ(seen(encoded(page, kind, quality=90)), seen(encoded(seven()))) < 3
     plain = Image.new("RGB", (200, 200), (213, 51, 51))
-    assert drawing.read(encoded(plain, kind, quality=90)).whole is None
+    assert reading.read(encoded(plain, kind, quality=90)).whole is None
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
@@ -216,7 +216,7 @@ def test_a_box_is_in_the_files_own_pixels(turned: bool) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6 if turned else 1
     stored = page.transpose(Image.Transpose.ROTATE_90) if turned else page
-    found = drawing.read(encoded(stored, "JPEG", quality=95, exif=exif))
+    found = reading.read(encoded(stored, "JPEG", quality=95, exif=exif))
     assert found.whole is not None
     # seven() has ink from 53, 43 to 147, 165; a pixel of the page as it is looked at is 17.5
     assert found.whole.box == pytest.approx((765, 1415, 1235, 2025), abs=40)
@@ -225,11 +225,11 @@ def test_a_box_is_in_the_files_own_pixels(turned: bool) -> None:
 @pytest.mark.parametrize("level", [0, 60, 255])
 def test_an_empty_picture_is_blank(level: int) -> None:
     page = np.full((200, 300), level, np.uint8)
-    assert drawing.read(encoded(page)) == Drawing(None)
+    assert reading.read(encoded(page)) == Drawing(None)
     noise = np.random.default_rng(0).normal(0, 6, page.shape)
-    assert drawing.read(encoded(np.uint8(np.clip(page + noise, 0, 255)))).whole is None
-    assert drawing.read(encoded(shaded(page))).whole is None
-    assert drawing.read(encoded(Image.new("RGBA", (50, 50)))).whole is None
+    assert reading.read(encoded(np.uint8(np.clip(page + noise, 0, 255)))).whole is None
+    assert reading.read(encoded(shaded(page))).whole is None
+    assert reading.read(encoded(Image.new("RGBA", (50, 50)))).whole is None
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
@@ -243,7 +243,7 @@ def test_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # not looked for yet
     with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
-        drawing.read(EPS)
+        reading.read(EPS)
     assert not ran.exists()
 
 
@@ -252,21 +252,21 @@ def test_what_is_no_picture_is_refused() -> None:
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     for data in (b"", b"x", png[:60], png[: len(png) // 2], svg):
         with pytest.raises(InputError, match="not an image that Pillow reads, or damaged"):
-            drawing.read(data)
+            reading.read(data)
     with pytest.raises(InputError, match=r"^200x200 pixels; expected at most 39999 in all$"):
-        drawing.read(png, max_pixels=39999)
+        reading.read(png, max_pixels=39999)
 
 
 def test_heic_without_its_decoder_is_told_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(InputError, match=r"^HEIC needs pip install -e '\.\[heic\]'$"):
-        drawing.read(modes()["HEIC"])
+        reading.read(modes()["HEIC"])
 
 
 def test_a_tiny_picture_is_enlarged_and_its_box_is_in_its_own_pixels() -> None:
     page = seven()
-    whole, large_one = (drawing.read(encoded(each)).whole for each in (page.reduce(16), page))
+    whole, large_one = (reading.read(encoded(each)).whole for each in (page.reduce(16), page))
     assert whole
     assert large_one
     assert differ(whole.pixels_HW, large_one.pixels_HW) < 20

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from digits.images.drawn import TRAITS, WAYS, Glyph
 from digits.prediction import confidence
 
 
@@ -23,19 +24,24 @@ def test_temperature_divides_the_logits() -> None:
 
 
 def test_the_score_is_the_products_of_both_networks() -> None:
-    weight_HD = np.zeros((1, 784), np.float32)
-    weight_HD[0, 0] = 1  # the hidden unit is the first pixel
+    weight_HD = np.zeros((1, 784 + TRAITS), np.float32)
+    weight_HD[0, 0], weight_HD[0, 785] = 1, 2  # the first pixel, and twice the second trait
     parts = weight_HD, np.zeros(1, np.float32), np.full((1, 1), 4, np.float32), -np.ones(1)
-    images = np.zeros((2, 28, 28), np.uint8)
+    images = np.zeros((3, 28, 28), np.uint8)
     images[1, 0, 0] = 255
-    score = confidence.Sure(1.0, 0.5, *parts).score(images, np.full((2, 10), 0.1, np.float32))
-    expected = 0.1 / (1 + np.exp(1)), 0.1 / (1 + np.exp(-3))
+    first, second = (1.0, *[0.0] * (WAYS - 1)), (0.0, 1.0, *[0.0] * (WAYS - 2))
+    few, more = [0.0] * (TRAITS - WAYS), [9.0, 0.25, *[9.0] * (TRAITS - WAYS - 2)]
+    traits = (*few, *first), (*few, *second), (*more, *first)
+    glyphs = [Glyph(image, (0, 0, 1, 1), each) for image, each in zip(images, traits, strict=True)]
+    score = confidence.Sure(1.0, 0.5, *parts).score(glyphs, np.full((3, 10), 0.1, np.float32))
+    # what another way than the first has found is worth 0.6 of that
+    expected = 0.1 / (1 + np.exp(1)), 0.06 / (1 + np.exp(-3)), 0.1 / (1 + np.exp(-1))
     np.testing.assert_allclose(score, expected, rtol=1e-6)
 
 
 def test_the_measured_numbers_are_those_of_the_documentation() -> None:
     measured = confidence.measured()
     assert measured.temperature == pytest.approx(1.25)
-    assert measured.threshold == pytest.approx(0.3998, abs=1e-4)
-    assert measured.weight_HD.shape[1] == 784
-    assert confidence.FILE.stat().st_size < 300_000
+    assert measured.threshold == pytest.approx(0.5931, abs=1e-4)
+    assert measured.weight_HD.shape[1] == 784 + TRAITS
+    assert confidence.FILE.stat().st_size < 400_000

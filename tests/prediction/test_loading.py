@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 import onnx as format_
 import pytest
+import safetensors.numpy
 import torch
 from onnx import ModelProto, TensorProto, helper
 
+from digits.data import idx, mnist
 from digits.errors import InputError
 from digits.exporting import formats
+from digits.files import ROBUST
 from digits.model.network import network
 from digits.prediction import loading
+from digits.prediction.network import Weights, shipped
 from digits.runs import archive, checkpoint, contents
 from support import hostile, hostile_onnx
+from support.commands import EMBEDDED
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +129,54 @@ OTHERS: dict[str, Any] = {
 def test_other_networks_are_torchs(name: str, tmp_path: Path) -> None:
     path = saved(tmp_path / "x.ckpt", hostile.saved(hostile.content(**OTHERS[name])))
     assert loading.numpy_network(contents.read(path, archive.floats)) is None
+
+
+def shown_weights(state: dict[str, np.ndarray], path: Path) -> str:
+    return saved(
+        path, safetensors.numpy.save(state, {"test_accuracy": "0.975", "test_images": "40"})
+    )
+
+
+STATE = {name: np.asarray(weight, np.float32) for name, weight in WEIGHTS.items()}
+ROWS = {name for name, weight in STATE.items() if weight.ndim == 2}
+
+
+@pytest.mark.parametrize(("kind", "off"), [("float32", 1e-6), ("float16", 1e-3), ("int8", 1e-2)])
+def test_safetensors_hold_the_network(kind: str, off: float, tmp_path: Path) -> None:
+    state = dict(STATE)
+    for name in ROWS if kind == "int8" else ():
+        scale_R = abs(STATE[name]).max(1) / 127
+        state |= {name: (STATE[name] / scale_R[:, None]).round(), f"{name}.scale": scale_R}
+    state = {name: w.astype(kind) if name in ROWS else w for name, w in state.items()}
+    path = shown_weights(state, tmp_path / "x.safetensors")
+    images_NHW = np.random.default_rng(0).integers(0, 256, (9, 28, 28), np.uint8)
+    expected = Weights.of(STATE)
+    assert expected
+    found = loading.from_file(path).network(images_NHW)
+    assert found == pytest.approx(expected(images_NHW), abs=off)
+    assert abs(found - found[:1]).max() > 5 * off  # or this would be no test
+    assert str(loading.described(path)) == f"{path}, which reads 97.50 % of 40 test images"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"net.1.bias": STATE["net.1.bias"]},
+        STATE | {"net.3.bias": np.full(10, np.nan, np.float32)},
+        STATE | {"more": np.zeros(1, np.float32)},
+        STATE | {"net.1.weight": np.zeros((8, 784), np.int8)},
+    ],
+    ids=["missing", "NaN", "more", "int8 without a scale"],
+)
+def test_other_safetensors_are_refused(state: dict[str, np.ndarray], tmp_path: Path) -> None:
+    path = shown_weights(state, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match=rf"^--ckpt {path}: expected one of digits that export"):
+        loading.from_file(path)
+
+
+def test_the_shipped_network_is_known() -> None:
+    described = loading.described(str(ROBUST))
+    assert str(described) == "robust, which reads 98.94 % of 10,000 test images"
+    images, labels = idx.read(EMBEDDED, mnist.TEST)
+    right = shipped()(images.numpy()).argmax(1) == labels.numpy()
+    assert right.sum() == pytest.approx(9894, abs=1)  # sums in another order may turn a tie

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from digits.errors import InputError
-from digits.images import drawing
-from digits.prediction import readers
+from digits.prediction import readers, reading
 from digits.prediction.readers import FaultError, Limits, Readers
 from support.drawn import large
 from support.image_files import encoded
@@ -22,14 +21,14 @@ from support.serving import PATIENCE_S, drawn
 LIMITS = Limits(pixels=2000 * 2000, seconds=5, memory=3 << 30, formats=("PNG",))
 ODD = """
 import mmap, os, time
-from digits.images import drawing
+from digits.prediction import reading
 from digits.prediction.readers import Limits, main
-sound = drawing.read
+sound = reading.read
 def read(data, *rest):
     if data.startswith(b"do "):
         exec(data[3:])
     return sound(data, *rest)
-drawing.read = read
+reading.read = read
 main({})
 """
 
@@ -66,7 +65,7 @@ def test_one_reads_image_after_image(one: Readers) -> None:
             one.read(data)
         assert str(raised.value) == said
     data = encoded(np.hstack([255 - large(number, 200, (20, 20)) for number in (1, 2, 3)]))
-    expected, found = drawing.read(data), one.read(data)
+    expected, found = reading.read(data), one.read(data)
     assert len(found.parts) == 3
     for here, there in zip(
         (expected.whole, *expected.parts), (found.whole, *found.parts), strict=True

@@ -227,7 +227,7 @@ def test_held_out_images_choose_the_temperature_at_which_test_images_are_scored(
     monkeypatch.setattr(calibration, "HELD_OUT", 100)
     monkeypatch.setattr(calibration, "images", parts.get)
     loaded = SimpleNamespace(network=lambda images_N: np.tile([[0.9, 0.1]], (len(images_N), 1)))
-    monkeypatch.setattr(calibration.loading, "from_checkpoint", lambda _: loaded)
+    monkeypatch.setattr(calibration.loading, "from_file", lambda _: loaded)
     (row,) = calibration.measure({"": [JOB]}, Path())
     found = [value for value in row.values() if isinstance(value, float)]
     assert found == pytest.approx([2, 0.9, 2 * 0.9**2, 0.75, 2 * 0.75**2], abs=0.01)
@@ -246,9 +246,7 @@ def test_what_is_measured_of_spoilt_images_is_kept(
         ink_N = images_NHW.mean((1, 2))
         return np.stack([ink_N < 10, ink_N >= 10], 1)
 
-    monkeypatch.setattr(
-        robustness.loading, "from_checkpoint", lambda _: SimpleNamespace(network=network)
-    )
+    monkeypatch.setattr(robustness.loading, "from_file", lambda _: SimpleNamespace(network=network))
     rows = robustness.measure({"": [JOB]}, tmp_path)
     assert {row["corruption"] for row in rows} == {"nothing", "contrast"}
     # the mean of the second image is 255 * 150 / 784 = 49; a fifth of it is below 10

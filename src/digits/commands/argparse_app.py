@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from digits.commands import newest
 from digits.errors import INPUT_IS_WRONG, code_of, complaint, one_line
-from digits.files import home
+from digits.files import ROBUST, home
 from digits.imports import look_here_too
 from digits.text import flat
 
@@ -22,12 +22,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(INPUT_IS_WRONG, f"error: {complaint(self, message)}\n")
 
 
-def add_ckpt(parser: argparse._ActionsContainer) -> None:
+def add_ckpt(parser: argparse._ActionsContainer, default: str = "latest") -> None:
     parser.add_argument(
         "--ckpt",
-        metavar="PATH|latest",
-        default="latest",
-        help="a checkpoint written by train.py; latest (default) is the newest run's",
+        metavar="PATH|latest|robust",
+        default=default,
+        help="a checkpoint written by train.py; latest is the newest run's, robust the one that "
+        f"comes with the package (default: {default})",
     )
 
 
@@ -50,6 +51,8 @@ def _folder(text: str) -> str:
 
 def checkpoint_path(ckpt: str) -> str:
     """Return the path that `--ckpt` names. Raises InputError if there is no checkpoint."""
+    if ckpt == "robust":
+        return str(ROBUST)
     return str(newest.checkpoint(ckpt, str(home() / "outputs")))
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import InputError
-from digits.files import relative, write_atomically
+from digits.files import ROBUST, relative, write_atomically
 from digits.imports import importing
 from digits.runs.folder import RunFolder
 
 SMALL = ("float16", "int8")
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 SUFFIXES |= dict.fromkeys(SMALL, ".safetensors")
+KINDS = (*SUFFIXES, "web")
 NEEDS: dict[str, tuple[str, ...]] = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
-NEEDS |= dict.fromkeys(("safetensors", *SMALL), ("safetensors",))
 
 
 def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence[str] = ()) -> int:
@@ -29,6 +29,8 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
     code. Raises InputError if there is no checkpoint, `output` is unsuitable or a package is
     missing.
     """
+    if Path(ckpt_path) == ROBUST:
+        raise InputError(f"--ckpt robust: --format {kind} takes a checkpoint's path, or latest")
     ckpt = Path(os.path.abspath(ckpt_path))  # not `resolve`: a link's own folder counts
     target = _target(kind, ckpt, output)
     if not all(map(find_spec, NEEDS.get(kind, ()))):
@@ -42,7 +44,7 @@ def export(kind: str, ckpt_path: str, output: Path | None, config_dirs: Sequence
     net = loading.network_of(ckpt_path, content, config_dirs)
     about = _about(ckpt, content)
     if kind in SMALL:
-        agrees = small.agree(net, data := small.write(kind, net, about))
+        agrees = small.agree(net, data := small.write(kind, net, about | small.tested(kind, net)))
     else:
         agrees = formats.agree(kind, net, data := formats.WRITE[kind](net, about))
     if not agrees:
@@ -57,14 +59,19 @@ def _target(kind: str, ckpt: Path, output: Path | None) -> Path:
     """Return the file to write. Its suffix must fit: a typo must not replace a checkpoint, say."""
     suffix = SUFFIXES[kind]
     if output is None:
-        run = RunFolder.of(ckpt)
-        folder = run.path / "export" if run else ckpt.parent
-        if run and folder.is_symlink():  # the run's folder may come from anyone
-            raise InputError(f"{folder} is a link; expected a folder, or --output FILE")
-        return folder / f"digits{f'-{kind}' * (kind in SMALL)}{suffix}"
+        return beside(ckpt, "FILE") / f"digits{f'-{kind}' * (kind in SMALL)}{suffix}"
     if output.suffix.lower() != suffix or output.is_dir():
         raise InputError(f"--output {output}: expected a file whose name ends in {suffix}")
     return output
+
+
+def beside(ckpt: Path, kind: str) -> Path:
+    """Return the folder for a checkpoint's exports. Raises InputError if it is a link."""
+    run = RunFolder.of(ckpt)
+    folder = run.path / "export" if run else ckpt.parent
+    if run and folder.is_symlink():  # the run's folder may come from anyone
+        raise InputError(f"{folder} is a link; expected a folder, or --output {kind}")
+    return folder
 
 
 def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
@@ -88,18 +95,4 @@ def _about(ckpt: Path, content: dict[str, Any]) -> dict[str, str]:
     # in older sweeps a run's folder is only a number, so the sweep's folder is named, too
     path = run.path
     name = f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
-    return about | {"run": name} | tested(run, ckpt)
-
-
-def tested(run: RunFolder, ckpt: Path) -> dict[str, str]:
-    """Return the accuracy in metrics.json if it is this checkpoint's, not that of an older
-    last.ckpt or of best.ckpt; nothing if the file is damaged.
-    """
-    metrics = run.measured()
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        judged = Path(metrics["ckpt_path"]).parts[-3:]  # the folder may have moved since
-        accuracy, images = metrics["test/acc"], metrics["test/images"]
-        is_newer = run.metrics_json.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
-        if is_newer and judged == ckpt.parts[-3:] and 0 <= accuracy <= 1:
-            return {"test_accuracy": f"{accuracy:.6g}", "test_images": f"{images:.0f}"}
-    return {}
+    return about | {"run": name} | run.tested(ckpt)

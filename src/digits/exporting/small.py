@@ -22,8 +22,20 @@ def write(kind: str, net: nn.Module, about: About) -> bytes:
     biases are float16 or float32 then.
     """
     told = "weight = int8 * scale of its row" if kind == "int8" else "weight = float16"
+    return formats.saved(net, _state(kind, net), about | {"weights": told})
+
+
+def tested(kind: str, net: nn.Module) -> About:
+    """Return how good the network is with the weights that `write` writes."""
+    images_NHW, labels_N = idx.read(formats.RAW, TEST)
+    answers_N = _probabilities(_filled(net, _state(kind, net)), images_NHW).argmax(1)
+    accuracy = float((answers_N == labels_N).float().mean())
+    return {"test_accuracy": f"{accuracy:.6g}", "test_images": str(len(labels_N))}
+
+
+def _state(kind: str, net: nn.Module) -> dict[str, Tensor]:
     parts = (_packed(kind, name, weight) for name, weight in net.state_dict().items())
-    return formats.saved(net, dict(chain.from_iterable(parts)), about | {"weights": told})
+    return dict(chain.from_iterable(parts))
 
 
 def _packed(kind: str, name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -46,7 +58,10 @@ def _rows(scale_R: Tensor, weight: Tensor) -> Tensor:
 
 def unpacked(data: bytes, net: nn.Module) -> nn.Module:
     """Return the network of `net`'s kind that has the weights in a file's bytes."""
-    found = formats.state_of(data, net)
+    return _filled(net, formats.state_of(data, net))
+
+
+def _filled(net: nn.Module, found: dict[str, Tensor]) -> nn.Module:
     for name in [name for name in found if f"{name}{SCALE}" in found]:
         scale_R = found.pop(f"{name}{SCALE}")
         found[name] = found[name].float() * _rows(scale_R, found[name])

@@ -23,7 +23,7 @@ def upright(
 ) -> tuple[Image.Image, tuple[int, int]]:
     """The picture (of an animation, the frame with most contrast) upright, and the size it has in
     the file: a large JPEG is decoded at a fraction of that, at least `side` pixels long. Raises
-    InputError as `drawing.read` does.
+    InputError as `drawing.guesses` does.
     """
     is_heic = bool(HEIC.match(data))
     safe = kinds(is_heic)

@@ -1,111 +1,139 @@
 """Any image to 28x28 the way MNIST was made. Shapes: H W pixels."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
-from digits.images import colours, decode, glyph, ink, strokes
+from digits.images import colours, decode, glyph, ink, paper, strokes, traits
 from digits.images.drawn import Box, Drawing, Glyph
-from digits.images.paper import is_sheet
+from digits.images.ink import Ink
 
 WORKED_AT = 160  # pixels of the longer side
 FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
 TINY = 20  # pixels of the longer side: less is enlarged first
-EDGE = 0.06  # of a sheet of paper, where its border may be
-LEGIBLE = 40  # pixels of the ink's longer side; smaller ink is cut out and read again
+FEW = 4  # digits in a row, as "not sure" has learned from
+LEGIBLE = 0.25  # of the longer side: smaller ink is cut out and read again
+AROUND = partial(paper.around, share=0.7)
 
 
-def read(
+@dataclass(frozen=True)
+class Way:
+    """Of finding ink: a guess at the paper, and what is done to the ink."""
+
+    number: int
+    guess: ink.Guess = AROUND
+    mend: Callable[[Ink], Ink] = lambda ink_HW: ink_HW
+    above: float = 0  # of the strongest ink
+
+
+FIRST, IN_COLOURS = Way(0), Way(1)
+OTHERS = (
+    Way(2, mend=ink.filled),
+    Way(3, mend=ink.joined),
+    Way(4, partial(paper.around, share=0.25)),
+    Way(4, above=0.6),
+    Way(5, partial(paper.narrow, dark=True)),
+    Way(6, partial(paper.narrow, dark=False)),
+)
+SHEET = Way(7)
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture or a part of it, and where its corners are in the file's pixels."""
+
+    grey: Image.Image
+    corners: paper.Quad
+
+    def part(self, box: Box) -> "View":
+        return View(self.grey.crop(box), self.place(box, self.grey.size))
+
+    def sheet(self, quad: paper.Quad) -> "View":
+        places = [self.place((x, y, x, y), self.grey.size)[0] for x, y in quad]
+        return View(paper.straightened(self.grey, quad), np.array(places))
+
+    def place(self, box: tuple[float, ...], size: tuple[int, int]) -> paper.Quad:
+        """The corners of a box in this view, shown `size` pixels large, in the file's pixels."""
+        u = np.array([box[0], box[2], box[2], box[0]]) / size[0]
+        v = np.array([box[1], box[1], box[3], box[3]]) / size[1]
+        shares = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], 1)
+        corners: paper.Quad = shares @ self.corners
+        return corners
+
+
+def guesses(
     data: bytes, max_pixels: int = decode.MAX_PIXELS, formats: tuple[str, ...] | None = None
-) -> Drawing:
-    """The drawing in an image file's content. Raises InputError, without the file's name, if
-    Pillow can't read it (as one of `formats`, if given) or it has more than `max_pixels`.
+) -> Iterator[Drawing]:
+    """What is drawn in an image file's content by each guess at its paper, the likeliest first.
+    Raises InputError, without the file's name, if Pillow can't read it (as one of `formats`, if
+    given) or it has more than `max_pixels`.
     """
     image, size = decode.upright(data, max_pixels, formats, 4 * WORKED_AT)
     if max(size) < TINY:
         large = [side * WORKED_AT // max(size) or 1 for side in size]
         image = decode.grey(image).resize(large, Image.Resampling.BICUBIC)
-    drawing = normalise(image)
-    if drawing.whole is None or image.size == size:
-        return drawing
-    whole, *parts = (
-        replace(each, box=_scaled(each.box, (size[0] / image.width, size[1] / image.height)))
-        for each in (drawing.whole, *drawing.parts)
-    )
-    return Drawing(whole, tuple(parts))
+    return of_image(image, size)
 
 
-def normalise(image: Image.Image) -> Drawing:
-    """The drawing in an upright image."""
-    grey = decode.grey(image)
+def read(data: bytes) -> Drawing:
+    """By the first guess."""
+    return next(guesses(data))
+
+
+def of_image(image: Image.Image, size: tuple[int, int] | None = None) -> Iterator[Drawing]:
+    """As `guesses`, of an upright image, with boxes as if it were `size` pixels large."""
+    width, height = size or image.size
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)])
+    view = View(decode.grey(image), corners)
+    yield _drawing(view, FIRST)
+    if hues := colours.as_grey(image):
+        yield _drawing(View(hues, corners), IN_COLOURS)
+    for way in OTHERS:
+        yield _drawing(view, way)
+    for quad in paper.sheets(view.grey):
+        yield _drawing(view.sheet(quad), SHEET)
+
+
+def _drawing(view: View, way: Way) -> Drawing:
     for longest in (WORKED_AT, FINE_PRINT):
-        drawing = _normalise(grey, (0, 0), closer=True, longest=longest)
-        if drawing.whole is not None or max(grey.size) <= WORKED_AT:
+        inks, drawing = _at_once(view, way, longest)
+        if inks is not None or max(view.grey.size) <= longest:
             break
-    if drawing.whole is None and (hues := colours.as_grey(image)):
-        return _normalise(hues, (0, 0), closer=True)
-    return drawing
+    if inks is None:
+        return drawing
+    scale, (left, upper, right, lower) = view.grey.width / inks.shape[1], glyph.extent(inks)
+    longer = max(right - left, lower - upper)
+    if scale <= 1.2 or longer >= LEGIBLE * longest:
+        return drawing
+    margin = 0.6 * longer + 4 / scale  # as much paper around as estimating the light needs
+    around = (left - margin, upper - margin, right + margin, lower + margin)
+    width, height = view.grey.size
+    near = tuple(min(max(0, round(side * scale)), (width, height)[axis % 2])
+                 for axis, side in enumerate(around))  # fmt: skip
+    return drawing if near == (0, 0, width, height) else _at_once(view.part(near), way, longest)[1]
 
 
-def _normalise(
-    grey: Image.Image, corner: tuple[int, int], closer: bool, longest: int = WORKED_AT
-) -> Drawing:
-    work = _reduced(grey, longest)
-    scale = grey.width / work.width, grey.height / work.height
-    ink_HW = ink.find(np.asarray(work, dtype=np.float32) / np.float32(255))
-    inks = [] if ink_HW is None else strokes.separate(ink_HW)
-    if not inks:
-        return Drawing(None)
+def _at_once(view: View, way: Way, longest: int) -> tuple[Ink | None, Drawing]:
+    """With the ink that counts, at most `longest` pixels a side; None if there is none."""
+    work = view.grey.copy()
+    work.thumbnail((longest, longest), Image.Resampling.BOX)
+    grey_HW = np.asarray(work, dtype=np.float32) / np.float32(255)
+    ink_HW = ink.find(grey_HW, way.guess, way.above)
+    inks = [] if ink_HW is None else strokes.separate(ink_HW := way.mend(ink_HW))
+    if ink_HW is None or not inks:
+        return None, Drawing(None)
     whole_HW = np.maximum.reduce(inks)
-    around = _scaled(glyph.extent(whole_HW), scale)
-    near = _surroundings(around, grey.size)
-    if closer and _is_small(around, scale, longest) and near != (0, 0, *grey.size):
-        return _normalise(grey.crop(near), (corner[0] + near[0], corner[1] + near[1]), closer=False)
-    if closer and is_sheet(whole_HW > strokes.INKED):  # of paper, on a table
-        page = _inside(around)
-        place = corner[0] + page[0], corner[1] + page[1]
-        drawing = _normalise(grey.crop(page), place, closer=False)
-        if drawing.whole is not None:
-            return drawing
-    glyphs = [
-        Glyph(glyph.fitted(each), _scaled(glyph.extent(each), scale, corner))
-        for each in ([whole_HW, *inks] if len(inks) > 1 else inks)
-    ]
-    return Drawing(glyphs[0], tuple(glyphs[1:]))
-
-
-def _is_small(box: Box, scale: tuple[float, float], longest: int) -> bool:
-    longer = max((box[2] - box[0]) / scale[0], (box[3] - box[1]) / scale[1])
-    return max(scale) > 1.2 and longer < LEGIBLE * longest / WORKED_AT
-
-
-def _inside(box: Box) -> Box:
-    """`box` without its edges."""
-    edge = round(EDGE * max(box[2] - box[0], box[3] - box[1]))
-    return box[0] + edge, box[1] + edge, box[2] - edge, box[3] - edge
-
-
-def _surroundings(box: Box, size: tuple[int, int]) -> Box:
-    """A box with as much paper around it as estimating the light needs."""
-    margin = round(0.6 * max(box[2] - box[0], box[3] - box[1])) + 4
-    return (
-        max(0, box[0] - margin),
-        max(0, box[1] - margin),
-        min(size[0], box[2] + margin),
-        min(size[1], box[3] + margin),
-    )
-
-
-def _scaled(box: Box, scale: tuple[float, float], corner: tuple[int, int] = (0, 0)) -> Box:
-    left, upper, right, lower = (round(side * scale[axis % 2]) for axis, side in enumerate(box))
-    return left + corner[0], upper + corner[1], right + corner[0], lower + corner[1]
-
-
-def _reduced(grey: Image.Image, longest: int) -> Image.Image:
-    """At most `longest` pixels a side, each the mean of those it replaces."""
-    scale = longest / max(grey.size)
-    if scale >= 1:
-        return grey
-    size = max(1, round(grey.width * scale)), max(1, round(grey.height * scale))
-    return grey.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    glyphs = []
+    for number, each in enumerate([whole_HW, *(inks if len(inks) > 1 else ())]):
+        begin = max(0, min(number - 2, len(inks) - FEW))  # of a long row, its neighbours count
+        few_HW = np.maximum.reduce(inks[begin : begin + FEW]) if number else whole_HW
+        corners = view.place(glyph.extent(each), work.size)
+        (left, upper), (right, lower) = corners.min(0).round(), corners.max(0).round()
+        box = int(left), int(upper), int(right), int(lower)
+        left_out_HW = whole_HW - few_HW
+        its_traits = traits.of(grey_HW, ink_HW, left_out_HW, few_HW, each, way.number)
+        glyphs.append(Glyph(glyph.fitted(each), box, its_traits))
+    return whole_HW, Drawing(glyphs[0], tuple(glyphs[1:]))

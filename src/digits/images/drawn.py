@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
+WAYS = 8  # of reading a picture
+TRAITS = 15 + WAYS
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Glyph:
 
     pixels_HW: Pixels
     box: Box
+    traits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

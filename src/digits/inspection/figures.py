@@ -210,9 +210,15 @@ def small(tiles_NHW: Pixels, captions: Captions, title: str, columns: int = 8) -
 
 def weights(weights_UHW: Floats, title: str) -> Image.Image:
     """Each unit's weights as a picture: blue below 0, red above, white at 0."""
-    shares = weights_UHW[..., None] / (float(np.abs(weights_UHW).max()) or 1.0)
-    tiles = 255 + np.abs(shares) * (np.where(shares > 0, RED, BLUE) - 255)
-    return small(tiles.round().astype(np.uint8), (), title)
+    return small(tinted(weights_UHW), (), title)
+
+
+def tinted(values: Floats, over: Floats | int = 255) -> Pixels:
+    """Colours of numbers: blue below 0, red above, and `over`, which is white, at 0."""
+    shares = values[..., None] / (float(np.abs(values).max()) or 1.0)
+    colours = over + np.abs(shares) * (np.where(shares > 0, RED, BLUE) - over)
+    pixels: Pixels = colours.round().astype(np.uint8)
+    return pixels
 
 
 def confusion(counts_KK: Ints, names: Sequence[str], title: str) -> Image.Image:

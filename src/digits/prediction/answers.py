@@ -144,10 +144,10 @@ def save(answers: Sequence[Answer], folder: Path) -> None:
         if answer.prediction.seen is not None:
             content = BytesIO()
             Image.fromarray(answer.prediction.seen).save(content, "PNG")
-            _free(folder, answer).write_bytes(content.getvalue())
+            free(folder, answer).write_bytes(content.getvalue())
 
 
-def _free(folder: Path, answer: Answer) -> Path:
+def free(folder: Path, answer: Answer) -> Path:
     """A path that is still free: several folders may have an x.png."""
     stem = "stdin" if answer.file == STDIN else Path(answer.file).stem
     names = (f"{stem}-{number}" for number in count(answer.number or 2))

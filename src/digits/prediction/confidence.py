@@ -1,9 +1,11 @@
 """How sure a prediction is: probabilities that are as often right as they say, and a score for
-whether an image shows a digit at all. Shapes: N images, H W pixels, K = 10 classes.
+whether an image shows a digit at all. Shapes: N images, P pixels, D features, H units, K = 10
+classes.
 
 studies/not_sure/learn.py chose the numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.images.drawn import Pixels
+from digits.images.drawn import WAYS, Glyph
 
+BEHIND = 0.6  # what a reading's score is worth that is not the first way's: some way finds a digit
 FILE = Path(__file__).with_name("confidence.npz")
 
 Floats = NDArray[np.float32]
@@ -20,8 +23,8 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sure:
-    """A small network tells digits from letters, scribbles and textures; a prediction is sure when
-    its output times the probability of the digit reaches `threshold`.
+    """A small network tells right readings from wrong ones and from what is no digit; a prediction
+    is sure when its output times the probability of the digit reaches `threshold`.
     """
 
     temperature: float
@@ -31,13 +34,20 @@ class Sure:
     weight_1H: Floats
     bias_1: Floats
 
-    def score(self, images_NHW: Pixels, p_NK: Floats) -> Floats:
-        """In [0, 1], of images as the model saw them and their calibrated probabilities."""
-        x_ND = images_NHW.reshape(len(images_NHW), -1).astype(np.float32) / 255
+    def score(self, glyphs: Sequence[Glyph], p_NK: Floats) -> Floats:
+        """In [0, 1], of what the model saw and its calibrated probabilities."""
+        x_ND = np.stack([features(glyph) for glyph in glyphs])
         hidden_NH = np.maximum(x_ND @ self.weight_HD.T + self.bias_H, 0)
         logit_N = (hidden_NH @ self.weight_1H.T + self.bias_1)[:, 0]
+        first_N = np.array([glyph.traits[-WAYS:][:1] != (0.0,) for glyph in glyphs])
         score_N: Floats = p_NK.max(1) / (1 + np.exp(-np.clip(logit_N, -60, 60)))
-        return score_N
+        return score_N * np.where(first_N, 1, BEHIND).astype(np.float32)
+
+
+def features(glyph: Glyph) -> Floats:
+    """Pixels in [0, 1], and the reading's traits."""
+    pixels_P = glyph.pixels_HW.ravel().astype(np.float32) / 255
+    return np.concatenate([pixels_P, np.array(glyph.traits, np.float32)])
 
 
 @cache

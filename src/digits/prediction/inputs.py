@@ -66,9 +66,9 @@ def reading(paths: Sequence[str], few: int = 0) -> Iterator[Iterator[Read]]:
     unless there are fewer than `few`.
     """
     if len(paths) < few:
-        from digits.images import drawing
+        from digits.prediction import reading
 
-        yield map(partial(_read, drawing.read, b""), paths)
+        yield map(partial(_read, reading.read, b""), paths)
         return
     with closing(Readers(LIMITS, -(-len(paths) // FOR_EACH))) as readers:
         readers.start()

@@ -1,8 +1,10 @@
-"""Networks that read digits, from a checkpoint or an ONNX file; torch is for networks of one's own.
-Shapes: N images (B inside a network), H W pixels (P of them), H hidden units too, K = 10 classes.
+"""Networks that read digits, from checkpoints, safetensors, ONNX; torch is for a user's own.
+Shapes: N images (B inside a network), H W pixels, K = 10 classes.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,12 @@ from numpy.typing import NDArray
 
 from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError
+from digits.files import ROBUST, is_plain, relative
 from digits.images.drawn import Pixels
+from digits.prediction.network import Weights, from_safetensors
 from digits.prediction.predictor import Network, Predictor
 from digits.runs import archive, contents
+from digits.runs.folder import RunFolder
 from digits.text import flat, shown
 
 if TYPE_CHECKING:
@@ -24,10 +29,47 @@ OF_DIGITS = {"side": SIDE, "classes": CLASSES, "channels": 1, "filters": 0}
 MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
 
-def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
-    """`config_dirs` have a user's own configs. Raises InputError if `path` is not a checkpoint
-    written by train.py, or its model does not read digits.
+@dataclass(frozen=True)
+class Model:
+    """Which network reads, and what is known of it."""
+
+    name: str
+    test_accuracy: float | None = None
+    report: Path | None = None
+    test_images: int | None = None
+
+    def __str__(self) -> str:
+        if self.test_accuracy is None:
+            return self.name
+        share = f"{100 * self.test_accuracy:.2f} % of {self.test_images:,}"
+        return f"{self.name}, which reads {share} test images"
+
+
+def described(path: str) -> Model:
+    """The model in a file that `from_file` reads."""
+    file = Path(path).absolute()
+    name = "robust" if file == ROBUST else relative(file)
+    run = RunFolder.of(file)
+    about = from_safetensors(file)[1] if file.suffix == ".safetensors" else {}
+    about = run.tested(file) if run else about
+    report = run.report if run and is_plain(run.path, run.report.name) else None
+    with suppress(KeyError, ValueError):
+        accuracy, images = float(about["test_accuracy"]), int(about["test_images"])
+        if 0 <= accuracy <= 1:
+            return Model(name, accuracy, report, images)
+    return Model(name, report=report)
+
+
+def from_file(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
+    """Of a checkpoint or of a safetensors file. `config_dirs` have a user's own configs. Raises
+    InputError if train.py or export.py did not write it, or its model does not read digits.
     """
+    if path.endswith(".safetensors"):
+        try:
+            return Predictor(from_safetensors(Path(path))[0])
+        except Exception as error:  # safetensors raises its own
+            expected = "expected one of digits that export.py wrote"
+            raise InputError(f"--ckpt {path}: {expected} ({_reason(error)})") from error
     if by_numpy := numpy_network(contents.read(path, archive.floats)):
         return Predictor(by_numpy)
     import torch
@@ -45,35 +87,16 @@ def from_checkpoint(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     return Predictor(network)
 
 
-def numpy_network(content: contents.Checkpoint) -> Network | None:
+def numpy_network(content: contents.Checkpoint) -> Weights | None:
     """The network of a checkpoint of the reference's kind, of MNIST's digits; None for others, and
     for what is wrong with a checkpoint: torch reads these.
     """
-    sizes, weights = content["hyper_parameters"], content["state_dict"]
-    hidden = sizes.get("hidden_size")
-    known = OF_DIGITS | {"hidden_size": hidden}
-    shapes = {"net.1.weight": (hidden, SIDE**2), "net.1.bias": (hidden,),
-              "net.3.weight": (CLASSES, hidden), "net.3.bias": (CLASSES,)}  # fmt: skip
-    are_known = (
-        contents.is_ours(content)
-        and known | sizes == known
-        and contents.class_names(content) in NAMES
-        and {name: np.shape(weight) for name, weight in weights.items()} == shapes
-        and all(each.dtype.kind == "f" and np.isfinite(each).all() for each in weights.values())
-    )
-    if not are_known:
+    sizes, names = content["hyper_parameters"], contents.class_names(content)
+    known = OF_DIGITS | {"hidden_size": sizes.get("hidden_size")}
+    if not contents.is_ours(content) or names not in NAMES or known | sizes != known:
         return None
-    first_HP, bias_H, second_KH, bias_K = (weights[name].astype(np.float32) for name in shapes)
-
-    def network(images_NHW: Pixels) -> NDArray[np.float32]:
-        x_NP = images_NHW.reshape(-1, SIDE**2).astype(np.float32) / 255
-        hidden_NH = np.maximum(x_NP @ first_HP.T + bias_H, 0)
-        logits_NK = hidden_NH @ second_KH.T + bias_K
-        powers_NK = np.exp(logits_NK - logits_NK.max(1, keepdims=True))
-        p_NK: NDArray[np.float32] = powers_NK / powers_NK.sum(1, keepdims=True)
-        return p_NK
-
-    return network
+    weights = Weights.of(content["state_dict"])
+    return weights if weights and len(weights.bias_H) == sizes.get("hidden_size") else None
 
 
 def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = ()) -> "nn.Module":
@@ -94,7 +117,6 @@ def network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str] = 
 
 def _network_of(path: str, content: dict[str, Any], config_dirs: Sequence[str]) -> "nn.Module":
     from digits.runs import checkpoint, configs
-    from digits.runs.folder import RunFolder
 
     if contents.is_ours(content):
         return checkpoint.digits_network_of(path, content)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from digits.images.drawn import Box, Drawing, Glyph, Pixels
 from digits.prediction import confidence
+from digits.prediction.network import Weights
 
 Network = Callable[[Pixels], NDArray[np.float32]]  # uint8 (N, 28, 28) to probabilities (N, 10)
 
@@ -32,6 +33,7 @@ class Prediction:
     box: Box | None
     seen: Pixels | None
     parts: tuple["Prediction", ...] = ()
+    score: float = 0.0  # as Sure.score, of several digits the parts' mean
 
     @property
     def is_sure(self) -> bool:
@@ -48,6 +50,11 @@ class Predictor:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+
+    @property
+    def weights(self) -> Weights | None:
+        """Of the project's kind of network, which can be explained; None of others."""
+        return self.network if isinstance(self.network, Weights) else None
 
     def predict(self, drawings: Sequence[Drawing]) -> list[Prediction]:
         """A prediction for each; all go through the network together."""
@@ -72,17 +79,15 @@ class Predictor:
             some = glyphs[begin : begin + BATCH]
             images_NHW = np.stack([glyph.pixels_HW for glyph in some])
             p_NK = confidence.tempered(self.network(images_NHW), measured.temperature)
-            is_sure_N = measured.score(images_NHW, p_NK) >= measured.threshold
-            predictions += map(_prediction, some, p_NK, is_sure_N)
+            predictions += map(_prediction, some, p_NK, measured.score(some, p_NK))
         return predictions
 
 
-def _prediction(glyph: Glyph, p_K: NDArray[np.float32], is_sure: np.bool) -> Prediction:
+def _prediction(glyph: Glyph, p_K: NDArray[np.float32], score: np.float32) -> Prediction:
     digit = int(p_K.argmax())
-    note = "" if is_sure else NOT_SURE
-    return Prediction(
-        digit, float(p_K[digit]), tuple(p_K.tolist()), note, glyph.box, glyph.pixels_HW
-    )
+    note = "" if score >= confidence.measured().threshold else NOT_SURE
+    seen, p = glyph.pixels_HW, tuple(p_K.tolist())
+    return Prediction(digit, p[digit], p, note, glyph.box, seen, score=float(score))
 
 
 def _decided(whole: Prediction, parts: tuple[Prediction, ...]) -> Prediction:
@@ -92,4 +97,6 @@ def _decided(whole: Prediction, parts: tuple[Prediction, ...]) -> Prediction:
     sure_parts = sum(part.is_sure for part in parts)
     if 2 * sure_parts <= len(parts) or (whole.is_sure and sure_parts < len(parts)):
         return whole
-    return Prediction(None, None, None, f"{len(parts)} digits", whole.box, whole.seen, parts)
+    score = sum(part.score for part in parts) / len(parts)
+    note = f"{len(parts)} digits"
+    return Prediction(None, None, None, note, whole.box, whole.seen, parts, score)

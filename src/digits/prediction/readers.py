@@ -156,7 +156,10 @@ def _receive(file: IO[bytes]) -> bytes:
 def _of_a_glyph() -> "np.dtype[np.void]":
     import numpy as np
 
-    return np.dtype([("pixels_HW", "u1", (SIDE, SIDE)), ("box", "<i4", (4,))])
+    from digits.images.drawn import TRAITS
+
+    parts = ("pixels_HW", "u1", (SIDE, SIDE)), ("box", "<i4", (4,)), ("traits", "<f4", (TRAITS,))
+    return np.dtype(list(parts))
 
 
 def _heard(answer: bytes) -> "Drawing":
@@ -169,8 +172,8 @@ def _heard(answer: bytes) -> "Drawing":
     if kind != GLYPHS:
         raise (InputError if kind == INPUT else FaultError)(said.decode())
     glyphs = [
-        Glyph(pixels_HW, tuple(box.tolist()))
-        for pixels_HW, box in np.frombuffer(said, _of_a_glyph())
+        Glyph(pixels_HW, tuple(box.tolist()), tuple(traits.tolist()))
+        for pixels_HW, box, traits in np.frombuffer(said, _of_a_glyph())
     ]
     return Drawing(glyphs[0], tuple(glyphs[1:])) if glyphs else Drawing(None)
 
@@ -180,7 +183,7 @@ def main(limits: Limits) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # some decoders print
-        _read(_png(), limits)  # imports what is imported late
+        _warm_up()
         _restrict(limits)
         _send(out, READY)
         with suppress(EOFError):
@@ -192,13 +195,22 @@ def main(limits: Limits) -> None:
                 _send(out, answer)
 
 
+def _warm_up() -> None:
+    """Import what is imported late, before the limits hold."""
+    from digits.images import drawing
+    from digits.prediction import reading
+
+    drawing.read(_png())
+    reading.judge()
+
+
 def _read(data: bytes, limits: Limits) -> bytes:
     import numpy as np
 
-    from digits.images import drawing
+    from digits.prediction import reading
 
     try:
-        found = drawing.read(data, limits.pixels, limits.formats)
+        found = reading.read(data, limits.pixels, limits.formats)
     except InputError as error:
         return INPUT + str(error).encode()
     except MemoryError:
@@ -206,7 +218,8 @@ def _read(data: bytes, limits: Limits) -> bytes:
     except Exception as error:
         return FAULT + brief(error).encode()
     glyphs = [found.whole, *found.parts] if found.whole else []
-    return GLYPHS + np.array([(g.pixels_HW, g.box) for g in glyphs], _of_a_glyph()).tobytes()
+    parts = [(each.pixels_HW, each.box, each.traits) for each in glyphs]
+    return GLYPHS + np.array(parts, _of_a_glyph()).tobytes()
 
 
 def _png() -> bytes:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,20 @@ class RunFolder:
     def measured(self) -> dict[str, Any]:
         """Return the content of metrics.json; an empty dict if there is none."""
         return read_json(self.metrics_json)
+
+    def tested(self, ckpt: Path) -> dict[str, str]:
+        """Return the accuracy in metrics.json if it is this checkpoint's, not that of an older
+        last.ckpt or of best.ckpt; nothing if the file is damaged.
+        """
+        metrics = self.measured()
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            judged, asked = metrics["ckpt_path"], os.path.abspath(ckpt)
+            is_same = Path(judged).parts[-3:] == Path(asked).parts[-3:]  # the folder may have moved
+            accuracy, images = metrics["test/acc"], metrics["test/images"]
+            is_newer = self.metrics_json.stat().st_mtime_ns >= ckpt.stat().st_mtime_ns
+            if is_newer and is_same and 0 <= accuracy <= 1 <= images < 1e9:
+                return {"test_accuracy": f"{accuracy:.6g}", "test_images": f"{images:.0f}"}
+        return {}
 
 
 def existing(file: str, setting: str = "ckpt_path") -> Path:

@@ -1,0 +1,35 @@
+"""A picture's reading that looks most like a digit: each guess at its paper gives one."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from digits.images import decode, drawing
+from digits.images.drawn import Drawing
+from digits.prediction import confidence
+from digits.prediction.network import shipped
+from digits.prediction.predictor import Predictor
+
+
+def read(
+    data: bytes, max_pixels: int = decode.MAX_PIXELS, formats: tuple[str, ...] | None = None
+) -> Drawing:
+    """Of an image file's content. Raises InputError as `drawing.guesses` does."""
+    return best(drawing.guesses(data, max_pixels, formats))
+
+
+def best(guesses: Iterator[Drawing]) -> Drawing:
+    """The first if it is surely a digit, or several; else the likeliest by the network that comes
+    with the package: all networks are shown the same pixels.
+    """
+    first = next(guesses)
+    (read,) = judge().predict([first])
+    if read.score >= confidence.measured().threshold:
+        return first
+    all_ = [first, *guesses]
+    scores = [each.score for each in judge().predict(all_)]
+    return all_[max(range(len(all_)), key=scores.__getitem__)]
+
+
+@cache
+def judge() -> Predictor:
+    return Predictor(shipped())

@@ -1,0 +1,71 @@
+"""Which reading of a picture is taken."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from digits.images.drawn import Drawing, Glyph
+from digits.prediction import reading
+from digits.prediction.predictor import Prediction
+from support.drawn import large
+from support.image_files import encoded
+
+
+def drawing(score: float) -> Drawing:
+    return Drawing(Glyph(np.full((28, 28), 255 * score, np.uint8), (0, 0, 1, 1)))
+
+
+class Judge:
+    """Sure from 0.6 on."""
+
+    def predict(self, drawings: list[Drawing]) -> list[Prediction]:
+        scores = [each.whole.pixels_HW.mean() / 255 if each.whole else 0.0 for each in drawings]
+        return [
+            Prediction(1, 1.0, None, "" if score > 0.6 else "not sure", None, None, score=score)
+            for score in scores
+        ]
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    monkeypatch.setattr(reading, "judge", Judge)
+    return []
+
+
+def guesses(looked: list[float], *scores: float) -> Iterator[Drawing]:
+    for score in scores:
+        looked.append(score)
+        yield drawing(score)
+
+
+def test_a_first_reading_that_is_sure_is_the_last(looked: list[float]) -> None:
+    taken = reading.best(guesses(looked, 0.8, 1.0))
+    assert taken.whole
+    assert taken.whole.pixels_HW.mean() == 204
+    assert looked == [0.8]
+
+
+@pytest.mark.parametrize(("scores", "level"), [((0.4, 0.2, 1.0, 0.8), 255), ((0.4, 0.2), 102)])
+def test_else_the_likeliest_is_taken(
+    looked: list[float], scores: tuple[float, ...], level: int
+) -> None:
+    taken = reading.best(guesses(looked, *scores))
+    assert taken.whole
+    assert taken.whole.pixels_HW.mean() == level
+    assert looked == list(scores)
+
+
+def test_many_digits_in_two_lines_are_several() -> None:
+    """More than "not sure" has learned from."""
+    rising = [255 - large(number, 240, (20, 60 - 20 * number)) for number in (1, 2, 3)]
+    page = np.vstack([np.hstack(rising)] * 2)
+    (found,) = reading.judge().predict([reading.read(encoded(page))])
+    assert found.note == "6 digits"
+    assert [part.digit for part in found.parts] == [0, 4, 1, 0, 4, 1]
+
+
+def test_a_blank_picture_stays_blank(looked: list[float]) -> None:
+    assert reading.best(iter([Drawing(None), Drawing(None)])) == Drawing(None)
+    found = reading.best(iter([Drawing(None), drawing(0.2)]))
+    assert found.whole  # another way shows something
