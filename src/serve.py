@@ -5,14 +5,15 @@ import ipaddress
 import logging
 import os
 import socket
+import sys
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from digits.commands import argparse_app
 from digits.errors import InputError
-from digits.files import relative
 from digits.imports import importing
 from digits.prediction.readers import Readers
 from digits.serving.limits import IMAGE
@@ -41,8 +42,6 @@ def serve(arguments: argparse.Namespace) -> None:
         readers.start(1)  # it starts while this process imports
         try:
             with importing():
-                import torch
-
                 from digits.prediction import loading
                 from digits.serving import app
         except ModuleNotFoundError as error:
@@ -51,22 +50,23 @@ def serve(arguments: argparse.Namespace) -> None:
             raise InputError("serve: needs pip install -e '.[serve]'") from error
         logging.disable()  # libraries would log what clients send
         warnings.simplefilter("ignore")
-        torch.set_num_threads(1)  # the processes that read images use the other cores
         host, port = listener.getsockname()[:2]
-        shown = relative(Path(path).resolve())
-        shown = Path(path).name if os.path.isabs(shown) else shown  # clients see no other folder
-        predictor = loading.from_checkpoint(path, arguments.config_dir)
+        model = loading.described(str(Path(path).resolve()))
+        shown = Path(path).name if os.path.isabs(model.name) else model.name  # no other folder
+        predictor = loading.from_file(path, arguments.config_dir)
+        if torch := sys.modules.get("torch"):  # the model is one of the user's own
+            torch.set_num_threads(1)  # the processes that read images use the other cores
         is_local = ipaddress.ip_address(host).is_loopback
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        line = f"{url}  (model: {shown}; Ctrl+C stops)"
-        ready = partial(print, line, flush=True)
-        served = app.application(predictor, shown, readers, is_local, ready=ready)
+        model = replace(model, name=shown)
+        ready = partial(print, f"{url}  (model: {model}; Ctrl+C stops)", flush=True)
+        served = app.application(predictor, model, readers, is_local, ready=ready)
         app.server(served).run([listener])
 
 
 def main() -> None:
     parser = argparse_app.Parser(description=__doc__)
-    argparse_app.add_ckpt(parser)
+    argparse_app.add_ckpt(parser, default="robust")
     argparse_app.add_config_dir(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="0.0.0.0 listens to the network, too (no TLS)"

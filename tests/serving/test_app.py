@@ -3,17 +3,20 @@
 import asyncio
 import base64
 import io
+import json
 import os
 import re
 import select
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image, ImageOps
 
 from digits.prediction import loading
@@ -22,7 +25,7 @@ from digits.serving import app, schema
 from support import hostile_images
 from support.commands import ROOT, finish, python
 from support.image_files import encoded
-from support.serving import Reading, Stub, ask, command, detail, drawn, here, untrained
+from support.serving import MODEL, Reading, Stub, ask, command, detail, drawn, here, untrained
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,7 @@ def ckpt(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def url(ckpt: str) -> Iterator[str]:
-    with here(loading.from_checkpoint(ckpt, [])) as at:
+    with here(loading.from_file(ckpt, [])) as at:
         yield at.url
 
 
@@ -50,6 +53,55 @@ def test_it_answers(url: str) -> None:
     assert ask(url, in_colour).json()["digit"] == answer["digit"]
     blank = ask(url, hostile_images.page("PNG", "1", (1, 1))).json()
     assert (blank["digit"], blank["note"], blank["digits"]) == (None, "blank", [])
+
+
+def asked_why(url: str, query: str) -> httpx.Response:
+    headers = {"Content-Type": "image/png"}
+    return httpx.post(f"{url}/predict?{query}", content=drawn(), headers=headers)
+
+
+def test_it_says_why(url: str, ckpt: str) -> None:
+    weights = loading.from_file(ckpt).weights
+    assert weights
+    plain, answer = ask(url, drawn()).json(), asked_why(url, "why=1").json()
+    assert plain["why"] is None
+    why = answer.pop("why")
+    assert answer == {name: plain[name] for name in answer}
+    with Image.open(io.BytesIO(base64.b64decode(answer["seen"]))) as seen:
+        hidden_NH = weights.hidden(np.asarray(seen)[None])
+    logits_K = (hidden_NH @ weights.second_KH.T + weights.bias_K)[0]
+    assert (why["digit"], why["instead_of"]) == tuple(np.argsort(-logits_K)[:2])
+    assert np.shape(why["pixels"]) == (28, 28)
+    total = np.sum(why["pixels"]) + why["bias"]
+    assert total == pytest.approx(logits_K[why["digit"]] - logits_K[why["instead_of"]], abs=1e-4)
+    shares = [abs(unit["share"]) for unit in why["units"]]
+    assert shares == sorted(shares, reverse=True)
+    assert why["units"][0].keys() == {"unit", "activation", "share"}
+    assert asked_why(url, "instead_of=3").json()["why"]["instead_of"] == 3
+    expected = "instead_of: Input should be less than or equal to 9"
+    assert detail(asked_why(url, "instead_of=10")) == f"422 {expected}"
+
+
+def test_the_network_is_sent_once(url: str, ckpt: str) -> None:
+    answer = httpx.get(f"{url}/network")
+    state = safetensors.numpy.load(answer.content)
+    assert {name: (each.dtype.name, each.shape) for name, each in state.items()} == {
+        "net.1.weight": ("int8", (8, 784)),
+        "net.1.weight.scale": ("float32", (8,)),
+        "net.1.bias": ("float32", (8,)),
+        "net.3.weight": ("int8", (10, 8)),
+        "net.3.weight.scale": ("float32", (10,)),
+        "net.3.bias": ("float32", (10,)),
+    }
+    weights, scale = loading.from_file(ckpt).weights, state["net.1.weight.scale"][:, None]
+    assert weights
+    assert np.allclose(state["net.1.weight"] * scale, weights.first_HP, atol=scale.max() / 2)
+    again = httpx.get(f"{url}/network", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    with here(Stub()) as at:
+        refused = detail(httpx.get(f"{at.url}/network"))
+        assert refused == "404 not a network of one hidden layer of ReLUs, so not shown"
+        assert asked_why(at.url, "why=1").json()["why"] is None
 
 
 def test_the_body_and_a_form_are_the_same(url: str) -> None:
@@ -173,20 +225,21 @@ def test_other_sites_are_refused(url: str, headers: dict[str, str], code: int) -
     assert ask(url, drawn(), **headers).status_code == code
 
 
-def test_any_name_will_do_on_a_network() -> None:
-    served = app.application(Stub(), "a.ckpt", Reading(), only_local=False)  # type: ignore[arg-type]
+async def get(served: Any, path: str) -> httpx.Response:
+    """As a client on the network does."""
     transport = httpx.ASGITransport(served)
+    async with httpx.AsyncClient(transport=transport, base_url="http://box.lan") as client:
+        return await client.get(path)
 
-    async def get() -> int:
-        async with httpx.AsyncClient(transport=transport, base_url="http://box.lan") as client:
-            return (await client.get("/healthz")).status_code
 
-    assert asyncio.run(get()) == 200
+def test_any_name_will_do_on_a_network() -> None:
+    served = app.application(Stub(), MODEL, Reading(), only_local=False)  # type: ignore[arg-type]
+    assert asyncio.run(get(served, "/healthz")).status_code == 200
 
 
 def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
     files = sorted(app.WEB.iterdir())
-    assert sum(file.stat().st_size for file in files) < 60_000
+    assert sum(file.stat().st_size for file in files) < 70_000
     kinds = {
         ".html": "text/html",
         ".css": "text/css",
@@ -202,6 +255,56 @@ def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
         assert not re.search(r"(?:src|href|url|import|from)\W*(?:https?:)?//", text), file.name
         assert not re.search(r"<style|<script>|\sstyle=|\son\w+=", text), file.name
 
+    for name in ("photo.jpg", "letter.png"):
+        answer = httpx.get(f"{url}/examples/{name}")
+        assert answer.content == (ROOT / "docs" / "drawings" / name).read_bytes()
+        assert answer.headers["content-type"] == f"image/{name[-3:]}".replace("jpg", "jpeg")
+
+
+KNOWN_TO_NOBODY = {
+    "status": "ok",
+    "model": "a.ckpt",
+    "test_accuracy": None,
+    "test_images": None,
+    "report": False,
+}
+
+
+def named(ckpt: Path) -> app.Model:
+    return replace(loading.described(str(ckpt)), name="a.ckpt")
+
+
+def test_what_the_run_says_of_the_model(tmp_path: Path) -> None:
+    """Its report is a page that anyone may have written, and names folders."""
+    ckpt, report = tmp_path / "checkpoints" / "a.ckpt", tmp_path / "report.html"
+    ckpt.parent.mkdir()
+    ckpt.touch()
+    assert named(ckpt) == named(tmp_path / "a.ckpt") == MODEL
+    told = {"ckpt_path": str(ckpt), "test/acc": 0.98941, "test/images": 10_000.0}
+    (tmp_path / "metrics.json").write_text(json.dumps(told))
+    report.write_text("<!doctype html><p>Run")
+    model = named(ckpt)
+    known = {"test_accuracy": 0.98941, "test_images": 10_000, "report": True}
+    with here(Stub(), model=model) as at:
+        assert httpx.get(f"{at.url}/healthz").json() == KNOWN_TO_NOBODY | known
+        answer = httpx.get(f"{at.url}/report")
+        assert (answer.text, answer.headers["content-type"]) == (
+            "<!doctype html><p>Run",
+            "text/html; charset=utf-8",
+        )
+        instead = {
+            "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+            "img-src data:; base-uri 'none'; frame-ancestors 'none'",
+            "cross-origin-opener-policy": "unsafe-none",
+        }
+        assert (SECURITY | instead).items() <= dict(answer.headers).items()
+        report.rename(tmp_path / "other")
+        report.symlink_to(tmp_path / "other")
+        assert httpx.get(f"{at.url}/report").status_code == 404
+    served = app.application(Stub(), model, Reading(), only_local=False)  # type: ignore[arg-type]
+    assert asyncio.run(get(served, "/report")).status_code == 404
+    assert asyncio.run(get(served, "/healthz")).json()["report"] is False
+
 
 def test_health_and_metrics() -> None:
     """The time is in seconds. What clients send is in no label."""
@@ -212,7 +315,7 @@ def test_health_and_metrics() -> None:
             return super().predict(drawings)
 
     with here(Slow()) as at:
-        assert httpx.get(f"{at.url}/healthz").json() == {"status": "ok", "model": "a.ckpt"}
+        assert httpx.get(f"{at.url}/healthz").json() == KNOWN_TO_NOBODY
         httpx.get(f"{at.url}/secret-name")
         begin = time.perf_counter()
         ask(at.url, drawn()).raise_for_status()

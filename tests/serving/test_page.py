@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from digits.prediction import loading
+from digits.serving import app
 from support import hostile_images
+from support.commands import ROOT
+from support.image_files import encoded
 from support.serving import SEVEN, ask, drawn, here, untrained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -22,6 +26,18 @@ QUIET = ("background-networking", "component-update", "sync", "gpu")
 FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
 ONE = [(140, 50), (140, 120), (140, 230)]
 DESKTOP, PHONE = {"width": 1000, "height": 700}, {"width": 360, "height": 640}
+SCREENS = {  # a phone upright and lying down, a narrow one, a desktop, and that at 200 %
+    "320x640": True,
+    "390x844": True,
+    "844x390": True,
+    "1280x800": False,
+    "640x400": False,
+}
+HOSTILE = """<!doctype html><title>A run</title>
+<meta http-equiv="refresh" content="0; url=https://attacker.example/refresh">
+<style>p { color: rgb(1, 2, 3) }</style><img src="favicon.svg">
+<script>document.title = "taken over"</script><p>A run's report</p>"""
+ALOUD = r"^Perhaps no digit; if one: \d \([\d.]+ %\)$"  # this network is never sure
 Points = list[tuple[int, int]]
 Open = Callable[..., Page]
 
@@ -56,8 +72,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    ckpt = untrained(tmp_path_factory.mktemp("ckpt"))
-    with here(loading.from_checkpoint(ckpt, [])) as at:
+    folder = tmp_path_factory.mktemp("ckpt")
+    (folder / "report.html").write_text(HOSTILE)
+    model = app.Model("robust", 0.98941, folder / "report.html", 10_000)
+    with here(loading.from_file(untrained(folder), []), model=model) as at:
         yield at.url
 
 
@@ -169,14 +187,19 @@ def test_answers_change_while_the_button_is_held_and_read_well_aloud(opened: Ope
     assert float(width.removesuffix("%")) == max(widths)
     assert page.locator("#seen").evaluate("e => [e.naturalWidth, e.naturalHeight]") == [28, 28]
     status = page.get_by_role("status")
-    expect(status).to_have_text(re.compile(r"^\d, "))
-    assert status.inner_text().startswith(f"{shown(page)}, ")
+    expect(status).to_have_text(re.compile(ALOUD))
+    assert f"if one: {shown(page)} (" in status.inner_text()
     aloud = page.locator("main").aria_snapshot()
     for line in (
         'application "Drawing area"',
         'button "Undo"',
         'button "Clear"',
-        'button "Choose image"',
+        'button "Redo" [disabled]',
+        'button "Eraser"',
+        'radiogroup "Width of the pen"',
+        'radio "Medium" [checked]',
+        'button "Open a picture"',
+        'button "A red eight"',
         'region "Answer"',
         'img "The 28 by 28 pixels the model saw"',
         'region "Probabilities"',
@@ -242,7 +265,7 @@ def test_a_file_is_read(opened: Open, url: str) -> None:
     page = opened()
     data = drawn("JPEG", 2800)
     expected = ask(url, data, "image/jpeg").json()
-    page.get_by_label("Choose image").set_input_files(
+    page.get_by_label("Open a picture").set_input_files(
         {"name": "7.jpg", "mimeType": "image/jpeg", "buffer": data}
     )
     settled(page)
@@ -290,7 +313,7 @@ def test_an_image_is_dropped_or_pasted(opened: Open, url: str) -> None:
 def test_what_the_server_refuses_is_shown_to_it_smaller(opened: Open, said: list[str]) -> None:
     page = opened()
     large = hostile_images.page("PNG", "1", (5000, 4000))  # 20 megapixels
-    page.get_by_label("Choose image").set_input_files(
+    page.get_by_label("Open a picture").set_input_files(
         {"name": "x.png", "mimeType": "image/png", "buffer": large}
     )
     settled(page)
@@ -298,10 +321,10 @@ def test_what_the_server_refuses_is_shown_to_it_smaller(opened: Open, said: list
     expect(page.get_by_role("alert")).to_be_hidden()
     assert all("status of 422" in line for line in said)
     said.clear()
-    page.get_by_label("Choose image").set_input_files(
+    page.get_by_label("Open a picture").set_input_files(
         {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"}
     )
-    expect(page.get_by_role("alert")).to_have_text("a.txt is not an image this browser can show.")
+    expect(page.get_by_role("alert")).to_have_text("This browser can't show a.txt as a picture.")
     draw(page, ONE)
     expect(page.get_by_role("alert")).to_be_hidden()
 
@@ -335,7 +358,7 @@ def test_fingers_draw_on_a_phone(opened: Open) -> None:
     assert ink(page) > 1000
     assert page.locator("#canvas").evaluate("e => getComputedStyle(e).touchAction") == "none"
     assert page.evaluate("[scrollX, scrollY, document.documentElement.scrollWidth]") == [0, 0, 360]
-    for control in page.locator("button, .button").all():
+    for control in page.locator("main :is(button, .button)").all():
         box = control.bounding_box()
         assert box
         assert box["height"] >= 44
@@ -371,14 +394,16 @@ def test_the_keyboard_draws(opened: Open) -> None:
     page.keyboard.press("Shift+ArrowRight")
     assert ink(page) == before
     status = page.get_by_role("status")
-    expect(status).to_have_text(re.compile(r"^\d, "))  # said once it is quiet
-    assert status.inner_text().startswith(f"{shown(page)}, ")
+    expect(status).to_have_text(re.compile(ALOUD))  # said once it is quiet
+    assert f"if one: {shown(page)} (" in status.inner_text()
     page.keyboard.press("Escape")
     is_empty(page)
-    for name in ("Choose image", "API"):  # Undo alone stands between: Clear has nothing to do
+    examples = page.locator("#examples img").evaluate_all("all => all.map((each) => each.alt)")
+    assert len(examples) == 7
+    # what has nothing to do is passed over
+    network = ("The network, live", "Hidden unit", "Why this digit", "And not this one")
+    for name in ("Undo", "Medium", "Open a picture", "its report", *examples, *network, "API"):
         page.keyboard.press("Tab")
-        if name == "Choose image":
-            page.keyboard.press("Tab")
         expect(page.locator(":focus")).to_have_accessible_name(name)
 
 
@@ -408,3 +433,225 @@ def test_several_digits_are_shown_each(opened: Open) -> None:
     expect(page.locator("#bars .best")).to_contain_text("7")
     assert [each.get_attribute("aria-pressed") for each in (four, seven)] == ["false", "true"]
     expect(page.get_by_role("status")).to_have_text("2 digits: 4 7")
+
+
+UNSURE = PART | {"digit": 8, "probability": 0.971, "note": "not sure", "box": None, "digits": []}
+
+
+def test_what_is_perhaps_no_digit_is_not_called_one(opened: Open) -> None:
+    page = opened()
+    page.route("**/predict", lambda route: route.fulfill(json=UNSURE))
+    draw(page, SEVEN)
+    sentence = "Perhaps no digit; if one: 8 (97.1 %)"
+    expect(page.locator("#said")).to_have_text(sentence)
+    expect(page.get_by_role("status")).to_have_text(sentence)
+
+
+NEEDED = "#canvas, .tools button, .tools label, .verdict"
+CONTROLS = f"{NEEDED}, #parts button, #bars li, #model, #examples button"
+BOXES = """(selector) => [...document.querySelectorAll(selector)].map((element) => {
+    element.scrollIntoView({ block: "center" });
+    const { left, top, right, bottom } = element.getBoundingClientRect();
+    const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    const isSeen = element.contains(there) || there.id === "hint";
+    const name = `${element.outerHTML} under ${there?.outerHTML}`;
+    return [name, isSeen, left + scrollX, top + scrollY, right + scrollX, bottom + scrollY];
+})"""
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_control_has_a_place_on_every_screen(opened: Open, screen: str) -> None:
+    width, height = map(int, screen.split("x"))
+    touch = {"has_touch": SCREENS[screen], "is_mobile": SCREENS[screen]}
+    page = opened(viewport={"width": width, "height": height}, **touch)
+    expect(page.locator("#model")).to_be_visible()
+    have_places(page, 28, width, height)
+    for answer, parts in ((SEVERAL, 2), (UNSURE, 0)):
+        page.unroute_all()
+        page.route("**/predict", lambda route, _, json=answer: route.fulfill(json=json))
+        page.evaluate("scrollTo(0, 0)")
+        draw(page, SEVEN)
+        have_places(page, 28 + parts, width, height)
+    file = {"name": f"{'long' * 9}.txt", "mimeType": "text/plain", "buffer": b"text"}
+    page.locator("#file").set_input_files(file)
+    expect(page.get_by_role("alert")).to_be_visible()
+    have_places(page, 28, width, height)
+    (_, _, _, top, _, bottom), (_, _, _, upper, _, lower) = page.evaluate(
+        BOXES, "#problem, .verdict"
+    )
+    assert top <= upper <= lower <= bottom
+
+
+def have_places(page: Page, number: int, width: int, height: int) -> None:
+    """Nothing lies over another thing or beyond the screen's width."""
+    found = page.evaluate(BOXES, CONTROLS)
+    assert len(found) == number
+    for index, (name, is_seen, left, top, right, bottom) in enumerate(found):
+        assert is_seen, name
+        assert 0 <= left <= right - 20, name
+        assert right <= width, name
+        assert top <= bottom - 14, name
+        for other, _, *its in found[:index]:
+            is_beside = right <= its[0] or its[2] <= left
+            assert is_beside or bottom <= its[1] or its[3] <= top, (name, other)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    if (width, height) in ((390, 844), (844, 390)):  # no scrolling while one draws
+        assert max(bottom for *_, bottom in page.evaluate(BOXES, NEEDED)) <= height
+
+
+def test_a_phone_is_told_of_its_camera_and_a_desktop_of_its_keyboard(opened: Open) -> None:
+    for phone in (True, False):
+        page = opened(has_touch=phone, is_mobile=phone)
+        camera, keys = page.get_by_text("Photo or camera"), page.get_by_text("Keyboard: arrows")
+        expect(camera).to_be_visible(visible=phone)
+        expect(keys).to_be_visible(visible=not phone)
+        expect(page.get_by_text("Open a picture")).to_be_visible(visible=not phone)
+        hint = "with a finger, or take a photo" if phone else "with mouse, finger, pen or keyboard"
+        expect(page.locator("#note")).to_have_text(hint)
+
+
+def test_redo(opened: Open) -> None:
+    """Strokes, clears and pictures come back; what is drawn instead ends it."""
+    page = opened()
+    redo = page.get_by_role("button", name="Redo")
+    expect(redo).to_be_disabled()
+    states = [ink(page)]
+    draw(page, ONE)
+    states.append(ink(page))
+    page.keyboard.press("Delete")
+    states.append(ink(page))
+    page.get_by_role("button", name="A letter").click()
+    settled(page)
+    states.append(ink(page))
+    draw(page, [(60, 60), (220, 60)])
+    states.append(ink(page))
+    assert states[2] == 0
+    assert len(set(states)) == 4
+    for expected in states[-2::-1]:
+        page.keyboard.press("Control+z")
+        assert ink(page) == expected
+    for key, expected in zip(["y", "Shift+Z", "y"], states[1:], strict=False):
+        page.keyboard.press(f"Control+{key}")
+        assert ink(page) == expected
+    redo.click()
+    settled(page)
+    assert ink(page) == states[4]
+    expect(redo).to_be_disabled()
+    page.keyboard.press("Control+z")
+    expect(redo).to_be_enabled()
+    draw(page, ONE)
+    expect(redo).to_be_disabled()
+
+
+def test_the_eraser_on_a_drawing(opened: Open) -> None:
+    page = opened()
+    eraser = page.get_by_role("button", name="Eraser")
+    expect(eraser).to_be_disabled()  # on an empty paper
+    draw(page, SEVEN)
+    whole = ink(page)
+    page.keyboard.press("e")
+    expect(eraser).to_have_attribute("aria-pressed", "true")
+    draw(page, SEVEN[1:])
+    assert ink(page) < 0.6 * whole
+    page.keyboard.press("Control+z")
+    assert ink(page) == whole
+    page.keyboard.press("Control+y")
+    eraser.click()
+    expect(eraser).to_have_attribute("aria-pressed", "false")
+    draw(page, SEVEN[1:])
+    assert ink(page) == pytest.approx(whole, rel=0.1)
+    eraser.click()
+    page.keyboard.press("Delete")
+    expect(eraser).to_have_attribute("aria-pressed", "false")  # or the next stroke would do nothing
+    draw(page, ONE)
+    assert ink(page) > 1000
+
+
+def test_the_eraser_on_a_picture_takes_the_colour_of_its_paper(opened: Open) -> None:
+    """Here two papers, and the picture's mean is the colour of neither."""
+    page, image = opened(), Image.new("RGB", (280, 280), (60, 70, 90))
+    sheet = ImageDraw.Draw(image)
+    sheet.rectangle((60, 0, 280, 280), fill=(250, 240, 220))
+    sheet.line([(170, 70), (170, 200)], fill=(20, 20, 60), width=20)
+    file = {"name": "1.png", "mimeType": "image/png", "buffer": encoded(image)}
+    page.get_by_label("Open a picture").set_input_files(file)
+    settled(page)
+    page.keyboard.press("e")
+    page.keyboard.press("]")
+    draw(page, [(170, 60), (170, 210)])
+    shown = page.evaluate("""() => [40, 100, 170].map((x) => {
+        const copy = new OffscreenCanvas(280, 280).getContext("2d");
+        copy.drawImage(document.getElementById("canvas"), 0, 0, 280, 280);
+        return [...copy.getImageData(x, 140, 1, 1).data.slice(0, 3)];
+    })""")
+    assert shown == [[60, 70, 90], [250, 240, 220], [250, 240, 220]]
+
+
+def test_the_width_of_the_pen(opened: Open) -> None:
+    page = opened()
+    area = {}
+    for key in ("", "]", "]", "[", "[", "[", "AltGraph+]"):
+        if key:
+            page.keyboard.press(key)
+        width = page.locator("#widths :checked").get_attribute("value")
+        assert width
+        page.keyboard.press("Delete")
+        draw(page, ONE)
+        assert area.setdefault(width, ink(page)) == ink(page)
+    assert list(area) == ["20", "32", "12"]
+    assert area["12"] < 0.7 * area["20"] < 0.7 * 0.7 * area["32"]
+    page.get_by_role("radio", name="Thick").check()
+    page.keyboard.press("Delete")
+    draw(page, ONE)
+    assert ink(page) == area["32"]
+
+
+def test_the_examples(opened: Open, url: str) -> None:
+    page = opened(viewport={"width": 844, "height": 390})  # where they are below the drawing
+    for path in sorted((ROOT / "docs" / "drawings").iterdir()):
+        page.locator(f'#examples [src$="/{path.name}"]').click()
+        expect(page.locator("#hint")).to_be_hidden()
+        settled(page)
+        assert page.evaluate("scrollY") <= 12
+        answer = ask(url, path.read_bytes(), "application/octet-stream").json()
+        digits = [part["digit"] for part in answer["digits"]] or [answer["digit"]]
+        assert shown(page) == "".join(str(digit) for digit in digits if digit is not None)
+        page.keyboard.press("Delete")
+        is_empty(page)
+    assert page.locator("#examples button").count() == 7
+
+
+def test_the_model_is_named_and_its_report_takes_nothing_over(
+    opened: Open, said: list[str], url: str
+) -> None:
+    page = opened()
+    line = "Read by robust: 98.94 % of 10,000 test images right, its report"
+    expect(page.locator("#model")).to_have_text(line)
+    page.get_by_role("link", name="its report").click()
+    paragraph = page.get_by_text("A run's report")
+    expect(paragraph).to_have_css("color", "rgb(1, 2, 3)")
+    page.wait_for_timeout(500)  # for the refresh
+    assert (page.url, page.title()) == (f"{url}/report", "A run")
+    refused = " ".join(said)  # favicon.svg stands for a picture from anywhere
+    assert "favicon.svg" in refused
+    assert "script" in refused
+    said.clear()
+
+
+LOOKS = [("320x640", "light"), ("844x390", "dark"), ("1280x800", "light"), ("1280x800", "dark")]
+
+
+@pytest.mark.parametrize(("screen", "colours"), LOOKS)
+def test_axe_finds_nothing(opened: Open, screen: str, colours: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    width, height = map(int, screen.split("x"))
+    page = opened(viewport={"width": width, "height": height}, color_scheme=colours)
+    assert Axe().run(page).response["violations"] == []
+    page.route("**/predict", lambda route: route.fulfill(json=SEVERAL))
+    draw(page, SEVEN)
+    page.keyboard.press("e")
+    file = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"}
+    page.locator("#file").set_input_files(file)
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from digits.serving import app
-from support.serving import Reading, Stub, detail
+from support.serving import MODEL, Reading, Stub, detail
 
 Ask = Callable[[bytes, bytes], httpx.Response]
 
@@ -17,7 +17,7 @@ Ask = Callable[[bytes, bytes], httpx.Response]
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Ask]:
     """Sends a type and a body."""
-    served = app.application(Stub(), "a.ckpt", Reading())  # type: ignore[arg-type]
+    served = app.application(Stub(), MODEL, Reading())  # type: ignore[arg-type]
     with asyncio.Runner() as runner:
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(served), base_url="http://localhost", trust_env=False

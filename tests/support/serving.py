@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from digits.images import drawing
 from digits.images.drawn import Drawing
+from digits.prediction import reading
 from digits.prediction.predictor import Prediction
 from digits.serving import app
 from digits.serving.limits import IMAGE, LIMITS, Limits
@@ -68,14 +68,17 @@ class Reading:
     close = start
 
     def read(self, data: bytes) -> Drawing:
-        return drawing.read(data, IMAGE.pixels, IMAGE.formats)
+        return reading.read(data, IMAGE.pixels, IMAGE.formats)
+
+
+MODEL = app.Model("a.ckpt")
 
 
 @contextmanager
-def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
+def here(predictor: Any, limits: Limits = LIMITS, model: app.Model = MODEL) -> Iterator[Here]:
     ready = threading.Event()
     with listen("127.0.0.1", 0) as listener:
-        served = app.application(predictor, "a.ckpt", Reading(), limits=limits, ready=ready.set)
+        served = app.application(predictor, model, Reading(), limits=limits, ready=ready.set)
         made = app.server(served, limits)
         thread = threading.Thread(target=made.run, args=([listener],))
         thread.start()
@@ -90,6 +93,8 @@ def here(predictor: Any, limits: Limits = LIMITS) -> Iterator[Here]:
 
 class Stub:
     """A predictor that says 7, when `may_go` is set, and counts what it was asked."""
+
+    weights = None
 
     def __init__(self) -> None:
         self.may_go = threading.Event()

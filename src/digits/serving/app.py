@@ -6,18 +6,23 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from digits.errors import InputError
+from digits.files import DRAWINGS, read_at_most
+from digits.prediction import confidence, network
+from digits.prediction.loading import Model
 from digits.prediction.predictor import Prediction, Predictor
 from digits.prediction.readers import Readers
 from digits.serving import uploads
 from digits.serving.limits import LIMITS, Limits
-from digits.serving.middleware import HEADERS, Guard, Metrics
+from digits.serving.middleware import FOREIGN, HEADERS, Guard, Metrics
 from digits.serving.schema import BODY, Answer, Health, answer, problems
 
 WEB = Path(__file__).with_name("web")
@@ -26,8 +31,12 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
+BINARY = "application/octet-stream"
 PAGES = {"index.html": "/", "docs.html": "/docs"}  # other files have their own names
+MAX_REPORT_BYTES = 32 << 20
 
 
 def server(app: Guard, limits: Limits = LIMITS) -> uvicorn.Server:
@@ -52,14 +61,14 @@ def server(app: Guard, limits: Limits = LIMITS) -> uvicorn.Server:
 
 def application(
     predictor: Predictor,
-    model: str,
+    model: Model,
     readers: Readers,
     only_local: bool = True,
     limits: Limits = LIMITS,
     ready: Callable[[], None] = lambda: None,
 ) -> Guard:
-    """Make the application. `model` is the model's name in /healthz, `only_local` refuses hosts
-    other than loopback addresses, `ready` is called when everything is ready.
+    """Make the application. `only_local` refuses hosts other than loopback addresses, `ready` is
+    called when everything is ready.
     """
     metrics = Metrics()
 
@@ -79,26 +88,42 @@ def application(
         redirect_slashes=False,
         lifespan=lifespan,
         responses=problems(400, 500),
-        exception_handlers={Exception: _our_fault},
+        exception_handlers={Exception: _our_fault, RequestValidationError: _wrong_query},
     )
 
+    _add_network(app, predictor)
     _add_predict(app, predictor, readers, limits)
-
-    @app.get("/healthz")
-    async def healthz() -> Health:
-        return Health(status="ok", model=model)
+    _add_model(app, model, model.report if only_local else None)  # it names this machine's folders
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics_text() -> Response:
         """For Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    paths = {"/predict", "/healthz", "/metrics", "/openapi.json"}
-    for file in sorted(WEB.iterdir()):
-        path = PAGES.get(file.name, f"/{file.name}")
+    paths = {"/predict", "/healthz", "/metrics", "/openapi.json", "/report"}
+    files = {PAGES.get(file.name, f"/{file.name}"): file for file in WEB.iterdir()}
+    files |= {f"/examples/{file.name}": file for file in DRAWINGS.iterdir()}
+    for path, file in files.items():
         app.add_route(path, _static(file), include_in_schema=False)
         paths.add(path)
-    return Guard(app, metrics, paths, only_local)
+    return Guard(app, metrics, paths | {"/network"}, only_local)
+
+
+def _add_network(app: FastAPI, predictor: Predictor) -> None:
+    weights, temperature = predictor.weights, confidence.measured().temperature
+    content = network.packed(weights, {"temperature": f"{temperature:g}"}) if weights else b""
+    handler = _sent(content, BINARY)
+
+    @app.get(
+        "/network",
+        response_class=Response,
+        responses=problems(404) | {200: {"content": {BINARY: {}}}, 304: {}},
+    )
+    async def weights_of_network(request: Request) -> Response:
+        """The network, as safetensors of int8 weights; one with a hidden layer of ReLUs."""
+        if not content:
+            raise HTTPException(404, "not a network of one hidden layer of ReLUs, so not shown")
+        return await handler(request)
 
 
 def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: Limits) -> None:
@@ -116,8 +141,12 @@ def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: L
         responses=problems(403, 408, 413, 415, 422, 503),
         openapi_extra={"requestBody": BODY},
     )
-    async def predict(request: Request) -> Response:
-        """Which digit an image shows."""
+    async def predict(
+        request: Request,
+        why: bool = False,
+        instead_of: Annotated[int | None, Query(ge=0, le=9)] = None,
+    ) -> Response:
+        """Which digit an image shows; and why, rather than `instead_of` or the next likeliest."""
         too_much = HTTPException(503, "too much to do", {"Retry-After": "1"})
         if places.locked():
             raise too_much
@@ -130,21 +159,57 @@ def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: L
                 raise HTTPException(422, str(error)) from error
             except TimeoutError as error:
                 raise too_much from error
-        return Response(answer(prediction).model_dump_json(), media_type="application/json")
+        is_asked = why or instead_of is not None
+        told = answer(prediction, predictor.weights if is_asked else None, instead_of)
+        return Response(told.model_dump_json(), media_type="application/json")
+
+
+def _add_model(app: FastAPI, model: Model, report: Path | None) -> None:
+    told = Health(
+        status="ok",
+        model=model.name,
+        test_accuracy=model.test_accuracy,
+        test_images=model.test_images,
+        report=report is not None,
+    )
+
+    @app.get("/healthz")
+    async def healthz() -> Health:
+        return told
+
+    if report is None:
+        return
+
+    @app.get("/report", include_in_schema=False)
+    def read() -> Response:
+        try:
+            content = read_at_most(report, MAX_REPORT_BYTES)
+        except (OSError, ValueError) as error:
+            raise HTTPException(404, "the report can't be read") from error
+        return Response(content, media_type=TYPES[".html"], headers=FOREIGN)
 
 
 def _static(file: Path) -> Callable[[Request], Awaitable[Response]]:
-    content = file.read_bytes()
+    return _sent(file.read_bytes(), TYPES[file.suffix])
+
+
+def _sent(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
 
     async def static(request: Request) -> Response:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(content, media_type=TYPES[file.suffix], headers=headers)
+        return Response(content, media_type=kind, headers=headers)
 
     return static
 
 
 async def _our_fault(_: Request, __: Exception) -> Response:
     return JSONResponse({"detail": "our fault, not the image's"}, 500)
+
+
+async def _wrong_query(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)

@@ -9,6 +9,7 @@ import sys
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.prediction.readers import brief
@@ -18,13 +19,17 @@ CSP = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {  # of every answer
-    "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+OWN = {"content-security-policy": CSP, "cross-origin-opener-policy": "same-origin"}
+FOREIGN = {  # instead of these, for a page that anyone may have written: no script, form or refresh
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "unsafe-none",  # browsers may refuse any other with a sandbox
 }
 LOCAL = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
@@ -64,6 +69,10 @@ class Guard:
         async def watched(message: Message) -> None:
             nonlocal code
             code = message.get("status", code)
+            if "status" in message:
+                headers = MutableHeaders(scope=message)
+                for name, value in OWN.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         path = scope["path"] if scope["path"] in self.paths else "other"

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from digits.data.mnist import CLASSES
+from digits.prediction import explanation
+from digits.prediction.network import Weights
 from digits.prediction.predictor import Prediction
 from digits.serving.uploads import FIELD
 
@@ -30,6 +32,9 @@ class Digit(BaseModel):
     note: Annotated[str, Field(examples=["", "blank", "not sure", "2 digits"])]
     box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
     seen: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})] | None
+    why: Annotated[
+        explanation.Why | None, Field(description="If asked for, and the model's kind allows it.")
+    ]
 
 
 class Answer(Digit):
@@ -37,8 +42,13 @@ class Answer(Digit):
 
 
 class Health(BaseModel):
+    """`test_accuracy` and `test_images` are null if the run says nothing of this checkpoint."""
+
     status: str
     model: str
+    test_accuracy: Probability | None
+    test_images: int | None
+    report: Annotated[bool, Field(description="Whether /report is the run's report.")]
 
 
 class Problem(BaseModel):
@@ -48,6 +58,7 @@ class Problem(BaseModel):
 REASONS = {
     400: "Another host than a loopback address, or no HTTP request",
     403: "Sent by another site's page",
+    404: "The model's kind does not allow it",
     408: "The body came too slowly",
     413: "The body is too large",
     415: "Neither an image nor a form, or an image of another kind",
@@ -80,15 +91,22 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Problem, "description": REASONS[code]} for code in codes}
 
 
-def answer(prediction: Prediction) -> Answer:
-    return Answer(
-        **_fields(prediction), digits=[Digit(**_fields(part)) for part in prediction.parts]
-    )
+def answer(
+    prediction: Prediction, weights: Weights | None = None, instead_of: int | None = None
+) -> Answer:
+    """With `weights`, it says why each digit, and not `instead_of` or the next likeliest."""
+    whole, *parts = (_fields(each, weights, instead_of) for each in (prediction, *prediction.parts))
+    return Answer(**whole, digits=[Digit(**part) for part in parts])
 
 
-def _fields(prediction: Prediction) -> dict[str, Any]:
-    seen = None if prediction.seen is None else base64.b64encode(png(prediction.seen))
-    return prediction.told() | {"seen": seen}
+def _fields(
+    prediction: Prediction, weights: Weights | None, instead_of: int | None
+) -> dict[str, Any]:
+    digit, seen, why = prediction.digit, prediction.seen, None
+    if weights and digit is not None and seen is not None:
+        why = explanation.of(weights, seen, digit, instead_of)
+    picture = None if seen is None else base64.b64encode(png(seen))
+    return prediction.told() | {"seen": picture, "why": why}
 
 
 def png(pixels_HW: NDArray[np.uint8]) -> bytes:

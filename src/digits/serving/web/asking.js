@@ -1,4 +1,6 @@
-// One question at a time, always about the newest drawing: as live as the server is fast.
+// One question at a time, always about the newest drawing: as live as the answers are fast.
+
+import { ask } from "./answer.js";
 
 const PATIENCE_MS = 12_000;
 const AGAIN_MS = 1_000;
@@ -8,7 +10,7 @@ export class Asking extends EventTarget {
   #drawing;
   #version = 0; // of the drawing
   #asked = 0;
-  #isAsking = false;
+  isAsking = false; // as long as the newest drawing has no answer
   #waiting = null; // an AbortController while an answer is awaited
 
   constructor(drawing) {
@@ -23,29 +25,26 @@ export class Asking extends EventTarget {
   }
 
   async #go() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+    if (this.isAsking) return;
+    this.isAsking = true;
     while (this.#asked !== this.#version) {
       this.#asked = this.#version;
       await this.#askOnce();
     }
-    this.#isAsking = false;
+    this.isAsking = false;
   }
 
   async #askOnce() {
     if (this.#drawing.isBlank) return this.#tell("answer", null);
-    const waiting = (this.#waiting = new AbortController());
-    const patience = setTimeout(() => waiting.abort("late"), PATIENCE_MS);
+    const { signal } = (this.#waiting = new AbortController());
     const begin = performance.now();
     try {
       const { body, place } = await this.#drawing.snapshot();
-      const answer = await ask(body, waiting.signal);
-      waiting.signal.throwIfAborted();
+      const answer = await ask(body, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
+      signal.throwIfAborted();
       this.#tell("answer", { ...answer, place, ms: performance.now() - begin });
     } catch (error) {
-      if (!waiting.signal.aborted || waiting.signal.reason === "late") await this.#fail(error);
-    } finally {
-      clearTimeout(patience);
+      if (!signal.aborted) await this.#fail(error);
     }
   }
 
@@ -60,14 +59,4 @@ export class Asking extends EventTarget {
   #tell(kind, detail) {
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
-}
-
-async function ask(body, signal) {
-  const headers = { "Content-Type": body.type.startsWith("image/") ? body.type : "application/octet-stream" };
-  const response = await fetch("predict", { method: "POST", body, headers, signal });
-  if (response.ok) return response.json();
-  const { detail } = await response.json().catch(() => ({}));
-  const error = new Error(`The server says: ${detail ?? response.statusText}`);
-  error.code = response.status;
-  throw error;
 }

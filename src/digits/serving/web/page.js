@@ -3,9 +3,10 @@ import { Drawing, SIDE } from "./drawing.js";
 import { show } from "./result.js";
 
 const element = (id) => document.getElementById(id);
+const complain = (text) => (element("problem").textContent = text);
 const canvas = element("canvas");
-const drawing = new Drawing(canvas);
-const asking = new Asking(drawing);
+export const drawing = new Drawing(canvas);
+export const asking = new Asking(drawing);
 
 asking.addEventListener("answer", ({ detail }) => {
   show(detail);
@@ -13,15 +14,28 @@ asking.addEventListener("answer", ({ detail }) => {
 });
 asking.addEventListener("problem", ({ detail }) => complain(detail));
 drawing.addEventListener("change", () => {
-  element("undo").disabled = !drawing.canUndo;
-  element("clear").disabled = drawing.isBlank;
+  element("undo").disabled = !drawing.done.length;
+  element("redo").disabled = !drawing.undone.length;
+  element("clear").disabled = element("eraser").disabled = drawing.isBlank;
+  if (drawing.isBlank) erase(false);
   element("hint").hidden = !drawing.isBlank;
   showPen();
 });
 show(null);
 
-element("undo").addEventListener("click", () => drawing.undo());
-element("clear").addEventListener("click", () => drawing.clear());
+for (const what of ["undo", "redo", "clear"]) {
+  element(what).addEventListener("click", () => drawing[what]());
+}
+element("eraser").addEventListener("click", () => erase(!drawing.erases));
+const widths = [...element("widths").querySelectorAll("input")];
+element("widths").addEventListener("change", ({ target }) => (drawing.width = Number(target.value)));
+for (const example of element("examples").querySelectorAll("img")) {
+  example.parentElement.addEventListener("click", async () => {
+    element("said").closest("section").scrollIntoView({ block: "nearest" });
+    const response = await fetch(example.src).catch(() => complain("The server does not answer."));
+    if (response) load(await response.blob());
+  });
+}
 element("file").addEventListener("change", ({ target }) => {
   load(target.files[0]);
   target.value = ""; // the same file again is a change, too
@@ -32,35 +46,42 @@ async function load(file) {
   try {
     await drawing.load(file);
   } catch {
-    complain(`${file.name || "That"} is not an image this browser can show.`);
+    complain(`This browser can't show ${file.name || "that"} as a picture.`);
   }
 }
 
-function complain(text) {
-  element("problem").textContent = text;
-  element("problem").hidden = !text;
+function erase(does) {
+  drawing.erases = does && !drawing.isBlank;
+  element("eraser").setAttribute("aria-pressed", String(drawing.erases));
+  canvas.classList.toggle("erases", drawing.erases);
+}
+
+function widen(steps) {
+  widths[widths.findIndex(({ checked }) => checked) + steps]?.click();
 }
 
 addEventListener("paste", ({ clipboardData }) => load(clipboardData.files[0]));
-addEventListener("dragover", (event) => {
-  event.preventDefault();
-  element("drop").hidden = false;
-});
-addEventListener("dragleave", ({ relatedTarget }) => {
-  if (!relatedTarget) element("drop").hidden = true;
-});
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  element("drop").hidden = true;
-  load(event.dataTransfer.files[0]);
-});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    element("drop").hidden = kind === "drop" || (kind === "dragleave" && !event.relatedTarget);
+    if (kind === "drop") load(event.dataTransfer.files[0]);
+  });
+}
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key === "z") drawing.undo();
-  else if (event.ctrlKey || event.metaKey || event.altKey) return;
-  else if (["Escape", "Delete", "Backspace"].includes(event.key)) drawing.clear();
+  const key = event.key.toLowerCase();
+  const isTyped = event.ctrlKey === event.altKey && !event.metaKey; // AltGr is both
+  if (["[", "]"].includes(key) && isTyped) widen(key === "[" ? -1 : 1);
+  else if (event.altKey) return;
+  else if (event.ctrlKey || event.metaKey) {
+    if (key === "y" || (key === "z" && event.shiftKey)) drawing.redo();
+    else if (key === "z") drawing.undo();
+    else return;
+  } else if (key === "e") erase(!drawing.erases);
+  else if (["escape", "delete", "backspace"].includes(key)) drawing.clear();
   else return;
   event.preventDefault();
 });

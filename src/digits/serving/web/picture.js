@@ -10,14 +10,24 @@ export async function picture(file, side) {
   const place = { x: (side - width) / 2, y: (side - height) / 2, width, height, scale: fit };
   const few = Math.min(1, KEPT_SIDE / Math.max(whole.width, whole.height));
   const kept = new OffscreenCanvas(Math.ceil(whole.width * few), Math.ceil(whole.height * few));
-  kept.getContext("2d").drawImage(whole, 0, 0, kept.width, kept.height);
-  const mean = new OffscreenCanvas(1, 1).getContext("2d");
-  mean.fillStyle = "#fff";
-  mean.fillRect(0, 0, 1, 1);
-  mean.imageSmoothingQuality = "high";
-  mean.drawImage(whole, 0, 0, 1, 1);
+  const context = kept.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, kept.width, kept.height);
+  context.drawImage(whole, 0, 0, kept.width, kept.height);
   whole.close();
-  const [red, green, blue] = mean.getImageData(0, 0, 1, 1).data;
-  const ink = red + green + blue > 382 ? "#15171c" : "#f4f5f7";
-  return { picture: kept, file, place, ink, paper: `rgb(${red} ${green} ${blue})` };
+  const paper = colourOf(context.getImageData(0, 0, kept.width, kept.height));
+  const ink = brightness(paper) > 382 ? "#15171c" : "#f4f5f7";
+  return { picture: kept, file, place, ink, paper: `rgb(${paper})` };
+}
+
+const brightness = ([red, green, blue]) => red + green + blue;
+
+// The colour of most of a part of a picture: its median by brightness.
+export function colourOf({ data }) {
+  const [colours, step] = [[], 4 * Math.ceil(data.length / 8000)]; // 2000 pixels are enough
+  for (let i = 0; i < data.length; i += step) {
+    if (data[i + 3]) colours.push(data.subarray(i, i + 3)); // outside of the canvas it is 0
+  }
+  colours.sort((a, b) => brightness(a) - brightness(b));
+  return colours[colours.length >> 1];
 }

@@ -3,19 +3,16 @@
 import { SIDE } from "./drawing.js";
 
 const QUIET_MS = 700; // after the last change, before it is said aloud
-const WORDS = { blank: "Nothing to see", "not sure": "Not sure" };
+const HOW = matchMedia("(pointer: coarse)").matches
+  ? "with a finger, or take a photo"
+  : "with mouse, finger, pen or keyboard";
 
 const element = (id) => document.getElementById(id);
 const percent = (fraction) => `${(100 * fraction).toFixed(1)} %`;
 const png = (base64) => `data:image/png;base64,${base64}`;
 
-const rows = Array.from({ length: 10 }, (_, digit) => {
-  const row = document.createElement("li");
-  row.innerHTML = `<span>${digit}</span><span class="track"><span class="fill"></span></span><span></span>`;
-  row.querySelector(".track").setAttribute("aria-hidden", "true");
-  element("bars").append(row);
-  return { row, fill: row.querySelector(".fill"), value: row.lastElementChild };
-});
+element("bars").innerHTML = Array.from({ length: 10 }, (_, digit) => `<li><span>${digit}</span>
+  <span class="track" aria-hidden="true"><span class="fill"></span></span><span></span></li>`).join("");
 
 let timer;
 let chosen = 0; // of several digits, whose bars are shown
@@ -24,7 +21,7 @@ export function show(answer) {
   const several = answer?.digits ?? [];
   chosen = Math.min(chosen, Math.max(several.length - 1, 0));
   showVerdict(answer, several);
-  showParts(several);
+  showParts(answer, several);
   showBoxes(answer, several);
   showDetails(several[chosen] ?? answer);
   announce(answer, several);
@@ -37,38 +34,34 @@ function showVerdict(answer, several) {
   digit.classList.toggle("long", digits.length > 1);
   digit.classList.toggle("unsure", answer?.note === "not sure");
   element("said").textContent = said(answer, several);
-  const ms = answer ? `in ${Math.round(answer.ms)} ms` : "with mouse, finger, pen or keyboard";
-  element("note").textContent = ms;
+  element("note").textContent = answer ? `in ${Math.round(answer.ms)} ms` : HOW;
 }
 
 function said(answer, several) {
   if (!answer) return "Draw a digit";
   if (several.length) return answer.note;
-  const words = WORDS[answer.note] ?? answer.note;
-  if (answer.probability == null) return words;
-  return words ? `${words}: ${percent(answer.probability)}` : percent(answer.probability);
+  if (answer.probability == null) return answer.note === "blank" ? "Nothing to see" : answer.note;
+  const sure = percent(answer.probability);
+  return answer.note ? `Perhaps no digit; if one: ${answer.digit} (${sure})` : sure;
 }
 
-function showParts(several) {
+function showParts(answer, several) {
   const group = element("parts");
   const focused = [...group.children].indexOf(document.activeElement);
-  group.replaceChildren(...several.map(partButton));
+  group.replaceChildren(...several.map((part, index) => partButton(part, index, answer)));
   group.children[focused]?.focus();
 }
 
-function partButton(part, index, several) {
+function partButton(part, index, answer) {
   const button = document.createElement("button");
   const seen = new Image(28, 28);
   seen.src = png(part.seen);
   seen.alt = "";
-  button.type = "button";
   button.append(seen, part.digit ?? "?");
   button.setAttribute("aria-pressed", String(index === chosen));
   button.addEventListener("click", () => {
     chosen = index;
-    [...element("parts").children].forEach((each, i) =>
-      each.setAttribute("aria-pressed", String(i === index)));
-    showDetails(several[index]);
+    show(answer);
   });
   return button;
 }
@@ -79,13 +72,9 @@ function showBoxes(answer, several) {
   const found = several.length ? several : isPicture && answer.box ? [answer] : [];
   element("boxes").replaceChildren(...found.filter(({ box }) => box).map(({ box }) => {
     const { x, y, scale } = answer.place;
-    const [left, upper, right, lower] = box;
+    const sides = box.map((side, i) => (100 * ((i % 2 ? y : x) + side * scale)) / SIDE);
     const frame = document.createElement("span");
-    const part = (units) => `${(100 * units) / SIDE}%`;
-    frame.style.left = part(x + left * scale);
-    frame.style.top = part(y + upper * scale);
-    frame.style.width = part((right - left) * scale);
-    frame.style.height = part((lower - upper) * scale);
+    frame.style.inset = `${sides[1]}% ${100 - sides[2]}% ${100 - sides[3]}% ${sides[0]}%`;
     return frame;
   }));
 }
@@ -94,9 +83,10 @@ function showDetails(digit) {
   const seen = element("seen");
   seen.hidden = !digit?.seen;
   if (digit?.seen) seen.src = png(digit.seen);
-  rows.forEach(({ row, fill, value }, k) => {
+  [...element("bars").children].forEach((row, k) => {
+    const [, track, value] = row.children;
     const fraction = digit?.probabilities?.[k] ?? 0;
-    fill.style.width = `${100 * fraction}%`;
+    track.firstChild.style.width = `${100 * fraction}%`;
     value.textContent = digit?.probabilities ? percent(fraction) : "";
     row.classList.toggle("best", digit?.digit === k);
   });
@@ -104,9 +94,8 @@ function showDetails(digit) {
 
 function announce(answer, several) {
   clearTimeout(timer);
-  timer = setTimeout(() => {
-    const digits = several.map((part) => part.digit).join(" ");
-    const one = answer?.digit == null ? said(answer, []) : `${answer.digit}, ${said(answer, [])}`;
-    element("live").textContent = digits ? `${answer.note}: ${digits}` : answer ? one : "Empty";
-  }, QUIET_MS);
+  const digits = several.length ? `: ${several.map((part) => part.digit).join(" ")}` : "";
+  const sure = answer?.note === "" ? `${answer.digit}, ` : "";
+  const text = sure + said(answer, several) + digits;
+  timer = setTimeout(() => (element("live").textContent = text), QUIET_MS);
 }
