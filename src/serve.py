@@ -8,7 +8,6 @@ import socket
 import sys
 import warnings
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -51,14 +50,12 @@ def serve(arguments: argparse.Namespace) -> None:
         logging.disable()  # libraries would log what clients send
         warnings.simplefilter("ignore")
         host, port = listener.getsockname()[:2]
-        model = loading.described(str(Path(path).resolve()))
-        shown = Path(path).name if os.path.isabs(model.name) else model.name  # no other folder
         predictor = loading.from_file(path, arguments.config_dir)
         if torch := sys.modules.get("torch"):  # the model is one of the user's own
             torch.set_num_threads(1)  # the processes that read images use the other cores
         is_local = ipaddress.ip_address(host).is_loopback
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        model = replace(model, name=shown)
+        model = loading.described(str(Path(path).resolve())).for_others()
         ready = partial(print, f"{url}  (model: {model}; Ctrl+C stops)", flush=True)
         served = app.application(predictor, model, readers, is_local, ready=ready)
         app.server(served).run([listener])

@@ -186,3 +186,14 @@ def test_a_slip_is_one_line(
             words += ["--ckpt", untrained(tmp_path)]
         ended = tool("serve", *words)
     assert ended == (2, "", f"error: {said.replace('TAKEN', port)}\n")
+
+
+def test_a_damaged_safetensors_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.Readers", lambda _: Reading())
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(bytes(40))
+    code, out, err = tool("serve", "--port", "0", "--ckpt", str(path))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: --ckpt {path}: expected one of digits that export.py wrote")

@@ -12,8 +12,8 @@ from digits.data import idx
 from digits.data.mnist import TEST
 from digits.exporting import formats
 from digits.exporting.formats import About
+from digits.prediction.network import SCALE
 
-SCALE = ".scale"  # of a row's int8 weights: float32 (R,)
 MOST_CHANGED = 0.001  # of the answers for the test images
 
 

@@ -7,7 +7,6 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -43,9 +42,7 @@ def write(ckpt_path: str, output: Path | None, config_dirs: Sequence[str] = ()) 
     if not ckpt_path.endswith(".safetensors") and not _agrees(ckpt_path, data):
         print("error: it differs from the checkpoint; nothing is written", file=sys.stderr)
         return 1
-    model = loading.described(ckpt_path)
-    if os.path.isabs(model.name):  # other people get the page
-        model = replace(model, name=Path(model.name).name)
+    model = loading.described(ckpt_path).for_others()
     content = page(data, str(model)).encode()
     write_atomically(folder / "index.html", content)
     print(f"{relative(folder / 'index.html')}  {len(content) / 1e6:.1f} MB")

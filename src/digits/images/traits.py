@@ -8,8 +8,7 @@ from scipy import ndimage
 from digits.images.drawn import WAYS
 from digits.images.glyph import extent
 from digits.images.ink import Ink
-
-INKED = 0.3
+from digits.images.strokes import INKED
 
 
 def of(

@@ -2,9 +2,10 @@
 Shapes: N images (B inside a network), H W pixels, K = 10 classes.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from digits.data.mnist import CLASSES, SIDE
 from digits.errors import InputError
 from digits.files import ROBUST, is_plain, relative
 from digits.images.drawn import Pixels
-from digits.prediction.network import Weights, from_safetensors
+from digits.prediction.network import Weights, from_safetensors, metadata
 from digits.prediction.predictor import Network, Predictor
 from digits.runs import archive, contents
 from digits.runs.folder import RunFolder
@@ -38,6 +39,10 @@ class Model:
     report: Path | None = None
     test_images: int | None = None
 
+    def for_others(self) -> "Model":
+        """Without the folders of this machine."""
+        return replace(self, name=Path(self.name).name) if os.path.isabs(self.name) else self
+
     def __str__(self) -> str:
         if self.test_accuracy is None:
             return self.name
@@ -50,7 +55,7 @@ def described(path: str) -> Model:
     file = Path(path).absolute()
     name = "robust" if file == ROBUST else relative(file)
     run = RunFolder.of(file)
-    about = from_safetensors(file)[1] if file.suffix == ".safetensors" else {}
+    about = metadata(file) if file.suffix == ".safetensors" else {}
     about = run.tested(file) if run else about
     report = run.report if run and is_plain(run.path, run.report.name) else None
     with suppress(KeyError, ValueError):
@@ -66,7 +71,7 @@ def from_file(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
     """
     if path.endswith(".safetensors"):
         try:
-            return Predictor(from_safetensors(Path(path))[0])
+            return Predictor(from_safetensors(Path(path)))
         except Exception as error:  # safetensors raises its own
             expected = "expected one of digits that export.py wrote"
             raise InputError(f"--ckpt {path}: {expected} ({_reason(error)})") from error

@@ -55,29 +55,34 @@ class Weights:
         return p_NK
 
 
-def from_safetensors(path: Path) -> tuple[Weights, About]:
-    """The weights in a file that export.py wrote, and what it says of itself. Raises ValueError for
-    other files, or whatever safetensors raises.
+def metadata(path: Path) -> About:
+    """What a safetensors file says of itself. Raises whatever safetensors raises."""
+    with safe_open(path, "np") as file:
+        return file.metadata() or {}
+
+
+def from_safetensors(path: Path) -> Weights:
+    """The weights in a file that export.py wrote. Raises ValueError for other files, or whatever
+    safetensors raises.
     """
     with safe_open(path, "np") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
     for name in [name for name in state if f"{name}{SCALE}" in state]:
         state[name] = state[name] * state.pop(f"{name}{SCALE}")[:, None]
     if weights := Weights.of(state):
-        return weights, about
+        return weights
     raise ValueError("another network's weights")
 
 
-def packed(weights: Weights, about: dict[str, str]) -> bytes:
+def packed(weights: Weights, told: dict[str, str]) -> bytes:
     """A safetensors file of int8 weights with a scale for each row, as export.py writes it."""
     state: dict[str, NDArray[Any]] = {"net.1.bias": weights.bias_H, "net.3.bias": weights.bias_K}
     for name, rows in (("net.1.weight", weights.first_HP), ("net.3.weight", weights.second_KH)):
         scale = np.maximum(np.abs(rows).max(1), np.float32(1e-30)) / 127
         state |= {name: (rows / scale[:, None]).round().astype(np.int8), f"{name}{SCALE}": scale}
-    return numpy.save(state, about)
+    return numpy.save(state, told)
 
 
 @cache
 def shipped() -> Weights:
-    return from_safetensors(ROBUST)[0]
+    return from_safetensors(ROBUST)

@@ -25,9 +25,9 @@ def best(guesses: Iterator[Drawing]) -> Drawing:
     (read,) = judge().predict([first])
     if read.score >= confidence.measured().threshold:
         return first
-    all_ = [first, *guesses]
-    scores = [each.score for each in judge().predict(all_)]
-    return all_[max(range(len(all_)), key=scores.__getitem__)]
+    others = list(guesses)
+    scores = [read.score, *(each.score for each in judge().predict(others))]
+    return [first, *others][max(range(len(scores)), key=scores.__getitem__)]
 
 
 @cache
