@@ -75,18 +75,20 @@ def explain(found: "list[Answer]", weights: "Weights", folder: Path) -> None:
 
     from digits.images import decode
     from digits.inspection import explained, figures
-    from digits.prediction import answers, explanation
+    from digits.prediction import answers, explanation, reading
 
     for each in found:
         read = each.prediction
         if read.digit is None or read.seen is None:
             continue  # blank, or several digits
-        photo, size = decode.upright(Path(each.file).read_bytes(), decode.MAX_PIXELS, None, 640)
+        data = Path(each.file).read_bytes()
+        photo, size = decode.upright(data, decode.MAX_PIXELS, None, 640)
         why = explanation.of(weights, read.seen, read.digit)
         picture = explained.picture(
             Path(each.path).name,
             (why.digit, why.instead_of),
             explained.framed(photo, [side * photo.width / size[0] for side in read.box or ()]),
+            reading.read(data, layers=True).layers,
             read.seen,
             read.probabilities or (),
             np.array(why.pixels, np.float32),

@@ -329,12 +329,17 @@ def test_why_is_a_picture(folder: Path, onnx: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in why.iterdir()) == names
     with Image.open(why / "1.png") as picture:
         pixels = np.asarray(picture).astype(int)
-    assert pixels.shape == (446, 1016, 3)
-    map_, units = pixels[80:304, 520:744], pixels[356:412, 24:80]
+    assert pixels.shape == (710, 1016, 3)
+    map_, units = pixels[80:304, 520:744], pixels[620:676, 24:80]
     for part in (map_, units):  # red and blue
         assert (part[..., 0] - part[..., 2]).max() > 100
         assert (part[..., 2] - part[..., 0]).max() > 100
     assert ((pixels[80:304, 272:496] < 128).mean((0, 1)) > 0.05).all()  # its ink
+    page, light, ink, strokes = (pixels[350:562, x : x + 212, 0] for x in (30, 278, 526, 774))
+    assert page.max() - page.min() > 100
+    assert light.std() < 10
+    for each in (ink, strokes):
+        assert np.corrcoef(each.ravel(), abs(page - light).ravel())[0, 1] > 0.9
     for words, said in (
         ([images[0], "--explain", str(why)], f"--explain {why}: not empty; expected a new folder"),
         (

@@ -55,6 +55,13 @@ def test_one_reads_image_after_image(one: Readers) -> None:
         left, upper, right, lower = whole.box
         assert 0 <= left < right <= side
         assert 0 <= upper < lower <= side
+    page = drawn(side=120)
+    for seen, expected in zip(
+        one.read(page, layers=True).layers, reading.read(page, layers=True).layers, strict=True
+    ):
+        assert seen.shape == (120, 120)
+        assert np.allclose(seen, np.clip(expected, 0, 1), atol=0.6 / 255)
+    assert one.read(page).layers == ()
     for data, said in (
         (b"no image", "not an image that Pillow reads, or damaged"),
         (b"", "not an image that Pillow reads, or damaged"),

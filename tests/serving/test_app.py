@@ -55,9 +55,11 @@ def test_it_answers(url: str) -> None:
     assert (blank["digit"], blank["note"], blank["digits"]) == (None, "blank", [])
 
 
+PNG = {"Content-Type": "image/png"}
+
+
 def asked_why(url: str, query: str) -> httpx.Response:
-    headers = {"Content-Type": "image/png"}
-    return httpx.post(f"{url}/predict?{query}", content=drawn(), headers=headers)
+    return httpx.post(f"{url}/predict?{query}", content=drawn(), headers=PNG)
 
 
 def test_it_says_why(url: str, ckpt: str) -> None:
@@ -80,6 +82,28 @@ def test_it_says_why(url: str, ckpt: str) -> None:
     assert asked_why(url, "instead_of=3").json()["why"]["instead_of"] == 3
     expected = "instead_of: Input should be less than or equal to 9"
     assert detail(asked_why(url, "instead_of=10")) == f"422 {expected}"
+
+
+def test_it_shows_the_steps(url: str) -> None:
+    """A seven on paper that darkens to the right."""
+    with Image.open(io.BytesIO(drawn(side=160))) as seven:
+        light_HW = np.linspace(1, 0.5, 160)
+        page = Image.fromarray(np.uint8(np.asarray(seven) * light_HW))
+    plain, answer = (
+        httpx.post(f"{url}/predict{query}", content=encoded(page), headers=PNG).json()
+        for query in ("", "?steps=1")
+    )
+    assert plain.pop("steps") is None
+    with Image.open(io.BytesIO(base64.b64decode(answer.pop("steps")))) as strip:
+        picture, light, ink, strokes = np.hsplit(np.asarray(strip, np.int64), 4)
+    assert answer == plain
+    assert picture.shape == (160, 160)
+    assert np.array_equal(picture, np.asarray(page))
+    blank = np.asarray(page) == np.uint8(255 * light_HW)
+    assert abs(light - 255 * light_HW).mean() < 6
+    assert np.array_equal(ink, strokes)
+    assert ink[~blank].mean() > 240
+    assert ink[blank].mean() < 1
 
 
 def test_the_network_is_sent_once(url: str, ckpt: str) -> None:

@@ -272,6 +272,9 @@ def test_a_file_is_read(opened: Open, url: str) -> None:
     assert shown(page) == str(expected["digit"])
     assert page.locator("#seen").get_attribute("src").endswith(expected["seen"])  # type: ignore[union-attr]
     assert ink(page) > 1000
+    steps = page.locator("#steps img")
+    assert steps.evaluate("(image) => image.naturalWidth / image.naturalHeight") == 4
+    expect(page.get_by_text("its light")).to_be_visible()
     frames, canvas = page.locator("#boxes span"), page.locator("#canvas").bounding_box()
     expect(frames).to_have_count(1)
     frame = frames.bounding_box()
@@ -283,6 +286,7 @@ def test_a_file_is_read(opened: Open, url: str) -> None:
     assert [side / unit for side in sides] == pytest.approx([80, 56, 135, 175], abs=6)
     draw(page, ONE)  # over it
     expect(page.locator("#boxes span")).to_have_count(0)
+    expect(steps).to_be_hidden()
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     is_empty(page)
@@ -616,6 +620,7 @@ def test_the_examples(opened: Open, url: str) -> None:
         answer = ask(url, path.read_bytes(), "application/octet-stream").json()
         digits = [part["digit"] for part in answer["digits"]] or [answer["digit"]]
         assert shown(page) == "".join(str(digit) for digit in digits if digit is not None)
+        expect(page.locator("#steps")).to_be_visible(visible=answer["seen"] is not None)
         page.keyboard.press("Delete")
         is_empty(page)
     assert page.locator("#examples button").count() == 7

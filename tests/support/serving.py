@@ -67,8 +67,8 @@ class Reading:
 
     close = start
 
-    def read(self, data: bytes) -> Drawing:
-        return reading.read(data, IMAGE.pixels, IMAGE.formats)
+    def read(self, data: bytes, layers: bool) -> Drawing:
+        return reading.read(data, IMAGE.pixels, IMAGE.formats, layers)
 
 
 MODEL = app.Model("a.ckpt")

@@ -74,7 +74,6 @@ def page(weights: bytes, model: str) -> str:
     html = re.sub(style, lambda css: f"<style>\n{_read(css[1])}</style>", html)
     for pattern, text in {
         MODULE.pattern: "",
-        r' *<link rel="modulepreload"[^\n]*\n': "",
         r"favicon\.svg": _url("image/svg+xml", _read("favicon.svg").encode()),
         r"(?<=<head>)": f'\n  <meta http-equiv="Content-Security-Policy" content="{CSP}">',
         r"(?=</head>)": "<style>.widths { grid-column: 1 / -1 !important; }</style>\n",

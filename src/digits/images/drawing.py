@@ -1,7 +1,7 @@
 """Any image to 28x28 the way MNIST was made. Shapes: H W pixels."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -47,6 +47,20 @@ class View:
 
     grey: Image.Image
     corners: paper.Quad
+    found: dict[tuple[ink.Guess, int], tuple[paper.Grey, ink.Raised | None]] = field(
+        default_factory=dict
+    )
+
+    def find(self, guess: ink.Guess, longest: int) -> tuple[paper.Grey, ink.Raised | None]:
+        """The picture, at most `longest` pixels a side, and what stands out from its paper: once,
+        as several ways have the same guess.
+        """
+        if (guess, longest) not in self.found:
+            work = self.grey.copy()
+            work.thumbnail((longest, longest), Image.Resampling.BOX)
+            grey_HW = np.asarray(work, dtype=np.float32) / np.float32(255)
+            self.found[guess, longest] = grey_HW, ink.find(grey_HW, guess)
+        return self.found[guess, longest]
 
     def part(self, box: Box) -> "View":
         return View(self.grey.crop(box), self.place(box, self.grey.size))
@@ -118,22 +132,19 @@ def _drawing(view: View, way: Way) -> Drawing:
 
 def _at_once(view: View, way: Way, longest: int) -> tuple[Ink | None, Drawing]:
     """With the ink that counts, at most `longest` pixels a side; None if there is none."""
-    work = view.grey.copy()
-    work.thumbnail((longest, longest), Image.Resampling.BOX)
-    grey_HW = np.asarray(work, dtype=np.float32) / np.float32(255)
-    ink_HW = ink.find(grey_HW, way.guess, way.above)
-    inks = [] if ink_HW is None else strokes.separate(ink_HW := way.mend(ink_HW))
-    if ink_HW is None or not inks:
+    grey_HW, raised = view.find(way.guess, longest)
+    if raised is None or not (inks := strokes.separate(ink_HW := way.mend(raised.ink(way.above)))):
         return None, Drawing(None)
     whole_HW = np.maximum.reduce(inks)
     glyphs = []
     for number, each in enumerate([whole_HW, *(inks if len(inks) > 1 else ())]):
         begin = max(0, min(number - 2, len(inks) - FEW))  # of a long row, its neighbours count
         few_HW = np.maximum.reduce(inks[begin : begin + FEW]) if number else whole_HW
-        corners = view.place(glyph.extent(each), work.size)
+        corners = view.place(glyph.extent(each), grey_HW.shape[::-1])
         (left, upper), (right, lower) = corners.min(0).round(), corners.max(0).round()
         box = int(left), int(upper), int(right), int(lower)
         left_out_HW = whole_HW - few_HW
         its_traits = traits.of(grey_HW, ink_HW, left_out_HW, few_HW, each, way.number)
         glyphs.append(Glyph(glyph.fitted(each), box, its_traits))
-    return whole_HW, Drawing(glyphs[0], tuple(glyphs[1:]))
+    layers = grey_HW, raised.paper_HW, ink_HW, whole_HW
+    return whole_HW, Drawing(glyphs[0], tuple(glyphs[1:]), layers)

@@ -25,8 +25,10 @@ class Glyph:
 @dataclass(frozen=True)
 class Drawing:
     """What is drawn in an image. `whole` is None when it is blank; `parts`, from left to right, are
-    what it may consist of if it looks like several digits.
+    what it may consist of if it looks like several digits. `layers` are the picture, its paper's
+    light, the ink and the strokes that count: (H, W) each, in [0, 1].
     """
 
     whole: Glyph | None
     parts: tuple[Glyph, ...] = ()
+    layers: tuple[NDArray[np.float32], ...] = ()

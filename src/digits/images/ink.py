@@ -3,6 +3,7 @@ Shapes: H W pixels; `grey` 0 black to 1 white, `ink` 0 paper to 1 full ink.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -22,14 +23,33 @@ GAP = 0.09  # of the ink's longer side, at most between dashes
 DARKEST = 0.15  # of the range: a shadow in which ink still takes away light
 
 
-def find(grey_HW: Grey, guess: Guess, above: float = 0) -> Ink | None:
-    """How much ink each pixel has on such paper; None for a blank picture. What has less than the
-    share `above` of the strongest is none, as a hand's shadow beside the ink.
-    """
+@dataclass(frozen=True)
+class Raised:
+    """How far each pixel stands out from the paper, the strongest ink's contrast and the noise."""
+
+    paper_HW: Grey
+    raised_HW: Ink
+    peak: float
+    noise: float
+
+    def ink(self, above: float = 0) -> Ink:
+        """How much ink each pixel has. What has less than the share `above` of the strongest is
+        none, as a hand's shadow beside the ink.
+        """
+        strong = self.raised_HW[self.raised_HW >= self.peak / 2]
+        full = self.peak if above else float(np.percentile(strong, 75))
+        floor = above * full or min(max(0.08 * full, 2.5 * self.noise), full / 3)
+        ink_HW: Ink = np.clip((self.raised_HW - floor) / (0.95 * full - floor), 0, 1)
+        return ink_HW
+
+
+def find(grey_HW: Grey, guess: Guess) -> Raised | None:
+    """What stands out from such paper; None for a blank picture."""
     noise = _noise(grey_HW)
     if noise > NOISY:
         grey_HW = ndimage.gaussian_filter(grey_HW, 0.7)
-    raised_HW, light = _above_paper(grey_HW, guess)
+    paper_HW, dark = guess(grey_HW)
+    raised_HW, light = _above(paper_HW, grey_HW, dark)
     noise, peak = noise / light, _peak(raised_HW)
     lines_HW = ruled.lines(raised_HW, peak, noise)
     if lines_HW is not None:
@@ -38,12 +58,7 @@ def find(grey_HW: Grey, guess: Guess, above: float = 0) -> Ink | None:
         peak = _peak(raised_HW)
     if peak < max(FAINTEST, NOISES * noise):
         return None
-    full = float(np.percentile(raised_HW[raised_HW >= peak / 2], 75))
-    floor = min(max(0.08 * full, 2.5 * noise), full / 3)
-    if above:
-        full, floor = peak, above * peak
-    ink_HW: Ink = np.clip((raised_HW - floor) / (0.95 * full - floor), 0, 1)
-    return ink_HW
+    return Raised(paper_HW, raised_HW, peak, noise)
 
 
 def filled(ink_HW: Ink) -> Ink:
@@ -80,11 +95,10 @@ def _peak(raised_HW: Ink) -> float:
     return float(np.partition(raised_HW, -count, axis=None)[-count])
 
 
-def _above_paper(grey_HW: Grey, guess: Guess) -> tuple[Ink, float]:
+def _above(paper_HW: Grey, grey_HW: Grey, dark: bool) -> tuple[Ink, float]:
     """How far each pixel differs from the paper around it, towards the ink's side, in units of the
     light there; and the median of that light.
     """
-    paper_HW, dark = guess(grey_HW)
     raised_HW = paper_HW - grey_HW if dark else grey_HW - paper_HW
     some_hw = raised_HW[::2, ::2]
     low, high = some_hw.min(), some_hw.max()  # an opening takes the lower side of the noise

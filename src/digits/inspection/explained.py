@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from digits.inspection.evidence import Pixels
 from digits.inspection.figures import GRID, QUIET, RIGHT, Sheet, tinted
@@ -11,16 +11,18 @@ from digits.inspection.statistics import Floats
 ZOOM, SMALL = 8, 2  # of 28x28 pixels
 SIDE = 28 * ZOOM
 GAP, TOP, BAR = 24, 80, 22  # pixels
-BELOW = TOP + SIDE + 50
+STEPS = TOP + SIDE + 40
+BELOW = STEPS + SIDE + 50
 WIDTH = 4 * SIDE + 5 * GAP
 
 
 def picture(
-    name: str, pair: tuple[int, int], photo: Image.Image, seen_HW: Pixels,
+    name: str, pair: tuple[int, int], photo: Image.Image, layers: Sequence[Floats], seen_HW: Pixels,
     p_K: Sequence[float], parts_HW: Floats, bias: float, units: Mapping[int, tuple[float, Floats]],
 ) -> Image.Image:  # fmt: skip
     """Why the first digit of `pair` and not the second: `parts_HW` and `bias` add up to their
-    logits' difference; `units` have their share of it, and their weights (P).
+    logits' difference; `units` have their share of it, and their weights (P). `layers` are a
+    Drawing's.
     """
     digit, other = pair
     ink = float(parts_HW.sum())
@@ -31,6 +33,11 @@ def picture(
     for left, text in zip(lefts, heads, strict=True):
         sheet.write((left, TOP - 14), text, 13, QUIET, "lm", SIDE)
     sheet.picture.paste(photo, (2 * lefts[0], 2 * TOP))
+    steps = "as it was read", "its paper's light", "ink", "strokes that count"
+    for left, text, layer_HW in zip(lefts, steps, layers, strict=True):
+        sheet.write((left, STEPS - 14), text, 13, QUIET, "lm", SIDE)
+        step = Image.fromarray((255 * layer_HW).astype("uint8"))
+        sheet.picture.paste(ImageOps.contain(step, (2 * SIDE, 2 * SIDE)), (2 * left, 2 * STEPS))
     faint = (255 - seen_HW[..., None] // 3).astype("float32")
     for left, pixels in ((lefts[1], 255 - seen_HW), (lefts[2], tinted(parts_HW, faint))):
         sheet.box((left - 1, TOP - 1), (left + SIDE, TOP + SIDE), GRID)

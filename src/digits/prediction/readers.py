@@ -1,8 +1,9 @@
 """Processes that read images: a file that is made to hang, crash or swell its decoder ends one of
 them, which is replaced, and nothing else.
 
-Each gets an image's bytes on standard input and answers with the glyphs in it, or with an error:
-bytes after their length. It may not write files (not on Windows, which sets no limits at all).
+Each gets on standard input whether layers are asked for, and an image's bytes; it answers with the
+glyphs in it, or with an error, and with the layers: all bytes after their length. It may not write
+files (not on Windows, which sets no limits at all).
 """
 
 import os
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # numpy and scipy take 0.3 s: a process is started before
 CODE = "from digits.prediction.readers import Limits, main; main({})"
 LENGTH_BYTES = 4
 READY, GLYPHS, INPUT, FAULT = b"!", b"g", b"i", b"f"  # how answers begin
+LAYERS = b"l"  # how a question begins
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,11 @@ class Readers:
         for each in self.all[:number]:
             each.start()
 
-    def read(self, data: bytes) -> "Drawing":
+    def read(self, data: bytes, layers: bool = False) -> "Drawing":
         """Raises InputError if `data` is no image, FaultError if the program is at fault."""
         each = self.idle.get()
         try:
-            return each.read(data)
+            return each.read(data, layers)
         finally:
             self.idle.put(each)
 
@@ -104,7 +106,7 @@ class Reader:
             )
         return self.process
 
-    def read(self, data: bytes) -> "Drawing":
+    def read(self, data: bytes, layers: bool) -> "Drawing":
         process = self.start()
         assert process.stdin
         assert process.stdout
@@ -112,8 +114,9 @@ class Reader:
             if not self.is_ready:
                 _receive(process.stdout)
                 self.is_ready = True
+            _send(process.stdin, LAYERS if layers else b"")
             _send(process.stdin, data)
-            answer = _receive(process.stdout)
+            answer = _receive(process.stdout), _receive(process.stdout)
         except (OSError, EOFError, ValueError) as error:  # the last of a pipe that `close` closed
             was_ready, code = self.is_ready, self._end()
             if not was_ready:
@@ -121,7 +124,7 @@ class Reader:
             if code == -getattr(signal, "SIGALRM", 0):
                 raise InputError(f"takes over {self.limits.seconds:g} s to read") from error
             raise InputError("more than its decoder copes with") from error
-        return _heard(answer)
+        return _heard(*answer)
 
     def close(self) -> None:
         self.is_closed = True
@@ -162,7 +165,7 @@ def _of_a_glyph() -> "np.dtype[np.void]":
     return np.dtype(list(parts))
 
 
-def _heard(answer: bytes) -> "Drawing":
+def _heard(answer: bytes, layers: bytes) -> "Drawing":
     """The drawing in an answer: never unpickled. Raises the error that it reports."""
     import numpy as np
 
@@ -175,7 +178,10 @@ def _heard(answer: bytes) -> "Drawing":
         Glyph(pixels_HW, tuple(box.tolist()), tuple(traits.tolist()))
         for pixels_HW, box, traits in np.frombuffer(said, _of_a_glyph())
     ]
-    return Drawing(glyphs[0], tuple(glyphs[1:])) if glyphs else Drawing(None)
+    if not glyphs:
+        return Drawing(None)
+    seen = np.load(BytesIO(layers), allow_pickle=False) / np.float32(255) if layers else ()
+    return Drawing(glyphs[0], tuple(glyphs[1:]), tuple(seen))
 
 
 def main(limits: Limits) -> None:
@@ -188,11 +194,12 @@ def main(limits: Limits) -> None:
         _send(out, READY)
         with suppress(EOFError):
             while True:
-                data = _receive(sys.stdin.buffer)
+                layers, data = _receive(sys.stdin.buffer), _receive(sys.stdin.buffer)
                 _set_alarm(limits.seconds)
-                answer = _read(data, limits)
+                answer = _read(data, limits, layers == LAYERS)
                 _set_alarm(0)
-                _send(out, answer)
+                for each in answer:
+                    _send(out, each)
 
 
 def _warm_up() -> None:
@@ -204,22 +211,25 @@ def _warm_up() -> None:
     reading.judge()
 
 
-def _read(data: bytes, limits: Limits) -> bytes:
+def _read(data: bytes, limits: Limits, layers: bool) -> tuple[bytes, bytes]:
     import numpy as np
 
     from digits.prediction import reading
 
     try:
-        found = reading.read(data, limits.pixels, limits.formats)
+        found = reading.read(data, limits.pixels, limits.formats, layers)
     except InputError as error:
-        return INPUT + str(error).encode()
+        return INPUT + str(error).encode(), b""
     except MemoryError:
-        return INPUT + b"takes too much memory to read"
+        return INPUT + b"takes too much memory to read", b""
     except Exception as error:
-        return FAULT + brief(error).encode()
+        return FAULT + brief(error).encode(), b""
     glyphs = [found.whole, *found.parts] if found.whole else []
     parts = [(each.pixels_HW, each.box, each.traits) for each in glyphs]
-    return GLYPHS + np.array(parts, _of_a_glyph()).tobytes()
+    seen = BytesIO()
+    if found.layers:
+        np.save(seen, np.uint8(np.clip(found.layers, 0, 1) * 255 + 0.5))
+    return GLYPHS + np.array(parts, _of_a_glyph()).tobytes(), seen.getvalue()
 
 
 def _png() -> bytes:

@@ -1,6 +1,7 @@
 """A picture's reading that looks most like a digit: each guess at its paper gives one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from digits.images import decode, drawing
@@ -11,10 +12,16 @@ from digits.prediction.predictor import Predictor
 
 
 def read(
-    data: bytes, max_pixels: int = decode.MAX_PIXELS, formats: tuple[str, ...] | None = None
+    data: bytes,
+    max_pixels: int = decode.MAX_PIXELS,
+    formats: tuple[str, ...] | None = None,
+    layers: bool = False,
 ) -> Drawing:
-    """Of an image file's content. Raises InputError as `drawing.guesses` does."""
-    return best(drawing.guesses(data, max_pixels, formats))
+    """Of an image file's content, with its `layers` if asked. Raises InputError as
+    `drawing.guesses` does.
+    """
+    found = best(drawing.guesses(data, max_pixels, formats))
+    return found if layers else replace(found, layers=())
 
 
 def best(guesses: Iterator[Drawing]) -> Drawing:

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from digits.errors import InputError
 from digits.files import DRAWINGS, read_at_most
+from digits.images.drawn import Drawing
 from digits.prediction import confidence, network
 from digits.prediction.loading import Model
 from digits.prediction.predictor import Prediction, Predictor
@@ -130,10 +131,10 @@ def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: L
     places = asyncio.Semaphore(limits.under_way)
     one_at_a_time = threading.Lock()
 
-    def recognise(data: bytes) -> Prediction:
-        drawing = readers.read(data)
+    def recognise(data: bytes, layers: bool) -> tuple[Prediction, Drawing]:
+        drawing = readers.read(data, layers)
         with one_at_a_time:
-            return predictor.predict([drawing])[0]
+            return predictor.predict([drawing])[0], drawing
 
     @app.post(
         "/predict",
@@ -145,8 +146,11 @@ def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: L
         request: Request,
         why: bool = False,
         instead_of: Annotated[int | None, Query(ge=0, le=9)] = None,
+        steps: bool = False,
     ) -> Response:
-        """Which digit an image shows; and why, rather than `instead_of` or the next likeliest."""
+        """Which digit an image shows; and why, rather than `instead_of` or the next likeliest; and
+        by which steps its pixels were found.
+        """
         too_much = HTTPException(503, "too much to do", {"Retry-After": "1"})
         if places.locked():
             raise too_much
@@ -154,13 +158,14 @@ def _add_predict(app: FastAPI, predictor: Predictor, readers: Readers, limits: L
             data = await uploads.image(request, limits)
             try:
                 async with asyncio.timeout(limits.answer_s):
-                    prediction = await asyncio.to_thread(recognise, data)
+                    prediction, drawing = await asyncio.to_thread(recognise, data, steps)
             except InputError as error:
                 raise HTTPException(422, str(error)) from error
             except TimeoutError as error:
                 raise too_much from error
         is_asked = why or instead_of is not None
-        told = answer(prediction, predictor.weights if is_asked else None, instead_of)
+        weights = predictor.weights if is_asked else None
+        told = answer(prediction, weights, instead_of, drawing.layers)
         return Response(told.model_dump_json(), media_type="application/json")
 
 

@@ -3,6 +3,7 @@
 import base64
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -39,6 +40,14 @@ class Digit(BaseModel):
 
 class Answer(Digit):
     digits: Annotated[list[Digit], Field(description="Several digits, from left to right.")]
+    steps: Annotated[
+        str | None,
+        Field(
+            description="If asked for, a PNG: the picture, its paper's light, the ink and the "
+            "strokes that count, from left to right.",
+            json_schema_extra={"contentEncoding": "base64"},
+        ),
+    ]
 
 
 class Health(BaseModel):
@@ -92,11 +101,16 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def answer(
-    prediction: Prediction, weights: Weights | None = None, instead_of: int | None = None
+    prediction: Prediction,
+    weights: Weights | None = None,
+    instead_of: int | None = None,
+    layers: Sequence[NDArray[np.float32]] = (),
 ) -> Answer:
     """With `weights`, it says why each digit, and not `instead_of` or the next likeliest."""
     whole, *parts = (_fields(each, weights, instead_of) for each in (prediction, *prediction.parts))
-    return Answer(**whole, digits=[Digit(**part) for part in parts])
+    strip = (255 * np.hstack(layers) + 0.5).astype(np.uint8) if layers else None
+    steps = None if strip is None else base64.b64encode(png(strip)).decode()
+    return Answer(**whole, digits=[Digit(**part) for part in parts], steps=steps)
 
 
 def _fields(

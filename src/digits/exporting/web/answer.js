@@ -4,13 +4,12 @@ import { glyphs, grey } from "./glyph.js";
 import { separate } from "./groups.js";
 import { Network } from "./network.js";
 
-const SURE = 0.5; // the least probability of a part that is a digit of its own
-const ONLY = "This page reads drawings, not pictures.";
+const isSure = ({ probability }) => probability >= 0.5; // a part is a digit of its own
 const NONE = { digit: null, probability: null, probabilities: null, seen: null };
 const network = fetch("network").then((file) => file.arrayBuffer()).then((file) => new Network(file));
 
 export async function ask(body) {
-  if (body instanceof File) throw Object.assign(new Error(ONLY), { code: 400 });
+  if (body instanceof File) throw Object.assign(new Error("This page reads drawings, not pictures."), { code: 400 });
   const found = glyphs(grey(await opened(body)), separate);
   if (!found.length) return { ...NONE, note: "blank", box: null, digits: [] };
   const [whole, ...parts] = await Promise.all(found.map(read));
@@ -18,8 +17,6 @@ export async function ask(body) {
   if (2 * sure <= parts.length || (isSure(whole) && sure < parts.length)) return { ...whole, digits: [] };
   return { ...NONE, note: `${parts.length} digits`, box: whole.box, digits: parts };
 }
-
-const isSure = ({ probability }) => probability >= SURE;
 
 async function opened(body) {
   const picture = await createImageBitmap(body);

@@ -95,9 +95,8 @@ export class Drawing extends EventTarget {
 
   // From now on a picture's file is not what to ask about, but how it is shown here.
   forgetFile() {
-    const last = this.done.at(-1);
-    const had = Boolean(last?.file);
-    if (had) last.file = null;
+    const had = Boolean(this.done.at(-1)?.file);
+    if (had) this.done.at(-1).file = null;
     return had;
   }
 

@@ -21,6 +21,7 @@ export function paint(canvas, values, pro, contra, power = 0.8) {
   const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
   const image = new ImageData(28, 28);
   values.forEach((value, i) => {
+    if (!value) return;
     const colour = value < 0 ? contra : pro;
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = colour[c];
     image.data[4 * i + 3] = 255 * (Math.abs(value) / most) ** power;

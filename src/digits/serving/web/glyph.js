@@ -9,6 +9,7 @@ const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
 const clip = (x, low, high) => Math.min(Math.max(x, low), high);
+const isInk = (ink) => ink > 0.25;
 const round = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)); // a half to even
 const most = (values) => values.reduce((a, b) => Math.max(a, b), 0);
 const mapped = (picture, change) => ({ ...picture, data: picture.data.map(change) });
@@ -45,9 +46,10 @@ function found(grey) {
   const counts = new Uint32Array(256);
   for (const value of grey.data) counts[value]++;
   const paper = counts.indexOf(most(counts));
-  const raised = new Float32Array(grey.data).map((value) => Math.abs(value - paper));
+  const raised = counts.map((count, value) => (count ? Math.abs(value - paper) : 0));
   const full = Math.max(16, most(raised));
-  return { ...grey, data: raised.map((value) => clip((value / full - 0.08) / 0.87, 0, 1)) };
+  const ink = Float32Array.from(raised, (value) => clip((value / full - 0.08) / 0.87, 0, 1));
+  return { ...grey, data: new Float32Array(grey.data).map((value) => ink[value]) };
 }
 
 // What is in a box; 0 outside the picture.
@@ -119,12 +121,11 @@ function profile({ width, data }) {
   return { most: highest, sum };
 }
 
-export function extent(ink) {
-  const lines = [profile(ink).most, profile(turned(ink)).most];
-  return [
-    ...lines.map((line) => line.findIndex((ink) => ink > 0.25)),
-    ...lines.map((line) => line.findLastIndex((ink) => ink > 0.25) + 1),
-  ];
+export function extent({ width, data }) {
+  const [first, last] = [data.findIndex(isInk), data.findLastIndex(isInk)];
+  let [left, right] = [width, 0];
+  data.forEach((ink, i) => isInk(ink) && ([left, right] = [Math.min(left, i % width), Math.max(right, i % width)]));
+  return [left, Math.floor(first / width), right + 1, Math.floor(last / width) + 1];
 }
 
 function drawnLarge(ink) {

@@ -6,7 +6,7 @@ import { Network } from "./network.js";
 import { asking, drawing } from "./page.js";
 import { View } from "./view.js";
 
-const SIDE = 140; // fine enough while it moves
+const SIDE = 96; // fine enough while it moves
 const NOTHING = new Uint8Array(784);
 const seen = document.getElementById("seen");
 const copy = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });

@@ -32,8 +32,8 @@ element("widths").addEventListener("change", ({ target }) => (drawing.width = Nu
 for (const example of element("examples").querySelectorAll("img")) {
   example.parentElement.addEventListener("click", async () => {
     element("said").closest("section").scrollIntoView({ block: "nearest" });
-    const response = await fetch(example.src).catch(() => complain("The server does not answer."));
-    if (response) load(await response.blob());
+    const file = await fetch(example.src).catch(() => complain("The server does not answer."));
+    if (file) load(new File([await file.blob()], ""));
   });
 }
 element("file").addEventListener("change", ({ target }) => {
@@ -56,10 +56,6 @@ function erase(does) {
   canvas.classList.toggle("erases", drawing.erases);
 }
 
-function widen(steps) {
-  widths[widths.findIndex(({ checked }) => checked) + steps]?.click();
-}
-
 addEventListener("paste", ({ clipboardData }) => load(clipboardData.files[0]));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   addEventListener(kind, (event) => {
@@ -74,7 +70,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const isTyped = event.ctrlKey === event.altKey && !event.metaKey; // AltGr is both
-  if (["[", "]"].includes(key) && isTyped) widen(key === "[" ? -1 : 1);
+  const wider = { "[": -1, "]": 1 }[key];
+  if (wider && isTyped) widths[widths.findIndex(({ checked }) => checked) + wider]?.click();
   else if (event.altKey) return;
   else if (event.ctrlKey || event.metaKey) {
     if (key === "y" || (key === "z" && event.shiftKey)) drawing.redo();

@@ -24,6 +24,8 @@ export function show(answer) {
   showParts(answer, several);
   showBoxes(answer, several);
   showDetails(several[chosen] ?? answer);
+  element("steps").hidden = !answer?.steps;
+  if (answer?.steps) element("steps").firstElementChild.src = png(answer.steps);
   announce(answer, several);
 }
 
@@ -54,10 +56,7 @@ function showParts(answer, several) {
 
 function partButton(part, index, answer) {
   const button = document.createElement("button");
-  const seen = new Image(28, 28);
-  seen.src = png(part.seen);
-  seen.alt = "";
-  button.append(seen, part.digit ?? "?");
+  button.innerHTML = `<img src="${png(part.seen)}" width="28" height="28" alt="">${part.digit ?? "?"}`;
   button.setAttribute("aria-pressed", String(index === chosen));
   button.addEventListener("click", () => {
     chosen = index;

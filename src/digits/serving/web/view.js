@@ -4,6 +4,7 @@
 import { Flow, colours, paint } from "./flow.js";
 
 const QUIET_MS = 1200; // after the last change, before it is said aloud
+const FRAMES = 8; // until all texts are told
 const LOGIT = 25; // fills its half of a bar
 const WEIGHT = 1.5; // fills its half of a bar
 
@@ -14,7 +15,7 @@ const tile = () => `<button type="button" tabindex="-1">
 
 function tell(element, text, kind = element.className) {
   if (element.textContent !== text) element.textContent = text;
-  if (element.className !== kind) element.className = kind;
+  element.className = kind;
 }
 
 function items(list, count, html) {
@@ -26,7 +27,7 @@ function items(list, count, html) {
 function fill(rows, values, most, kind) {
   rows.forEach((row, k) => {
     const [, track, number] = row.children;
-    if (row.className !== kind(values[k], k)) row.className = kind(values[k], k);
+    row.className = kind(values[k], k);
     track.firstChild.style.transform = `scaleX(${Math.max(-1, Math.min(1, values[k] / most))})`;
     tell(number, signed(values[k]));
   });
@@ -37,13 +38,13 @@ export class View {
   #parts;
   #flow;
   #theme;
-  #read = () => new Uint8Array(784);
-  #pixels;
+  #read = null; // what gives new pixels
+  #pixels = new Uint8Array(784);
   #texts = [() => this.#showUnit(), () => this.#showOutputs(), () => this.#showMost(), () => this.#sayWhy()];
   #turn = 0;
   #frames = 0; // to draw
-  #picked = null; // a unit, by click or keyboard
-  #hovered = null;
+  picked = null; // a unit, by click or keyboard
+  hovered = null;
   #timer;
 
   constructor(section, network) {
@@ -57,19 +58,19 @@ export class View {
     this.outputs = items(outputs, 10, bar);
     this.outgoing = items(outgoing, 10, bar);
     this.tiles = items(most, Math.min(12, network.units), tile);
-    this.tiles.forEach((each) => each.addEventListener("click", () => this.#pick(each.unit)));
+    this.tiles.forEach((each) => each.addEventListener("click", () => this.#choose({ picked: each.unit })));
     unit.max = network.units - 1;
     count.textContent = network.units;
     for (const choice of [digit, other]) {
       choice.append(...Array.from({ length: 10 }, (_, k) => new Option(k, k)));
       choice.addEventListener("change", () => this.#due());
     }
-    units.addEventListener("pointermove", (event) => this.#hover(this.#flow.unitAt(event)));
-    units.addEventListener("pointerleave", () => this.#hover(null));
-    units.addEventListener("click", (event) => this.#pick(this.#flow.unitAt(event)));
-    unit.addEventListener("input", () => this.#pick(Number(unit.value)));
+    units.addEventListener("pointermove", (event) => this.#choose({ hovered: this.#flow.unitAt(event) }));
+    units.addEventListener("pointerleave", () => this.#choose({ hovered: null }));
+    units.addEventListener("click", (event) => this.#choose({ picked: this.#flow.unitAt(event) }));
+    unit.addEventListener("input", () => this.#choose({ picked: Number(unit.value) }));
     unit.addEventListener("keydown", (event) => this.#key(event));
-    free.addEventListener("click", () => this.#pick(null));
+    free.addEventListener("click", () => this.#choose({ picked: null }));
     new ResizeObserver(() => this.#measure()).observe(flow);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#measure());
   }
@@ -83,41 +84,45 @@ export class View {
   #due() {
     if (!this.#flow.cell) return; // closed
     if (!this.#frames) requestAnimationFrame(() => this.#frame());
-    this.#frames = this.#texts.length;
+    this.#frames = FRAMES;
   }
 
-  // All pictures; of the texts, which cost more, one kind each frame.
+  // The pictures if anything has changed; of the four texts, which cost more, one each second frame.
   #frame() {
+    if (this.#frames === FRAMES) this.#paint();
     if (--this.#frames) requestAnimationFrame(() => this.#frame());
-    this.#pixels = this.#read();
+    if (++this.#turn % 2) this.#texts[(this.#turn >> 1) % this.#texts.length]();
+  }
+
+  #paint() {
+    this.#pixels = this.#read?.() ?? this.#pixels;
+    this.#read = null;
     const { digit, other, input, under, map } = this.#parts;
     const { hidden, logits } = (this.seen = this.#network.read(this.#pixels));
-    const order = [...logits.keys()].sort((j, k) => logits[k] - logits[j]);
+    const order = (this.order = [...logits.keys()].sort((j, k) => logits[k] - logits[j]));
     const a = digit.value ? Number(digit.value) : order.find((k) => String(k) !== other.value);
     const b = other.value ? Number(other.value) : order.find((k) => k !== a);
     this.why = this.#network.why(this.seen, a, b);
     const { ink, pro, contra } = this.#theme;
     for (const canvas of [input, under]) paint(canvas, this.#pixels, ink, ink, 1);
     paint(map, this.why.parts, pro, contra, 0.6);
-    tell(digit.options[0], `${order[0]}, first`);
-    tell(other.options[0], `${order.find((k) => k !== a)}, second`);
     this.#flow.draw(hidden, this.why, this.#unit, this.#wires(), this.#theme);
-    this.#texts[this.#turn++ % this.#texts.length]();
   }
 
   // From a chosen unit to all digits; else from those that count most to the one they speak for.
   #wires() {
     const { a, b, shares, most } = this.why;
-    if ((this.#hovered ?? this.#picked) !== null) {
-      return [...this.#network.outgoing(this.#unit)].map((weight, k) => [this.#unit, k, weight / WEIGHT]);
-    }
+    const chosen = this.hovered ?? this.picked;
+    if (chosen !== null) return [...this.#network.outgoing(chosen)].map((weight, k) => [chosen, k, weight / WEIGHT]);
     const strongest = Math.abs(shares[most[0]]) || 1;
     return most.map((unit) => [unit, shares[unit] < 0 ? b : a, shares[unit] / strongest]);
   }
 
   #sayWhy() {
-    const { sum, live } = this.#parts;
+    const { digit, other, sum, live } = this.#parts;
     const { a, b, difference, bias } = this.why;
+    tell(digit.options[0], `${this.order[0]}, first`);
+    tell(other.options[0], `${this.order.find((k) => k !== a)}, second`);
     const where = `${a} ${difference < 0 ? "behind" : "before"} ${b} by ${Math.abs(difference).toFixed(1)}`;
     const parts = `ink ${signed(difference - bias)}, biases ${signed(bias)}`;
     tell(sum, this.#pixels.some(Boolean) ? `${where} logits: ${parts}.` : "Nothing is drawn yet.");
@@ -131,9 +136,10 @@ export class View {
   }
 
   #showMost() {
+    const { pro, contra } = this.#theme;
     this.tiles.forEach((button, i) => {
       const [unit, [canvas, name, share]] = [this.why.most[i], button.children];
-      if (button.unit !== unit) this.#paintWeights(canvas, unit);
+      if (button.unit !== unit) paint(canvas, this.#network.incoming(unit), pro, contra);
       button.unit = unit;
       tell(name, String(unit));
       tell(share, signed(this.why.shares[unit]), this.why.shares[unit] < 0 ? "contra" : "pro");
@@ -141,7 +147,7 @@ export class View {
   }
 
   get #unit() {
-    return this.#hovered ?? this.#picked ?? this.why.most[0];
+    return this.hovered ?? this.picked ?? this.why.most[0];
   }
 
   #showUnit() {
@@ -151,25 +157,15 @@ export class View {
     const speaks = `${shares[chosen] < 0 ? b : a} by ${Math.abs(shares[chosen]).toFixed(1)}`;
     tell(name, `Unit ${chosen}`);
     tell(gives, gift ? `gives ${gift.toFixed(1)}, speaks for ${speaks}` : "is off");
-    free.hidden = this.#picked === null;
+    free.hidden = this.picked === null;
     unit.value = chosen;
     unit.setAttribute("aria-valuetext", `${name.textContent} ${gives.textContent}`);
-    this.#paintWeights(weights, chosen);
+    paint(weights, this.#network.incoming(chosen), this.#theme.pro, this.#theme.contra);
     fill(this.outgoing, this.#network.outgoing(chosen), WEIGHT, (weight) => (weight < 0 ? "contra" : "pro"));
   }
 
-  #paintWeights(canvas, unit) {
-    const { pro, contra } = this.#theme;
-    paint(canvas, this.#network.incoming(unit), pro, contra);
-  }
-
-  #hover(unit) {
-    this.#hovered = unit;
-    this.#due();
-  }
-
-  #pick(unit) {
-    this.#picked = unit;
+  #choose(unit) {
+    Object.assign(this, unit);
     this.#due();
   }
 
@@ -185,7 +181,7 @@ export class View {
     if (unit === undefined) return;
     event.preventDefault();
     event.stopPropagation(); // elsewhere Escape clears the drawing
-    if (unit === null || (unit >= 0 && unit < this.#network.units)) this.#pick(unit);
+    if (unit === null || (unit >= 0 && unit < this.#network.units)) this.#choose({ picked: unit });
   }
 
   #measure() {
