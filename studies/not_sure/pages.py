@@ -4,6 +4,7 @@ is. What it is measured with is drawn by other code. Shapes: H W pixels; ink and
 
 import io
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -255,10 +256,7 @@ def text(paths: Sequence[Path], seed: int) -> bytes:
 
 def crop(photo: Path, seed: int) -> bytes:
     """A part of a photograph."""
-    random = np.random.default_rng(seed)
-    with Image.open(photo) as opened:
-        rgba = opened.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    random, image = np.random.default_rng(seed), _photo(photo)
     side = int(random.uniform(0.08, 0.9) * min(image.size))
     left, upper = (int(random.integers(0, each - side + 1)) for each in image.size)
     part = image.crop((left, upper, left + side, upper + side))
@@ -266,6 +264,13 @@ def crop(photo: Path, seed: int) -> bytes:
     file = io.BytesIO()
     part.save(file, "JPEG", quality=int(random.integers(50, 95)))
     return file.getvalue()
+
+
+@lru_cache(4)
+def _photo(path: Path) -> Image.Image:
+    with Image.open(path) as opened:
+        rgba = opened.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 Kind = Callable[[Grey, Random], bytes]
