@@ -28,7 +28,7 @@ def task(arguments: argparse.Namespace) -> int:
     if arguments.csv and arguments.top:
         raise InputError(f"--top {arguments.top}: not with --csv, which has all ten probabilities")
     paths = inputs.named(arguments.images)
-    ckpt = argparse_app.checkpoint_path(arguments.ckpt) if arguments.onnx is None else None
+    ckpt = argparse_app.checkpoint_path(arguments.ckpt)
     if arguments.save is not None:
         check_folder("--save", Path(arguments.save))
     if arguments.explain is not None:
@@ -39,15 +39,12 @@ def task(arguments: argparse.Namespace) -> int:
         with importing():  # other processes read the images meanwhile
             from digits.prediction import answers, loading
 
-            if ckpt:
-                model = loading.from_file(ckpt, arguments.config_dir)
-            else:
-                model = loading.from_onnx(arguments.onnx)
+            model = loading.from_file(ckpt, arguments.config_dir)
         if arguments.explain is not None and model.weights is None:
             raise InputError("--explain: expected a network of one hidden layer, as train.py's")
         found, failed = answers.of(drawings, len(paths), model, arguments.multi)
-    named = ckpt and arguments.ckpt in ("latest", "robust")
-    chosen = [f"model {loading.described(ckpt)}"] if ckpt and named else []
+    is_named = arguments.ckpt not in ("latest", "robust")
+    chosen = [] if is_named else [f"model {loading.described(ckpt)}"]
     _tell(found, arguments, chosen)
     if arguments.save is not None:
         answers.save(found, Path(arguments.save))
@@ -120,9 +117,7 @@ def main() -> NoReturn:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or -")
-    model = parser.add_mutually_exclusive_group()
-    argparse_app.add_ckpt(model, default="robust")
-    model.add_argument("--onnx", metavar="FILE", help="written by export.py, not a checkpoint")
+    argparse_app.add_ckpt(parser, default="robust")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a list of objects")
     form.add_argument("--csv", action="store_true", help="a line for each, all ten probabilities")

@@ -34,15 +34,6 @@ def ckpt(finished: Outcome) -> str:
 
 
 @pytest.fixture(scope="module")
-def onnx(ckpt: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The same model: a process that reads with it needs no torch, and a quarter of the time."""
-    file = str(tmp_path_factory.mktemp("onnx") / "digits.onnx")
-    code, _, err = tool("export", "--format", "onnx", "--ckpt", ckpt, "--output", file)
-    assert (code, err) == (0, "")
-    return file
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four drawings, one of three digits, a blank one, a file that is none; and other things. (The
     first training image, a poor 5, is too much for a network trained so little.)
@@ -161,7 +152,6 @@ LINES = {
     "https://x.org/7.png?a=1": "https://x.org/7.png?a=1: an address; expected a file: curl -L ADDR",
     "docs/samples.png --ckpt nope": "--ckpt nope: no such file; expected a .ckpt file, or latest",
     "docs/samples.png --ckpt LICENSE": "--ckpt LICENSE: not a checkpoint written by train.py, or d",
-    "docs/samples.png --onnx LICENSE": "--onnx LICENSE: not an ONNX file, or damaged",
     "docs/samples.png --save LICENSE": "--save LICENSE: File exists; expected a new folder",
     "docs/samples.png --csv --top 3": "--top 3: not with --csv, which has all ten probabilities",
     "docs/samples.png --top 11": "argument --top: 11: expected a whole number from 1 to 10; --help",
@@ -176,7 +166,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     monkeypatch.chdir(ROOT)
     given = arguments.split(" ") if arguments else []
-    model = [] if {"--ckpt", "--onnx"} & set(given) else ["--ckpt", ckpt]
+    model = [] if "--ckpt" in given else ["--ckpt", ckpt]
     code, out, err = tool("predict", *given, *model)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {LINES[arguments]}")
@@ -222,11 +212,11 @@ def test_the_model_taken_is_named(
 
 
 @pytest.mark.slow
-def test_many_files_are_read_by_several_processes(onnx: str, tmp_path: Path) -> None:
+def test_many_files_are_read_by_several_processes(tmp_path: Path) -> None:
     for number in range(160):
         (tmp_path / f"{number:03}.png").write_bytes(encoded(training()[0][number % 60]))
     (tmp_path / "077.png").write_bytes(b"x")
-    code, out, err = finish("src/predict.py", str(tmp_path), "--json", "--onnx", onnx)
+    code, out, err = finish("src/predict.py", str(tmp_path), "--json")
     assert (code, err) == (
         2,
         f"error: {tmp_path}/077.png: not an image that Pillow reads, or damaged\n"
@@ -252,8 +242,8 @@ def test_saving_loses_no_picture(ckpt: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_output_that_nobody_reads_or_can_show_is_no_fault(folder: Path, onnx: str) -> None:
-    one, model = str(folder / "1.png"), ("--onnx", onnx)
+def test_output_that_nobody_reads_or_can_show_is_no_fault(folder: Path, ckpt: str) -> None:
+    one, model = str(folder / "1.png"), ("--ckpt", ckpt)
     many = [one, *(f"{folder}/{'./' * n}2.png" for n in range(140))]
     read, write = os.pipe()
     os.close(read)
@@ -273,12 +263,11 @@ def test_output_that_nobody_reads_or_can_show_is_no_fault(folder: Path, onnx: st
 @pytest.mark.skipif(sys.platform != "linux", reason="sees in /proc that the others have started")
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 1.2])
-def test_ctrl_c_ends_all_processes_quietly(onnx: str, tmp_path: Path, delay: float) -> None:
+def test_ctrl_c_ends_all_processes_quietly(tmp_path: Path, delay: float) -> None:
     for number in range(1500):
         (tmp_path / f"{number}.png").write_bytes(encoded(training()[0][number % 60]))
-    model = "--onnx", onnx
     alone = {"start_new_session": True}  # as a terminal's: its group gets the signal
-    with process("src/predict.py", str(tmp_path), *model, **alone) as run:
+    with process("src/predict.py", str(tmp_path), **alone) as run:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
         while len(children.read_text().split()) < 2:
             assert run.poll() is None
@@ -306,20 +295,18 @@ def test_help_imports_nothing_slow() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", ["--ckpt", "--onnx"])
-def test_torch_is_for_models_of_ones_own(given: str, folder: Path, ckpt: str, onnx: str) -> None:
+def test_torch_is_for_models_of_ones_own(folder: Path, ckpt: str) -> None:
     pattern = str(folder / "[0-9]*.png")
     _, expected, _ = tool("predict", pattern, "--json", "--ckpt", ckpt)
     ends = "print({'torch', 'scipy', 'hydra'} & set(sys.modules), file=sys.stderr)"
-    model = [given, {"--ckpt": ckpt, "--onnx": onnx}[given]]
-    code, out, err = finish("-c", "\n".join([*RUN, ends]), pattern, "--json", *model)
+    code, out, err = finish("-c", "\n".join([*RUN, ends]), pattern, "--json", "--ckpt", ckpt)
     assert (code, err) == (0, "set()\n")
     for one, other in zip(json.loads(out), json.loads(expected), strict=True):
         assert one["digit"] == other["digit"]
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
-def test_why_is_a_picture(folder: Path, onnx: str, tmp_path: Path) -> None:
+def test_why_is_a_picture(folder: Path, tmp_path: Path) -> None:
     """Of each digit; a blank image has none, and three digits are explained with --multi."""
     why = tmp_path / "why"
     images = [str(folder / name) for name in ("1.png", "blank.png", "three.png")]
@@ -345,10 +332,6 @@ def test_why_is_a_picture(folder: Path, onnx: str, tmp_path: Path) -> None:
         (
             ["-", "--explain", f"{why}2"],
             "--explain: not with -, as it shows the file, too; expected",
-        ),
-        (
-            [images[0], "--onnx", onnx, "--explain", f"{why}3"],
-            "--explain: expected a network of one",
         ),
     ):
         code, out, err = tool("predict", *words)

@@ -87,6 +87,9 @@ def test_its_checkpoint_alone_predicts(alone: str) -> None:
     code, out, err = tool("predict", str(ROOT / "docs/drawings/photo.jpg"), f"--ckpt={alone}")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split()[1].isdigit()
+    words = "docs/drawings/photo.jpg", f"--ckpt={alone}", f"--explain={alone}.why"
+    expected = "error: --explain: expected a network of one hidden layer, as train.py's\n"
+    assert tool("predict", *words) == (2, "", expected)
 
 
 @pytest.mark.slow

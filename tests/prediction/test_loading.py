@@ -1,101 +1,26 @@
-"""ONNX files: those that export.py writes are read, others refused in a line. And checkpoints."""
+"""Networks from checkpoints and safetensors, and which are refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx as format_
 import pytest
 import safetensors.numpy
 import torch
-from onnx import ModelProto, TensorProto, helper
 
 from digits.data import idx, mnist
 from digits.errors import InputError
-from digits.exporting import formats
 from digits.files import ROBUST
-from digits.model.network import network
 from digits.prediction import loading
 from digits.prediction.network import Weights, shipped
 from digits.runs import archive, checkpoint, contents
-from support import hostile, hostile_onnx
+from support import hostile
 from support.commands import EMBEDDED
-
-
-@pytest.fixture(scope="module")
-def small() -> bytes:
-    torch.manual_seed(0)
-    return formats.WRITE["onnx"](network(8), {"run": "a"})
 
 
 def saved(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     return str(path)
-
-
-def test_the_exported_file_is_what_onnx_says_it_should_be(small: bytes) -> None:
-    model = format_.load_model_from_string(small)
-    format_.checker.check_model(model, full_check=True)
-    (given,), (made,) = model.graph.input, model.graph.output
-    assert given.type == helper.make_tensor_type_proto(TensorProto.UINT8, ["N", 28, 28])
-    assert made.type == helper.make_tensor_type_proto(TensorProto.FLOAT, ["N", 10])
-
-
-def test_an_image_of_ink_and_one_without(small: bytes, tmp_path: Path) -> None:
-    """By hand, in float64."""
-    torch.manual_seed(0)
-    weights = {name: weight.double().numpy() for name, weight in network(8).state_dict().items()}
-    hidden = np.maximum(weights["1.weight"].sum(1), 0)  # every pixel 1
-    logits = np.stack([np.zeros(10), weights["3.weight"] @ hidden])
-    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-
-    images = np.zeros((2, 28, 28), np.uint8)
-    images[1] = 255
-    p = loading.from_onnx(saved(tmp_path / "x.onnx", small)).network(images)
-    assert p.dtype == np.float32
-    np.testing.assert_allclose(p, expected, atol=1e-5)  # parity's limit for logits to 10
-    assert expected[1].max() > 0.2  # white is told from black
-
-
-def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "MAX_BYTES", 100)
-    with pytest.raises(InputError, match=r"x.onnx: expected at most 100 bytes$"):
-        loading.from_onnx(saved(tmp_path / "x.onnx", bytes(101)))
-
-
-def test_other_files_and_parts_of_one_are_refused(small: bytes, tmp_path: Path) -> None:
-    parts = [small[:size] for size in {*range(0, len(small), 4999), len(small) - 1}]
-    for data in (b"hello\n", b"PK\x03\x04", b"ORTM", bytes(100), *parts):
-        with pytest.raises(InputError, match=r"^--onnx .*x.onnx: not an ONNX file, or damaged"):
-            loading.from_onnx(saved(tmp_path / "x.onnx", data))
-
-
-DAMAGED = "not an ONNX file, or damaged"
-EXPECTED = r"expected uint8 \(N, 28, 28\) to probabilities \(N, 10\); it "
-CHANGES: dict[str, tuple[Callable[[ModelProto], None], ...]] = {
-    DAMAGED: (
-        hostile_onnx.external, hostile_onnx.a_huge_weight, hostile_onnx.no_output,
-    ),
-    f"{EXPECTED}gives no probabilities": (
-        hostile_onnx.of_logits, hostile_onnx.a_product_with_itself, hostile_onnx.of_nothing,
-    ),
-    f"{EXPECTED}says ": (
-        hostile_onnx.of_floats, hostile_onnx.of_32_pixels,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("said", CHANGES)
-def test_another_model_is_refused(
-    said: str, small: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for change in CHANGES[said]:
-        model = format_.load_model_from_string(small)
-        change(model)
-        with pytest.raises(InputError, match=f"^{said}"):
-            loading.onnx_network(model.SerializeToString())
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

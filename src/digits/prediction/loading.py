@@ -1,4 +1,4 @@
-"""Networks that read digits, from checkpoints, safetensors, ONNX; torch is for a user's own.
+"""Networks that read digits, from checkpoints and safetensors; torch is for a user's own.
 Shapes: N images (B inside a network), H W pixels, K = 10 classes.
 """
 
@@ -17,7 +17,7 @@ from digits.errors import InputError
 from digits.files import ROBUST, is_plain, relative
 from digits.images.drawn import Pixels
 from digits.prediction.network import Weights, from_safetensors, metadata
-from digits.prediction.predictor import Network, Predictor
+from digits.prediction.predictor import Predictor
 from digits.runs import archive, contents
 from digits.runs.folder import RunFolder
 from digits.text import flat, shown
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 NAMES: tuple[list[str], ...] = ([], list("0123456789"))  # of classes; old checkpoints have none
 OF_DIGITS = {"side": SIDE, "classes": CLASSES, "channels": 1, "filters": 0}
-MAX_BYTES = 1 << 28  # of an ONNX file; hidden_size=65536 has 208 MB
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def from_file(path: str, config_dirs: Sequence[str] = ()) -> Predictor:
             return Predictor(from_safetensors(Path(path)))
         except Exception as error:  # safetensors raises its own
             expected = "expected one of digits that export.py wrote"
-            raise InputError(f"--ckpt {path}: {expected} ({_reason(error)})") from error
+            raise InputError(f"--ckpt {path}: {expected} ({flat(str(error))[:200]})") from error
     if by_numpy := numpy_network(contents.read(path, archive.floats)):
         return Predictor(by_numpy)
     import torch
@@ -166,67 +165,3 @@ def _problem(model: "nn.Module") -> str | None:
     given = getattr(logits_BK, "shape", type(logits_BK).__name__)
     form = tuple(given) if isinstance(given, torch.Size) else given
     return f"gives {form} for a batch of 2"
-
-
-def from_onnx(path: str) -> Predictor:
-    """Raises InputError, naming `--onnx`, if `path` is not a file written by export.py."""
-    try:
-        return Predictor(onnx_network(_content(Path(path))))
-    except InputError as error:
-        raise InputError(f"--onnx {path}: {error}") from error
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError("a folder; expected a file written by export.py")
-        if not path.is_file():
-            raise InputError("no such file; python src/export.py --format onnx writes one")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"expected at most {MAX_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{error.strerror}; expected a readable file") from error
-
-
-def onnx_network(data: bytes) -> Network:
-    """What an ONNX file computes, by ONNX Runtime. Raises InputError, without a file's name."""
-    try:
-        from onnxruntime import InferenceSession, SessionOptions
-    except ImportError as error:
-        raise InputError("needs pip install -e '.[export]'") from error
-    options = SessionOptions()
-    options.log_severity_level = 4  # it would tell stderr what it raises
-    options.intra_op_num_threads = 1  # 10,000 images take 0.06 s; two threads are no faster
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own, too
-    try:
-        session = InferenceSession(data, options, ["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:  # a dozen kinds
-        raise InputError(f"not an ONNX file, or damaged ({_reason(error)})") from error
-    names = [each.name for each in session.get_inputs()]
-
-    def run(images_NHW: Pixels) -> NDArray[np.float32]:
-        p_NK: NDArray[np.float32] = session.run(None, {names[0]: images_NHW})[0]
-        return p_NK
-
-    _try_out(run)
-    return run
-
-
-def _try_out(run: Network) -> None:
-    """On a black image and a white one. Raises InputError."""
-    images_NHW = np.zeros((2, SIDE, SIDE), np.uint8)
-    images_NHW[1] = 255
-    expected = f"expected uint8 (N, {SIDE}, {SIDE}) to probabilities (N, {CLASSES})"
-    try:
-        p_NK = run(images_NHW)
-        fits = p_NK.shape == (2, CLASSES) and bool((p_NK >= 0).all())  # false for NaN
-        fits = fits and np.allclose(p_NK.sum(1), 1, atol=1e-5)
-    except Exception as error:  # a dozen kinds
-        raise InputError(f"{expected}; it says {_reason(error)}") from error
-    if not fits:
-        raise InputError(f"{expected}; it gives no probabilities")
-
-
-def _reason(error: Exception) -> str:
-    return flat(str(error))[:200]
