@@ -16,7 +16,7 @@ from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -111,7 +111,7 @@ def digits(share: float, random: np.random.Generator, kept: NDArray[np.int64]) -
             yield int(labels[i]), raw[i]
 
     for kind in pages.KINDS:
-        for y, pixels_HW in some(400):
+        for y, pixels_HW in some(300):
             make = partial(pages.one, kind, pixels_HW, int(random.integers(1 << 31)))
             yield Picture(kind, (y,), make)
     for every, count in ((True, 100), (False, 10_000)):
@@ -160,7 +160,8 @@ def others(share: float) -> Iterator[Picture]:
 
 def readings(picture: Picture) -> list[Drawing]:
     """By each way, or by the first."""
-    return list(islice(drawing.guesses(picture.make()), None if picture.every else 1))
+    guesses = islice(drawing.guesses(picture.make()), None if picture.every else 1)
+    return [replace(each, layers=()) for each in guesses]
 
 
 @dataclass
