@@ -230,7 +230,7 @@ def test_a_killed_sweep_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """
     words = [*QUICK, "trainer.max_epochs=30", "trainer.limit_train_batches=60", "seed=0,1,2"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command("train", "-m", "hydra/launcher=basic", *words, outputs=whole)
+    command("train", "-m", *words, outputs=whole)
     given = ["-m", *words, f"paths.outputs_dir={killed}"]
     finished: dict[Path, bytes] = {}  # is not run again
     for kill, is_time in (

@@ -48,7 +48,7 @@ from studies.calibration.scores import temperature  # noqa: E402
 
 VAL_SIZE = 5000
 TURNED_DOWN = 0.016  # of the held-out digits, by their first reading
-HIDDEN, EPOCHS, BATCH = 256, 30, 512
+HIDDEN, EPOCHS, BATCH = 256, 40, 512
 SEED = 5
 SYMBOLS = "?!&@#$%+=*~^<>\"'`,-.:;_¡¢£¤¥¦§¨©ª«¬®¯°±´µ¶·¸º»¿×÷"  # noqa: RUF001
 BRACKETS = "()[]{}/\\|"

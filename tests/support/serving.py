@@ -67,7 +67,7 @@ class Reading:
 
     close = start
 
-    def read(self, data: bytes, layers: bool) -> Drawing:
+    def read(self, data: bytes, layers: bool = False) -> Drawing:
         return reading.read(data, IMAGE.pixels, IMAGE.formats, layers)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from digits.images.drawn import WAYS, Glyph
 
-BEHIND = 0.6  # what a reading's score is worth that is not the first way's: some way finds a digit
+BEHIND = 0.65  # what a reading's score is worth that is not the first way's: some way finds a digit
 FILE = Path(__file__).with_name("confidence.npz")
 
 Floats = NDArray[np.float32]

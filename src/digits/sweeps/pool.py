@@ -70,13 +70,18 @@ class Launch:
         self.is_stopping = False
 
     def run(
-        self, next_job: Callable[[], Job | None], ended: Ended, count: int | None = None
+        self,
+        next_job: Callable[[], Job | None],
+        ended: Ended,
+        count: int | None = None,
+        done: int = 0,
     ) -> int:
-        """Run jobs until `next_job` returns None; `count` is how many there will be, if known.
-        Return the worst exit code. A signal's KeyboardInterrupt comes once the running jobs have
-        saved.
+        """Run jobs until `next_job` returns None; `count` is how many there will be, if known, with
+        those that are `done` already. Return the worst exit code. A signal's KeyboardInterrupt
+        comes once the running jobs have saved.
         """
-        with tqdm(total=count, unit="job", disable=self.pool.speaks or None, leave=False) as bar:
+        quiet = self.pool.speaks or None
+        with tqdm(total=count, initial=done, unit="job", disable=quiet, leave=False) as bar:
             try:
                 while True:
                     while self.running < self.pool.slots and (job := self._next(next_job)):

@@ -65,10 +65,11 @@ class Sweep:
             jobs = self._planned(each)
             self.begin()
             left = [job for job in jobs if not _is_over(job)]
-            if len(left) < len(jobs):
-                log.info("%d of %d jobs are finished already", len(jobs) - len(left), len(jobs))
+            if done := len(jobs) - len(left):
+                log.info("%d of %d jobs are finished already", done, len(jobs))
             waiting = iter(left)
-            self.run(lambda: next(waiting, None), lambda *_: None, len(left))
+            # they share the cores as if none had finished: other threads may give other bits
+            self.run(lambda: next(waiting, None), lambda *_: None, len(jobs), done)
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -98,12 +99,16 @@ class Sweep:
         write_atomically(self.folder.path / "multirun.yaml", text.encode())
 
     def run(
-        self, next_job: Callable[[], Job | None], ended: Ended, count: int | None = None
+        self,
+        next_job: Callable[[], Job | None],
+        ended: Ended,
+        count: int | None = None,
+        done: int = 0,
     ) -> None:
         """Run jobs in the launcher's pool; see Launch.run."""
         launch = Launch(self._pool(count), bool(self.config.get("fail_fast")))
         try:
-            launch.run(next_job, ended, count)
+            launch.run(next_job, ended, count, done)
         finally:
             self.code = launch.code
 

@@ -56,7 +56,7 @@ function showParts(answer, several) {
 
 function partButton(part, index, answer) {
   const button = document.createElement("button");
-  button.innerHTML = `<img src="${png(part.seen)}" width="28" height="28" alt="">${part.digit ?? "?"}`;
+  button.append(Object.assign(new Image(28, 28), { src: png(part.seen), alt: "" }), part.digit ?? "?");
   button.setAttribute("aria-pressed", String(index === chosen));
   button.addEventListener("click", () => {
     chosen = index;
