@@ -1,6 +1,7 @@
 """Which reading of a picture is taken."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,3 +70,12 @@ def test_a_blank_picture_stays_blank(looked: list[float]) -> None:
     assert reading.best(iter([Drawing(None), Drawing(None)])) == Drawing(None)
     found = reading.best(iter([Drawing(None), drawing(0.2)]))
     assert found.whole  # another way shows something
+
+
+def test_layers_are_from_0_to_1(looked: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside black, the light that is guessed for white paper may be more than white."""
+    over = replace(drawing(0.9), layers=(np.array([[-0.01, 0.5, 1.01]], np.float32),))
+    monkeypatch.setattr(reading.drawing, "guesses", lambda *_: iter([over]))
+    (layer_HW,) = reading.read(b"", layers=True).layers
+    assert layer_HW.tolist() == [[0, 0.5, 1]]
+    assert reading.read(b"").layers == ()

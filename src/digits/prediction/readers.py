@@ -228,7 +228,7 @@ def _read(data: bytes, limits: Limits, layers: bool) -> tuple[bytes, bytes]:
     parts = [(each.pixels_HW, each.box, each.traits) for each in glyphs]
     seen = BytesIO()
     if found.layers:
-        np.save(seen, np.uint8(np.clip(found.layers, 0, 1) * 255 + 0.5))
+        np.save(seen, np.uint8(np.array(found.layers) * 255 + 0.5))
     return GLYPHS + np.array(parts, _of_a_glyph()).tobytes(), seen.getvalue()
 
 

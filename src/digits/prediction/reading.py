@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
+
 from digits.images import decode, drawing
 from digits.images.drawn import Drawing
 from digits.prediction import confidence
@@ -21,7 +23,8 @@ def read(
     `drawing.guesses` does.
     """
     found = best(drawing.guesses(data, max_pixels, formats))
-    return found if layers else replace(found, layers=())
+    kept = tuple(np.clip(layer_HW, 0, 1) for layer_HW in found.layers) if layers else ()
+    return replace(found, layers=kept)
 
 
 def best(guesses: Iterator[Drawing]) -> Drawing:
