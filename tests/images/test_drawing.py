@@ -10,7 +10,8 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw, ImageOps
 
 from digits.errors import InputError
-from digits.images.drawn import Drawing
+from digits.images import drawing
+from digits.images.drawn import WAYS, Drawing
 from digits.prediction import reading
 from support.drawn import Pixels, large, seven, training
 from support.image_files import encoded
@@ -271,3 +272,16 @@ def test_a_tiny_picture_is_enlarged_and_its_box_is_in_its_own_pixels() -> None:
     assert large_one
     assert differ(whole.pixels_HW, large_one.pixels_HW) < 20
     assert np.abs(np.subtract(whole.box, np.divide(large_one.box, 16))).max() <= 1
+
+
+@pytest.mark.parametrize(("noise", "rough"), [(0, False), (1.1, False), (1.5, True), (6, True)])
+def test_ways_in_shadows_are_for_paper_that_is_not_plain(noise: float, rough: bool) -> None:
+    """A standard deviation of 1.3 of 255 divides them."""
+    small = Image.fromarray(np.asarray(large(1))).resize((160, 160))
+    page = 230 - np.asarray(small, np.float64) * 0.8
+    page += np.random.default_rng(0).normal(0, noise, page.shape)
+    guesses = drawing.guesses(encoded(np.uint8(np.clip(page.round(), 0, 255))))
+    ways = [each.whole.traits[-WAYS:].index(1) for each in guesses if each.whole]
+    assert ways[:4] == [0, 2, 3, 4]
+    assert (ways[4:6] == [4, 5]) == rough
+    assert ({5, 6} & set(ways) != set()) == rough

@@ -15,6 +15,7 @@ WORKED_AT = 160  # pixels of the longer side
 FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
 TINY = 20  # pixels of the longer side: less is enlarged first
 FEW = 4  # digits in a row, as "not sure" has learned from
+PLAIN = 0.02  # roughness of paper: a standard deviation of 1.3 of 255
 LEGIBLE = 0.25  # of the longer side: smaller ink is cut out and read again
 AROUND = partial(paper.around, share=0.7)
 
@@ -33,8 +34,10 @@ FIRST, IN_COLOURS = Way(0), Way(1)
 OTHERS = (
     Way(2, mend=ink.filled),
     Way(3, mend=ink.joined),
-    Way(4, partial(paper.around, share=0.25)),
     Way(4, above=0.6),
+)
+IN_SHADOWS = (  # nonsense on a screen's plain paper
+    Way(4, partial(paper.around, share=0.25)),
     Way(5, partial(paper.narrow, dark=True)),
     Way(6, partial(paper.narrow, dark=False)),
 )
@@ -102,10 +105,11 @@ def of_image(image: Image.Image, size: tuple[int, int] | None = None) -> Iterato
     width, height = size or image.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)])
     view = View(decode.grey(image), corners)
-    yield _drawing(view, FIRST)
+    yield (first := _drawing(view, FIRST))
     if hues := colours.as_grey(image):
         yield _drawing(View(hues, corners), IN_COLOURS)
-    for way in OTHERS:
+    is_plain = first.whole is not None and first.whole.traits[traits.ROUGH] < PLAIN
+    for way in OTHERS if is_plain else OTHERS + IN_SHADOWS:
         yield _drawing(view, way)
     for quad in paper.sheets(view.grey):
         yield _drawing(view.sheet(quad), SHEET)

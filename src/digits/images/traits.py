@@ -10,6 +10,8 @@ from digits.images.glyph import extent
 from digits.images.ink import Ink
 from digits.images.strokes import INKED
 
+ROUGH = 13  # the place of four times the paper's standard deviation
+
 
 def of(
     grey_HW: Ink, ink_HW: Ink, left_out_HW: Ink, kept_HW: Ink, own_HW: Ink, way: int

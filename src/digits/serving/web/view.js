@@ -11,7 +11,7 @@ const WEIGHT = 1.5; // fills its half of a bar
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
 const bar = (digit) => `<span>${digit}</span><span class="track" aria-hidden="true"><i></i></span><b></b>`;
 const tile = () => `<button type="button" tabindex="-1">
-  <canvas width="28" height="28"></canvas><span></span><b></b></button>`;
+  <canvas width="28" height="28"></canvas><span>0</span><b></b></button>`;
 
 function tell(element, text, kind = element.className) {
   if (element.textContent !== text) element.textContent = text;
