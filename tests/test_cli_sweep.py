@@ -127,6 +127,9 @@ def test_added_values_add_jobs_and_the_winner_alone_is_tested_when_asked(pooled:
     assert [row["job"] for row in rows(pooled.outputs)] == [
         *(POOLED[i] for i in (2, 3, 0, 1)), "04_lr-1e-05"
     ]  # fmt: skip
+    jobs = path / POOLED[2], path / "04_lr-1e-05"
+    first, added = (json.loads((job / "metrics.json").read_text()) for job in jobs)
+    assert added["device"] == first["device"]  # alone, it has no more threads
     tests = sorted((path / "test").iterdir())
     assert [test.name for test in tests] == [POOLED[2], POOLED[3]]
     tested = [json.loads((test / "metrics.json").read_text()) for test in tests]
