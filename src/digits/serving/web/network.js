@@ -27,6 +27,10 @@ export class Network {
     return this.rows.subarray(unit * PIXELS, (unit + 1) * PIXELS);
   }
 
+  #column(pixel) {
+    return this.columns.subarray(pixel * this.units, (pixel + 1) * this.units);
+  }
+
   outgoing(unit) {
     return Float64Array.from({ length: DIGITS }, (_, k) => this.second[k * this.units + unit]);
   }
@@ -37,7 +41,7 @@ export class Network {
     pixels.forEach((ink, p) => ink && inked.push(p));
     const sums = Float64Array.from(this.biases[0]);
     for (const p of inked) {
-      const [ink, column] = [pixels[p] / 255, this.columns.subarray(p * this.units, (p + 1) * this.units)];
+      const [ink, column] = [pixels[p] / 255, this.#column(p)];
       for (let h = 0; h < column.length; h++) sums[h] += ink * column[h];
     }
     const hidden = sums.map((sum) => Math.max(sum, 0));
@@ -56,7 +60,7 @@ export class Network {
     const live = [...hidden.keys()].filter((h) => hidden[h]);
     const weights = hidden.map((gives, h) => gives && this.second[a * this.units + h] - this.second[b * this.units + h]);
     for (const p of inked) {
-      const column = this.columns.subarray(p * this.units, (p + 1) * this.units);
+      const column = this.#column(p);
       parts[p] = (pixels[p] / 255) * live.reduce((sum, h) => sum + weights[h] * column[h], 0);
     }
     const shares = hidden.map((gives, h) => gives * weights[h]);
