@@ -301,10 +301,9 @@ def report(read: list[tuple[Picture, list[Drawing]]]) -> None:
     for number, (picture, drawings) in enumerate(read):
         if picture.every and picture.is_kept(number):
             (one,) = reading.judge().predict([reading.best(iter(drawings))])
-            answer = tuple(part.digit for part in one.parts) or (one.digit,)
             if picture.kind == "touching" and one.parts:  # these don't
                 continue
-            is_right = answer == picture.digits
+            is_right = one.answer == picture.digits
             by_kind[picture.kind].append((is_right, one.is_sure and not is_right))
     for kind, each in by_kind.items():
         right, wrong = np.mean(each, 0)

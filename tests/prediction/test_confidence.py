@@ -33,10 +33,13 @@ def test_the_score_is_the_products_of_both_networks() -> None:
     few, more = [0.0] * (TRAITS - WAYS), [9.0, 0.25, *[9.0] * (TRAITS - WAYS - 2)]
     traits = (*few, *first), (*few, *second), (*more, *first)
     glyphs = [Glyph(image, (0, 0, 1, 1), each) for image, each in zip(images, traits, strict=True)]
-    score = confidence.Sure(1.0, 0.5, *parts).score(glyphs, np.full((3, 10), 0.1, np.float32))
-    # what another way than the first has found is worth 0.65 of that
-    expected = 0.1 / (1 + np.exp(1)), 0.065 / (1 + np.exp(-3)), 0.1 / (1 + np.exp(-1))
+    sure = confidence.Sure(1.0, 0.26, *parts)
+    score = sure.score(glyphs, np.full((3, 10), 0.1, np.float32))
+    expected = 0.1 / (1 + np.exp(1)), 0.1 / (1 + np.exp(-3)), 0.1 / (1 + np.exp(-1))
     np.testing.assert_allclose(score, expected, rtol=1e-6)
+    # what another way than the first has found is worth 0.65 of that
+    assert [sure.least(glyph) for glyph in glyphs] == [0.26, pytest.approx(0.4), 0.26]
+    assert sure.least(Glyph(images[0], (0, 0, 1, 1))) == 0.26
 
 
 def test_the_measured_numbers_are_those_of_the_documentation() -> None:

@@ -13,19 +13,22 @@ from support.drawn import large
 from support.image_files import encoded
 
 
-def drawing(score: float) -> Drawing:
-    return Drawing(Glyph(np.full((28, 28), 255 * score, np.uint8), (0, 0, 1, 1)))
+def drawing(score: float, digit: int = 1) -> Drawing:
+    return Drawing(Glyph(np.full((28, 28), 255 * score, np.uint8), (digit, 0, 1, 1)))
 
 
 class Judge:
     """Sure from 0.6 on."""
 
     def predict(self, drawings: list[Drawing]) -> list[Prediction]:
-        scores = [each.whole.pixels_HW.mean() / 255 if each.whole else 0.0 for each in drawings]
-        return [
-            Prediction(1, 1.0, None, "" if score > 0.6 else "not sure", None, None, score=score)
-            for score in scores
-        ]
+        return [self.one(each.whole) for each in drawings]
+
+    def one(self, glyph: Glyph | None) -> Prediction:
+        if glyph is None:
+            return Prediction(None, None, None, "blank", None, None)
+        score = glyph.pixels_HW.mean() / 255
+        note = "" if score > 0.6 else "not sure"
+        return Prediction(glyph.box[0], 1.0, None, note, None, None, score=score)
 
 
 @pytest.fixture
@@ -34,24 +37,38 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return []
 
 
-def guesses(looked: list[float], *scores: float) -> Iterator[Drawing]:
-    for score in scores:
+def guesses(looked: list[float], *scores: float, digits: str = "11111") -> Iterator[Drawing]:
+    for score, digit in zip(scores, digits, strict=False):
         looked.append(score)
-        yield drawing(score)
+        yield drawing(score, int(digit))
 
 
-def test_a_first_reading_that_is_sure_is_the_last(looked: list[float]) -> None:
-    taken = reading.best(guesses(looked, 0.8, 1.0))
+def test_a_first_reading_that_none_can_beat_is_the_last(looked: list[float]) -> None:
+    taken = reading.best(guesses(looked, 0.86, 1.0, digits="12"))
     assert taken.whole
-    assert taken.whole.pixels_HW.mean() == 204
-    assert looked == [0.8]
+    assert taken.whole.pixels_HW.mean() == 219
+    assert looked == [0.86]
 
 
-@pytest.mark.parametrize(("scores", "level"), [((0.4, 0.2, 1.0, 0.8), 255), ((0.4, 0.2), 102)])
+@pytest.mark.parametrize(
+    ("scores", "digits", "level"),
+    [
+        ((0.4, 0.2, 1.0, 0.8), "1111", 255),
+        ((0.4, 0.2), "11", 102),
+        ((0.6, 0.8), "12", 204),  # 0.68 of 0.8 counts
+        ((0.6, 0.7), "12", 153),  # 0.595
+        ((0.7, 1.0), "12", 255),  # the first was sure, of another digit
+        ((0.7, 1.0), "11", 178),  # it was sure of the same: by the way that needs the least
+        ((0.7, 0.9, 1.0), "121", 178),
+        ((0.4, 1.0), "11", 255),
+        ((0.4, 0.55), "11", 102),  # neither is sure
+        ((0.4, 0.5, 0.7, 1.0), "1211", 178),
+    ],
+)
 def test_else_the_likeliest_is_taken(
-    looked: list[float], scores: tuple[float, ...], level: int
+    looked: list[float], scores: tuple[float, ...], digits: str, level: int
 ) -> None:
-    taken = reading.best(guesses(looked, *scores))
+    taken = reading.best(guesses(looked, *scores, digits=digits))
     assert taken.whole
     assert taken.whole.pixels_HW.mean() == level
     assert looked == list(scores)

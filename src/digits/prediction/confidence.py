@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from digits.images.drawn import WAYS, Glyph
 
-BEHIND = 0.65  # what a reading's score is worth that is not the first way's: some way finds a digit
+BEHIND = 0.65  # what another way's score than the first's is worth: some way finds a digit
 FILE = Path(__file__).with_name("confidence.npz")
 
 Floats = NDArray[np.float32]
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True)
 class Sure:
     """A small network tells right readings from wrong ones and from what is no digit; a prediction
-    is sure when its output times the probability of the digit reaches `threshold`.
+    is sure when its output times the probability of the digit, its score, reaches `least`.
     """
 
     temperature: float
@@ -39,9 +39,12 @@ class Sure:
         x_ND = np.stack([features(glyph) for glyph in glyphs])
         hidden_NH = np.maximum(x_ND @ self.weight_HD.T + self.bias_H, 0)
         logit_N = (hidden_NH @ self.weight_1H.T + self.bias_1)[:, 0]
-        first_N = np.array([glyph.traits[-WAYS:][:1] != (0.0,) for glyph in glyphs])
         score_N: Floats = p_NK.max(1) / (1 + np.exp(-np.clip(logit_N, -60, 60)))
-        return score_N * np.where(first_N, 1, BEHIND).astype(np.float32)
+        return score_N
+
+    def least(self, glyph: Glyph) -> float:
+        is_other = glyph.traits[-WAYS:][:1] == (0.0,)
+        return self.threshold / BEHIND if is_other else self.threshold
 
 
 def features(glyph: Glyph) -> Floats:

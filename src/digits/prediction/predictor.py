@@ -39,6 +39,11 @@ class Prediction:
     def is_sure(self) -> bool:
         return not self.note
 
+    @property
+    def answer(self) -> tuple[int | None, ...]:
+        """The digits, from left to right."""
+        return tuple(part.digit for part in self.parts) or (self.digit,)
+
     def told(self) -> dict[str, Any]:
         """What predict's JSON and the server's answer both have."""
         names = ("digit", "probability", "probabilities", "note", "box")
@@ -85,7 +90,7 @@ class Predictor:
 
 def _prediction(glyph: Glyph, p_K: NDArray[np.float32], score: np.float32) -> Prediction:
     digit = int(p_K.argmax())
-    note = "" if score >= confidence.measured().threshold else NOT_SURE
+    note = "" if score >= confidence.measured().least(glyph) else NOT_SURE
     seen, p = glyph.pixels_HW, tuple(p_K.tolist())
     return Prediction(digit, p[digit], p, note, glyph.box, seen, score=float(score))
 

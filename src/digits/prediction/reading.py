@@ -8,9 +8,10 @@ import numpy as np
 
 from digits.images import decode, drawing
 from digits.images.drawn import Drawing
-from digits.prediction import confidence
 from digits.prediction.network import shipped
-from digits.prediction.predictor import Predictor
+from digits.prediction.predictor import NOT_SURE, Predictor
+
+FAVOURED = 0.85  # what another way's score than the first's counts: studies/not_sure
 
 
 def read(
@@ -28,16 +29,19 @@ def read(
 
 
 def best(guesses: Iterator[Drawing]) -> Drawing:
-    """The first if it is surely a digit, or several; else the likeliest by the network that comes
-    with the package: all networks are shown the same pixels.
+    """The likeliest by the network that comes with the package: all networks are shown the same
+    pixels. Of several with the same answer, it is the first that is sure.
     """
     first = next(guesses)
     (read,) = judge().predict([first])
-    if read.score >= confidence.measured().threshold:
+    if read.score >= FAVOURED:  # none can beat it
         return first
-    others = list(guesses)
-    scores = [read.score, *(each.score for each in judge().predict(others))]
-    return [first, *others][max(range(len(scores)), key=scores.__getitem__)]
+    drawings = [first, *guesses]
+    found = [read, *judge().predict(drawings[1:])]
+    scores = [each.score * (FAVOURED if number else 1) for number, each in enumerate(found)]
+    answer = found[max(range(len(scores)), key=scores.__getitem__)].answer
+    same = [number for number, each in enumerate(found) if each.answer == answer]
+    return drawings[max(same, key=lambda number: found[number].note != NOT_SURE)]
 
 
 @cache
