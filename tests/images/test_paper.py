@@ -50,10 +50,10 @@ def test_the_paper_around_is_followed_over_a_slope() -> None:
     slope_HW = np.tile(np.linspace(0.4, 0.9, 160, dtype=np.float32), (120, 1))
     page_HW = slope_HW.copy()
     page_HW[50:58, 40:100] *= 0.3
-    light_HW, dark = paper.around(page_HW, 0.7)
+    light_HW, dark = paper.around(page_HW)
     assert dark
     assert abs(light_HW - slope_HW)[20:-20, 30:-30].max() < 0.05
-    assert not paper.around(1 - page_HW, 0.7)[1]
+    assert not paper.around(1 - page_HW)[1]
 
 
 def test_narrow_keeps_a_shadows_edge() -> None:
@@ -61,11 +61,21 @@ def test_narrow_keeps_a_shadows_edge() -> None:
     page_HW[:, 80:] = 0.5
     shadow_HW = page_HW.copy()
     page_HW[40:46, 20:60] = 0.1
-    light_HW, dark = paper.narrow(page_HW, dark=True)
+    light_HW, dark = paper.narrow(page_HW, dark=True, share=0.1)  # 17 pixels
     assert dark
     assert abs(light_HW - shadow_HW)[:, :76].max() < 0.01
     assert light_HW[50, 83] == pytest.approx(0.5, abs=0.01)
-    assert not paper.narrow(page_HW, dark=False)[1]
+    assert not paper.narrow(page_HW, dark=False, share=0.1)[1]
+
+
+def test_a_finger_s_shadow_is_wider_than_thin_strokes() -> None:
+    page_HW = np.full((120, 160), 0.9, np.float32)
+    page_HW[:, 80:92] = 0.5
+    page_HW[40:46, 20:60] = 0.1
+    thin_HW, _ = paper.narrow(page_HW, dark=True, share=0.05)  # 9 pixels
+    all_HW, _ = paper.narrow(page_HW, dark=True, share=0.1)
+    assert (thin_HW[43, 40], all_HW[43, 40]) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert (thin_HW[60, 86], all_HW[60, 86]) == (pytest.approx(0.5), pytest.approx(0.9))
 
 
 def test_outlines_are_filled_but_not_what_they_enclose() -> None:

@@ -16,8 +16,11 @@ FINE_PRINT = 640  # pixels of the longer side, if WORKED_AT shows nothing
 TINY = 20  # pixels of the longer side: less is enlarged first
 FEW = 4  # digits in a row, as "not sure" has learned from
 PLAIN = 0.02  # roughness of paper: a standard deviation of 1.3 of 255
+STRONG = 0.6  # of the strongest ink
 LEGIBLE = 0.25  # of the longer side: smaller ink is cut out and read again
-AROUND = partial(paper.around, share=0.7)
+DARK = partial(paper.narrow, dark=True, share=0.1)
+THIN_DARK = partial(paper.narrow, dark=True, share=0.05)
+LIGHT = partial(paper.narrow, dark=False, share=0.1)
 
 
 @dataclass(frozen=True)
@@ -25,23 +28,20 @@ class Way:
     """Of finding ink: a guess at the paper, and what is done to the ink."""
 
     number: int
-    guess: ink.Guess = AROUND
+    guess: ink.Guess = paper.around
     mend: Callable[[Ink], Ink] = lambda ink_HW: ink_HW
     above: float = 0  # of the strongest ink
 
 
 FIRST, IN_COLOURS = Way(0), Way(1)
-OTHERS = (
-    Way(2, mend=ink.filled),
-    Way(3, mend=ink.joined),
-    Way(4, above=0.6),
-)
+OTHERS = Way(2, mend=ink.filled), Way(3, mend=ink.joined), Way(4, above=STRONG)
 IN_SHADOWS = (  # nonsense on a screen's plain paper
-    Way(4, partial(paper.around, share=0.25)),
-    Way(5, partial(paper.narrow, dark=True)),
-    Way(6, partial(paper.narrow, dark=False)),
+    Way(5, DARK),
+    Way(6, THIN_DARK),
+    Way(7, DARK, above=STRONG),
+    Way(8, LIGHT),
 )
-SHEET = Way(7)
+SHEET = Way(9)
 
 
 @dataclass(frozen=True)

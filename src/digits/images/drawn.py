@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
-WAYS = 8  # of reading a picture
+WAYS = 10  # of reading a picture
 TRAITS = 15 + WAYS
 
 

@@ -15,19 +15,17 @@ Quad = NDArray[np.float64]  # (4, 2): corners x, y, from the upper left clockwis
 Paper = tuple[Grey, bool]  # the light, and whether ink is darker
 
 COARSE = 32  # pixels of the longer side at which medians are taken, at every second place
-THIN_STROKE = 0.1  # of the longer side
+WIDE = 0.7  # of the longer side: a neighbourhood
 LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # tried if Otsu's shows no sheet
 EDGE = 0.09  # of a sheet's side, where its border and its shadow may be
 
 
-def around(grey_HW: Grey, share: float) -> Paper:
-    """The median of each pixel's neighbourhood, a share of the longer side wide. Ink is the smaller
-    part, and differs more.
-    """
+def around(grey_HW: Grey) -> Paper:
+    """The median of each pixel's neighbourhood. Ink is the smaller part, and differs more."""
     coarse = Image.fromarray(grey_HW)
     coarse.thumbnail((COARSE, COARSE), Image.Resampling.BOX, reducing_gap=None)
     grey_hw = np.asarray(coarse)
-    reach = max(1, round(share * max(grey_hw.shape) / 2))
+    reach = max(1, round(WIDE * max(grey_hw.shape) / 2))
     padded_hw = np.pad(grey_hw, (reach + 1, reach + 3), "edge")  # one place more on each side
     near = sliding_window_view(padded_hw, (2 * reach,) * 2)[:-1:2, :-1:2]
     median_hw = np.partition(near.reshape(*near.shape[:2], -1), half := 2 * reach**2)[..., half]
@@ -38,9 +36,11 @@ def around(grey_HW: Grey, share: float) -> Paper:
     return np.asarray(paper.resize(grey_HW.shape[::-1], Image.Resampling.BICUBIC)), is_dark
 
 
-def narrow(grey_HW: Grey, dark: bool) -> Paper:
-    """All but thin strokes: it keeps the edges of shadows and folds."""
-    size = (int(THIN_STROKE * max(grey_HW.shape)) | 1,) * 2
+def narrow(grey_HW: Grey, dark: bool, share: float) -> Paper:
+    """All but strokes thinner than a share of the longer side: it keeps the edges of shadows and
+    folds.
+    """
+    size = (int(share * max(grey_HW.shape)) | 1,) * 2
     without = ndimage.grey_closing if dark else ndimage.grey_opening
     return without(ndimage.uniform_filter(grey_HW, 3), size, mode="nearest"), dark
 
