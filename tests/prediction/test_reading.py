@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from digits.images.drawn import Drawing, Glyph
 from digits.prediction import reading
@@ -81,6 +83,25 @@ def test_many_digits_in_two_lines_are_several() -> None:
     (found,) = reading.judge().predict([reading.read(encoded(page))])
     assert found.note == "6 digits"
     assert [part.digit for part in found.parts] == [0, 4, 1, 0, 4, 1]
+
+
+@pytest.mark.parametrize("table", [None, 50])
+@pytest.mark.parametrize(("number", "digit"), [(1, 0), (2, 4)])
+def test_the_shadow_of_fingers_is_no_part_of_a_digit(
+    number: int, digit: int, table: int | None
+) -> None:
+    """As wide as its strokes; on a dark table all of the sheet is light ink at first."""
+    page = 230 - 0.68 * large(number).astype(np.float64)
+    shade = Image.new("L", page.shape)
+    for x in (30, 90, 150, 210):
+        ImageDraw.Draw(shade).line([(x, 300), (x + 20, 90)], fill=255, width=12)
+    page *= 1 - 0.4 * ndimage.gaussian_filter(np.asarray(shade) / 255, 2)
+    page += np.random.default_rng(0).normal(0, 2.5, page.shape)
+    if table is not None:
+        page = np.pad(page, 60, constant_values=table)
+    drawn = reading.read(encoded(np.uint8(np.clip(page, 0, 255))))
+    (found,) = reading.judge().predict([drawn])
+    assert (found.digit, found.note) == (digit, "")
 
 
 def test_a_blank_picture_stays_blank(looked: list[float]) -> None:
