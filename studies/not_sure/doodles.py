@@ -108,11 +108,37 @@ def dots(random: Random) -> Image.Image:
 
 
 def blob(random: Random) -> Image.Image:
-    """A filled round thing, wide or flat."""
+    """A filled round thing: wide or flat, even or not."""
+    angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    even = random.random() < 0.4
+    uneven = sum(random.normal(0, 0.25 / n) * np.cos(n * angle + random.uniform(0, 6.3))
+                 for n in range(2, 6))  # fmt: skip
+    radius = np.clip(1 + uneven * (not even), 0.3, 2)[:, None] * random.uniform(20, 90, 2)
+    if random.random() < 0.3:
+        radius[:, 1] = radius[:, 0]
+    return _filled(radius * np.stack([np.cos(angle), np.sin(angle)], 1), random)
+
+
+def cross(random: Random) -> Image.Image:
+    """A filled one of thick arms, or a star of four."""
+    long, thick = random.uniform(30, 85), random.uniform(0.12, 0.6)
+    corner = np.array([(thick, 1), (thick, thick), (1, thick)])
+    if random.random() < 0.2:
+        corner = np.array([(0, 1), (thick, thick)])
+    turns = [np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), n) for n in range(4)]
+    points = np.concatenate([corner @ turn for turn in turns])
+    around = np.argsort(np.arctan2(points[:, 1], points[:, 0]))
+    return _filled(long * points[around], random)
+
+
+def _filled(points: NDArray[np.float64], random: Random) -> Image.Image:
+    """Turned by any angle, and soft."""
     page, draw = _page()
-    w, h = random.uniform(20, 90, 2)
-    draw.ellipse((SIZE / 2 - w, SIZE / 2 - h, SIZE / 2 + w, SIZE / 2 + h), fill=255)
-    return page.filter(ImageFilter.GaussianBlur(random.uniform(0, 12)))
+    angle = random.uniform(0, 6.3)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    placed = points @ turn + SIZE / 2 + random.normal(0, 12, 2)
+    draw.polygon([(float(x), float(y)) for x, y in placed], fill=255)
+    return page.filter(ImageFilter.GaussianBlur(random.uniform(0, 6) ** 2 / 6))
 
 
 def face(random: Random) -> Image.Image:
@@ -163,6 +189,8 @@ KINDS = (
     scribble,
     marks,
     blob,
+    blob,
+    cross,
     face,
     noise,
     waves,
