@@ -85,8 +85,9 @@ def test_several_are_what_mostly_are_digits(
     if note.endswith("digits"):
         assert found.digit is None
         assert [part.digit for part in found.parts] == list(range(len(parts)))
+        assert found.answer == tuple(range(len(parts)))
     else:
-        assert (found.digit, found.parts) == (4, ())
+        assert (found.digit, found.parts, found.answer) == (4, (), (4,))
 
 
 def test_many_go_through_the_network_in_bounded_batches(reads: Predictor) -> None:

@@ -85,23 +85,32 @@ def test_many_digits_in_two_lines_are_several() -> None:
     assert [part.digit for part in found.parts] == [0, 4, 1, 0, 4, 1]
 
 
-@pytest.mark.parametrize("table", [None, 50])
-@pytest.mark.parametrize(("number", "digit"), [(1, 0), (2, 4)])
+@pytest.mark.parametrize(
+    ("number", "digit", "contrast", "width", "table"),
+    [
+        (2, 4, 0.75, 12, None),
+        (5, 2, 0.75, 12, None),
+        (2, 4, 0.75, 12, 50),  # all of the sheet is light ink at first
+        (5, 2, 0.75, 12, 50),
+        (2, 4, 0.5, 22, None),  # fingers wider than strokes, as dark as these
+        (7, 3, 0.5, 22, None),
+    ],
+)
 def test_the_shadow_of_fingers_is_no_part_of_a_digit(
-    number: int, digit: int, table: int | None
+    number: int, digit: int, contrast: float, width: int, table: int | None
 ) -> None:
-    """As wide as its strokes; on a dark table all of the sheet is light ink at first."""
-    page = 230 - 0.68 * large(number).astype(np.float64)
+    page = 230 * (1 - contrast * large(number).astype(np.float64) / 255)
     shade = Image.new("L", page.shape)
     for x in (30, 90, 150, 210):
-        ImageDraw.Draw(shade).line([(x, 300), (x + 20, 90)], fill=255, width=12)
+        ImageDraw.Draw(shade).line([(x, 300), (x + 20, 90)], fill=255, width=width)
     page *= 1 - 0.4 * ndimage.gaussian_filter(np.asarray(shade) / 255, 2)
     page += np.random.default_rng(0).normal(0, 2.5, page.shape)
     if table is not None:
         page = np.pad(page, 60, constant_values=table)
     drawn = reading.read(encoded(np.uint8(np.clip(page, 0, 255))))
     (found,) = reading.judge().predict([drawn])
-    assert (found.digit, found.note) == (digit, "")
+    assert found.digit == digit
+    assert table or found.is_sure
 
 
 def test_a_blank_picture_stays_blank(looked: list[float]) -> None:
