@@ -194,7 +194,7 @@ def test_the_page_reads_500_drawings_as_the_server_does(
 ) -> None:
     """The same arithmetic in another order: a half may be rounded to the other side, which is 1 of
     255. Rarely a pixel lies on a threshold of ink, so that a thin stroke grows there or does not;
-    and the server, where it isn't sure, guesses at other papers.
+    and the server, where a doubt is left, guesses at other papers.
     """
     page, predictor, same, off = opened(), loading.from_file(str(ROBUST)), 0, []
     for png in drawings:
@@ -206,7 +206,7 @@ def test_the_page_reads_500_drawings_as_the_server_does(
             seen = Image.open(BytesIO(base64.b64decode(here["seen"]))).convert("L")
             off.append(np.abs(np.asarray(seen).astype(int) - there.seen))
     assert same >= 490
-    assert sum(each.max() <= 1 for each in off) >= 480
+    assert sum(each.max() <= 1 for each in off) >= 490
 
 
 def draw(page: Page, points: list[tuple[int, int]]) -> None:
