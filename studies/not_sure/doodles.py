@@ -137,7 +137,7 @@ def _filled(points: NDArray[np.float64], random: Random) -> Image.Image:
     angle = random.uniform(0, 6.3)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     placed = points @ turn + SIZE / 2 + random.normal(0, 12, 2)
-    draw.polygon([(float(x), float(y)) for x, y in placed], fill=255)
+    draw.polygon(placed.ravel().tolist(), fill=255)
     return page.filter(ImageFilter.GaussianBlur(random.uniform(0, 6) ** 2 / 6))
 
 

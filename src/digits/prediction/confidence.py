@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from digits.images.drawn import WAYS, Glyph
 
-BEHIND = 0.65  # what another way's score than the first's is worth: some way finds a digit
+BEHIND = 0.65  # to be sure, what another way's score than the first's counts: some finds a digit
 FILE = Path(__file__).with_name("confidence.npz")
 
 Floats = NDArray[np.float32]
@@ -43,6 +43,7 @@ class Sure:
         return score_N
 
     def least(self, glyph: Glyph) -> float:
+        """The score from which a prediction of it is sure."""
         is_other = glyph.traits[-WAYS:][:1] == (0.0,)
         return self.threshold / BEHIND if is_other else self.threshold
 

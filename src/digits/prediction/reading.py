@@ -11,7 +11,7 @@ from digits.images.drawn import Drawing
 from digits.prediction.network import shipped
 from digits.prediction.predictor import NOT_SURE, Predictor
 
-FAVOURED = 0.85  # what another way's score than the first's counts: studies/not_sure
+FAVOURED = 0.85  # to be taken, what another way's score than the first's counts: studies/not_sure
 
 
 def read(
