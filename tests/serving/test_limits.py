@@ -125,6 +125,8 @@ def is_gone(url: str) -> bool:
         httpx.get(url)
     except httpx.ConnectError:
         return True
+    except httpx.ReadError:  # the socket is closed at this moment: ask again
+        return False
     return False
 
 
